@@ -1,0 +1,67 @@
+import type { Channel as ChannelName, Platform } from '../generated/prisma/enums.ts';
+
+/** Where one message goes. Decrypted, in memory only: never logged. */
+export type Address =
+  | { kind: 'webPush'; endpoint: string; p256dh: string; auth: string }
+  | { kind: 'fcm'; token: string }
+  | { kind: 'apns'; token: string }
+  | { kind: 'email'; email: string }
+  | { kind: 'phone'; phone: string }
+  | { kind: 'inbox'; userId: string };
+
+/** What a caller asked to be said, after rendering. */
+export interface MessageContent {
+  title: string | null;
+  body: string;
+  subtitle: string | null;
+  icon: string | null;
+  image: string | null;
+  url: string | null;
+  /** Travels with a push, untouched. */
+  data: Record<string, unknown> | null;
+}
+
+/** One message to one address. */
+export interface Message {
+  deliveryId: string;
+  notificationId: string;
+  channel: ChannelName;
+  platform: Platform | null;
+  address: Address;
+  content: MessageContent;
+  /** Lets the receiving client report on this delivery without other credentials. Travels inside a push. */
+  receiptToken: string;
+  /** After this moment the message is worthless; the provider is told, where its protocol can say it. */
+  expiresAt: Date;
+  /** Sends begun, counting this one. */
+  attempt: number;
+}
+
+/**
+ * How one send ended. Every send ends in exactly one of these; a channel never throws for what a provider answers.
+ *
+ * - `accepted`: the provider took it over. `receipt` says whether it already confirmed more than that.
+ * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff).
+ * - `rejected`: this message will never be accepted; the address may be good.
+ * - `gone`: the address is no longer anybody's; retire it.
+ * - `channelDown`: nothing can be sent now (bad credentials, say): keep every delivery, tell the operator.
+ *
+ * `providerCode` is the provider's own word for it, such as `410` or `EC_INVALID_DESTINATION`; never an address or text
+ * that could hold one.
+ */
+export type SendOutcome =
+  | { kind: 'accepted'; providerCode: string | null; receipt?: 'DELIVERED' | 'BOUNCED' }
+  | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number }
+  | { kind: 'rejected'; providerCode: string | null; reason: 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAILED' }
+  | { kind: 'gone'; providerCode: string | null }
+  | { kind: 'channelDown'; providerCode: string | null };
+
+/** A way to send: one provider's protocol. */
+export interface Channel {
+  /** For logs and the banner: `smtp`, `web-push`, `infobip`, `outbox`. */
+  readonly name: string;
+  /** Sends one message. Gives up and answers `retry` when `signal` aborts or the provider does not answer in time. */
+  send(message: Message, signal: AbortSignal): Promise<SendOutcome>;
+  /** Ends kept-alive connections. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,48 @@
+/**
+ * Refusals: what a caller can act on. A verb throws one, which aborts its transaction; the mutation declares it as a
+ * member of its result, so that the caller receives it as data. Anything else that is thrown is a bug or an outage.
+ *
+ * Codes and their meanings come from contract.md; each is a GraphQL object type of its own (`graphql/errors.ts`).
+ */
+export const errorCodes = {
+  EMAIL_INVALID: 'An e-mail address is not one that RFC 5322 allows.',
+  PHONE_INVALID: 'A phone number is not an international (E.164) number.',
+  USER_IDENTITY_INVALID: 'No identifier was given, or none that can name a person.',
+  USER_DATA_RESTRICTED: 'The app lets only its back end, with a server key, write this.',
+  AMBIGUOUS_PERSONALIZE_CANDIDATES: 'The identifiers name several users. Nothing was written: merge the users first.',
+  PERSONALIZATION_IMPOSSIBLE: 'The installation is personalized as another user. Depersonalize it first, or force it.',
+  IDENTIFIER_IMMUTABLE: 'The user already has another external user id, which never changes.',
+  IDENTIFIER_LIMIT_EXCEEDED: 'The user would have more e-mail addresses or phone numbers than a user may have.',
+  ATTRIBUTE_INVALID: 'An attribute has a value that it cannot have.',
+  MERGE_CONFLICT: 'The two users cannot be joined.',
+  NOT_FOUND: 'What the input names does not exist, or is not for this caller to see.',
+  NO_REGISTRATION: 'No such installation is registered.',
+  VALUE_INVALID: 'A value of the input is not acceptable.',
+  LIMIT_EXCEEDED: 'The input is larger than the limit.',
+  TARGET_EMPTY: 'The target names nobody.',
+  IDEMPOTENCY_KEY_REUSED: 'The idempotency key was used before, with another input.',
+  NAME_TAKEN: 'The name is in use.',
+  STATE_CONFLICT: 'The object is in a state in which this cannot be done.',
+  TOKEN_INVALID: 'The token is not valid for this.',
+} as const;
+
+/** Code of a refusal. */
+export type ErrorCode = keyof typeof errorCodes;
+
+/** A refusal. `path` names the input field it is about, from the input's root: `['userIdentity', 'emails', '0']`. */
+export class DomainError extends Error {
+  override readonly name = 'DomainError';
+  readonly code: ErrorCode;
+  readonly path: readonly string[] | null;
+
+  constructor(code: ErrorCode, message: string, path: readonly string[] | null = null) {
+    super(message);
+    this.code = code;
+    this.path = path;
+  }
+}
+
+/** The program cannot start: `message` is one sentence for the operator, and all that is shown. */
+export class StartupError extends Error {
+  override readonly name = 'StartupError';
+}

@@ -1,0 +1,56 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
+
+/** The Prisma client over one pool. Sets are moved by SQL through `$queryRaw`; single rows by the model. */
+export type Database = PrismaClient;
+
+/** A database inside an open transaction. */
+export type Transaction = Prisma.TransactionClient;
+
+/** Tagged SQL with parameters, for `$queryRaw` and for `pg`. */
+export const sql = Prisma.sql;
+export type Sql = Prisma.Sql;
+
+/** One connection pool and the Prisma client that draws from it. Graphile Worker draws from it too. */
+export interface Storage {
+  db: Database;
+  pool: pg.Pool;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a pool (`connectionsMax` connections, default 10; made on demand) and a Prisma client over it.
+ * A connection that idles inside a transaction for 60 s is ended by the server, so that a frozen process cannot hold
+ * the event log's lock.
+ */
+export function openStorage(connectionString: string, { connectionsMax = 10 } = {}): Storage {
+  const pool = new pg.Pool({
+    connectionString,
+    max: connectionsMax,
+    connectionTimeoutMillis: 10_000,
+    idle_in_transaction_session_timeout: 60_000,
+    application_name: 'carillon',
+  });
+  // An idle connection that breaks is replaced on the next use; without a listener it would end the process.
+  pool.on('error', () => undefined);
+  const db = new PrismaClient({
+    adapter: new PrismaPg(pool),
+    transactionOptions: { maxWait: 10_000, timeout: 30_000 },
+  });
+  return {
+    db,
+    pool,
+    async close() {
+      await db.$disconnect();
+      if (!pool.ended) await pool.end();
+    },
+  };
+}
+
+/** A row as SQL names it (`user_id`) with the model's names (`userId`). */
+export function camelCaseKeys(row: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(row).map(([key, value]) => [key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()), value]),
+  );
+}
