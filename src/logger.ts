@@ -9,5 +9,9 @@ export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error'>;
  */
 export function createLogger({ json, level = 'info' }: { json: boolean; level?: string }): PinoLogger {
   if (json) return pino({ level, base: null });
-  return pino({ level, base: null, transport: { target: 'pino-pretty', options: { translateTime: 'SYS:HH:MM:ss', sync: true } } });
+  return pino({
+    level,
+    base: null,
+    transport: { target: 'pino-pretty', options: { translateTime: 'SYS:HH:MM:ss', sync: true } },
+  });
 }

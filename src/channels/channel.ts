@@ -9,6 +9,9 @@ export type Address =
   | { kind: 'phone'; phone: string }
   | { kind: 'inbox'; userId: string };
 
+/** The forms an address takes. */
+export type AddressKind = Address['kind'];
+
 /** What a caller asked to be said, after rendering. */
 export interface MessageContent {
   title: string | null;
@@ -56,12 +59,21 @@ export type SendOutcome =
   | { kind: 'gone'; providerCode: string | null }
   | { kind: 'channelDown'; providerCode: string | null };
 
+type WithoutProviderCode<Outcome> = Outcome extends SendOutcome ? Omit<Outcome, 'providerCode'> : never;
+
+/** An outcome as the tables of the channels hold it: what a code of the provider means, before the code is added. */
+export type Verdict = WithoutProviderCode<SendOutcome>;
+
 /** A way to send: one provider's protocol. */
 export interface Channel {
   /** For logs and the banner: `smtp`, `web-push`, `infobip`, `outbox`. */
   readonly name: string;
-  /** Sends one message. Gives up and answers `retry` when `signal` aborts or the provider does not answer in time. */
+  /**
+   * Sends one message. Answers `retry` when `signal` aborts or the provider does not answer in time; whether the provider
+   * took it is then unknown, and a repeat carries the same id. Throws only for what is ours: a lost database (outbox), or
+   * an address of another channel.
+   */
   send(message: Message, signal: AbortSignal): Promise<SendOutcome>;
-  /** Ends kept-alive connections. */
+  /** Ends idle kept-alive connections. Sends under way end by themselves, or by their signal. */
   close(): Promise<void>;
 }

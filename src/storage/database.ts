@@ -48,9 +48,14 @@ export function openStorage(connectionString: string, { connectionsMax = 10 } = 
   };
 }
 
-/** A row as SQL names it (`user_id`) with the model's names (`userId`). */
-export function camelCaseKeys(row: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(row).map(([key, value]) => [key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()), value]),
-  );
+/**
+ * A row as SQL names it (`user_id`) with the model's names (`userId`). `Row` is the caller's word for what the statement
+ * selects, as it is with `$queryRaw<Row[]>`.
+ */
+export function camelCaseKeys<Row>(row: object): Row {
+  return Object.fromEntries(Object.entries(row).map(([key, value]): readonly unknown[] => [toCamelCase(key), value]));
+}
+
+function toCamelCase(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

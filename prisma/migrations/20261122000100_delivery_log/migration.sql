@@ -45,6 +45,7 @@ create unique index identifiers_one_external_user_id on identifiers (user_id) wh
 -- What a deliver job claims, and what the sweeper looks for.
 create index deliveries_due on deliveries (notification_id, next_attempt_at) where status = 'QUEUED';
 create index deliveries_claimed on deliveries (claim_expires_at) where status = 'SENDING';
+create index notification_counts_waiting on notification_counts (notification_id) where status = 'QUEUED' and current > 0;
 create index notifications_unfinished on notifications (fan_out_claim_expires_at) where fan_out_finished_at is null;
 
 -- How far a delivery has come: whatever is opened was delivered, whatever is delivered was sent.

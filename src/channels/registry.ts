@@ -1,0 +1,90 @@
+import type { Channel as ChannelName } from '../generated/prisma/enums.ts';
+import type { Database } from '../storage/database.ts';
+import type { AddressKind, Channel } from './channel.ts';
+import { createInfobipSmsChannel, type InfobipOptions } from './infobip-sms.ts';
+import { createOutboxChannel } from './outbox.ts';
+import { createSmtpChannel, type SmtpOptions } from './smtp.ts';
+import { createWebPushChannel, type Vapid } from './web-push.ts';
+
+/** What decides which provider serves which channel. A provider that is null is not configured. */
+export interface ChannelsOptions {
+  smtp: SmtpOptions | null;
+  infobip: InfobipOptions | null;
+  vapid: Vapid;
+  /** Whether a channel without provider goes to the outbox; else its deliveries end as CHANNEL_NOT_CONFIGURED. */
+  isOutboxAllowed: boolean;
+  /** Lets web push endpoints be plain http, loopback or private. For tests. */
+  arePrivateEndpointsAllowed: boolean;
+  db: Database;
+}
+
+/** The channels of one process. */
+export interface Channels {
+  /** What sends to such an address; null: nothing is configured for it (CHANNEL_NOT_CONFIGURED). */
+  channelFor(channel: ChannelName, addressKind: AddressKind): Channel | null;
+  /** The channels for which at least one form of address has a provider or the outbox. */
+  configuredChannels(): ChannelName[];
+  /** What serves each channel, for a person: `smtp`, `web-push, outbox for apps`, `not configured`. */
+  describe(): Record<ChannelName, string>;
+  /** Ends idle connections. Sends under way end by themselves, or by their signal. */
+  close(): Promise<void>;
+}
+
+/** Serves one form of address of one channel. */
+interface Route {
+  channel: ChannelName;
+  address: AddressKind;
+  /** For `describe`, where a channel has several providers. */
+  audience: string;
+  via: Channel | null;
+}
+
+/** Opens the channels that the options name. Connections are made at the first send. */
+export function createChannels({ db, ...options }: ChannelsOptions): Channels {
+  const outbox = options.isOutboxAllowed ? createOutboxChannel(db) : null;
+
+  // A provider is added here: what serves which address of which channel.
+  const routes: readonly Route[] = [
+    { channel: 'PUSH', address: 'webPush', audience: 'browsers', via: createWebPushChannel(options) },
+    { channel: 'PUSH', address: 'fcm', audience: 'apps', via: outbox },
+    { channel: 'PUSH', address: 'apns', audience: 'apps', via: outbox },
+    {
+      channel: 'EMAIL',
+      address: 'email',
+      audience: 'all',
+      via: options.smtp ? createSmtpChannel(options.smtp) : outbox,
+    },
+    {
+      channel: 'SMS',
+      address: 'phone',
+      audience: 'all',
+      via: options.infobip ? createInfobipSmsChannel(options.infobip) : outbox,
+    },
+    { channel: 'IN_APP', address: 'inbox', audience: 'all', via: outbox },
+  ];
+
+  return {
+    channelFor: (channel, addressKind) =>
+      routes.find((route) => route.channel === channel && route.address === addressKind)?.via ?? null,
+    configuredChannels: () => [...new Set(routes.filter((route) => route.via).map((route) => route.channel))],
+    describe: () => ({
+      PUSH: describeRoutes(routes, 'PUSH'),
+      EMAIL: describeRoutes(routes, 'EMAIL'),
+      SMS: describeRoutes(routes, 'SMS'),
+      IN_APP: describeRoutes(routes, 'IN_APP'),
+    }),
+    async close() {
+      await Promise.all([...new Set(routes.map((route) => route.via))].map((channel) => channel?.close()));
+    },
+  };
+}
+
+/** The provider of a channel's first route, then those that serve others otherwise: `web-push, outbox for apps`. */
+function describeRoutes(routes: readonly Route[], channel: ChannelName): string {
+  const [first, ...others] = routes.filter((route) => route.channel === channel);
+  const name = first?.via?.name ?? 'not configured';
+  const exceptions = others
+    .filter((route) => (route.via?.name ?? 'not configured') !== name)
+    .map((route) => `${route.via?.name ?? 'not configured'} for ${route.audience}`);
+  return [name, ...new Set(exceptions)].join(', ');
+}

@@ -1,0 +1,59 @@
+import type { MessageContent } from './channel.ts';
+
+/** An e-mail's three readable parts. */
+export interface RenderedEmail {
+  /** One line, never empty, at most 255 characters. */
+  subject: string;
+  text: string;
+  html: string;
+}
+
+const subjectLengthMax = 255;
+
+/**
+ * The e-mail that says `content`: the title (else the body's first line) is the subject and the heading; image and link
+ * follow the body. Pure. Everything is escaped, and only http and https addresses become a link or an image.
+ */
+export function renderEmail(content: MessageContent): RenderedEmail {
+  const { title, body } = content;
+  const url = toWebUrl(content.url);
+  const image = toWebUrl(content.image);
+  const paragraphs = [
+    title === null ? null : `<h1 style="font-size:20px">${escapeHtml(title)}</h1>`,
+    `<p>${escapeHtml(body).replace(/\r\n|\r|\n/g, '<br>')}</p>`,
+    image === null ? null : `<p><img src="${escapeHtml(image)}" alt="" style="max-width:100%"></p>`,
+    url === null ? null : `<p><a href="${escapeHtml(url)}">${escapeHtml(url)}</a></p>`,
+  ];
+  return {
+    subject: toSubject(title) || toSubject(body) || 'Notification',
+    text: [title, body, url].filter((part) => part !== null).join('\n\n'),
+    html: `<!doctype html><html><body>${paragraphs.filter((part) => part !== null).join('')}</body></html>`,
+  };
+}
+
+/** The first line that says something. A line break in a header field would begin another one (RFC 5322, section 2.2). */
+function toSubject(text: string | null): string {
+  const [line = ''] = (text ?? '')
+    .split(/[\r\n\u2028\u2029]+/)
+    .map((part) => part.replace(/\p{Cc}+/gu, ' ').trim())
+    .filter((part) => part !== '');
+  return [...line].slice(0, subjectLengthMax).join('');
+}
+
+function toWebUrl(text: string | null): string | null {
+  if (text === null || !URL.canParse(text)) return null;
+  const url = new URL(text);
+  return url.protocol === 'https:' || url.protocol === 'http:' ? url.href : null;
+}
+
+const entities = new Map([
+  ['&', '&amp;'],
+  ['<', '&lt;'],
+  ['>', '&gt;'],
+  ['"', '&quot;'],
+  ["'", '&#39;'],
+]);
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => entities.get(character) ?? character);
+}

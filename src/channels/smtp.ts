@@ -1,0 +1,167 @@
+import { createTransport } from 'nodemailer';
+import { z } from 'zod';
+import type { Channel, Message, SendOutcome, Verdict } from './channel.ts';
+import { toFailureCode } from './failure-code.ts';
+import { renderEmail } from './render-email.ts';
+
+/** Where mail is handed in, and in whose name. */
+export interface SmtpOptions {
+  /** `smtp://user:password@host:587`, or `smtps://…` for TLS from the first byte. STARTTLS is used where it is offered. */
+  url: string;
+  /** The From field: `carillon@example.com`, or `Carillon <carillon@example.com>`. */
+  from: string;
+  /** Connections kept open at most. @default 5 */
+  connectionsMax?: number;
+  /** Connecting, and the wait for each reply; a whole send may take three times as long. @default 10_000 // 10 seconds */
+  timeoutMs?: number;
+}
+
+/** E-mail by SMTP (RFC 5321) over a pool of kept-alive connections. */
+export function createSmtpChannel({ url, from, connectionsMax = 5, timeoutMs = 10_000 }: SmtpOptions): Channel {
+  const transport = createTransport({
+    url,
+    pool: true,
+    maxConnections: connectionsMax,
+    maxMessages: 1_000,
+    // Once, for a kept-alive connection that the server had already given up; not a byte of the message was sent then.
+    maxRequeues: 1,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    dnsTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  // A pool's connection can fail with nothing to send. Whoever sends next is told by the send itself.
+  transport.on('error', () => undefined);
+
+  return {
+    name: 'smtp',
+    async send(message, signal) {
+      const mail = toMail(message, from);
+      try {
+        const { response } = await transport.sendMail({
+          ...mail,
+          signal: AbortSignal.any([signal, AbortSignal.timeout(3 * timeoutMs)]),
+        });
+        return { kind: 'accepted', providerCode: toProviderCode(parseReply(response)) };
+      } catch (error) {
+        return classifySmtpFailure(error);
+      }
+    },
+    async close() {
+      transport.close();
+    },
+  };
+}
+
+/**
+ * The mail for one message. Its Message-ID is made of the delivery's id, so that a mail that is sent again after a crash is
+ * recognisable as the same. `Auto-Submitted` (RFC 3834) keeps vacation replies away.
+ */
+function toMail(message: Message, from: string) {
+  if (message.address.kind !== 'email') throw new TypeError('SMTP sends to e-mail addresses.');
+  return {
+    from,
+    // As an object: a text would be parsed as a list of addresses.
+    to: { name: '', address: message.address.email },
+    messageId: toMessageId(message.deliveryId, from),
+    headers: { 'Auto-Submitted': 'auto-generated' },
+    ...renderEmail(message.content),
+  };
+}
+
+/** `<delivery id@domain of the sender>` (RFC 5322, section 3.6.4). */
+export function toMessageId(deliveryId: string, from: string): string {
+  const domain = /@([^\s@>]+)>?\s*$/.exec(from)?.[1] ?? 'localhost';
+  return `<${deliveryId}@${domain}>`;
+}
+
+/** What a server answered: the reply code, and the enhanced status code where it gives one. */
+interface SmtpReply {
+  code: number;
+  enhancedCode: string | null;
+}
+
+function parseReply(response: string | undefined): SmtpReply | null {
+  const [, code, enhancedCode] = /^([2-5]\d\d)(?:[ -](\d\.\d{1,3}\.\d{1,3})(?!\S))?/.exec(response ?? '') ?? [];
+  return code === undefined ? null : { code: Number(code), enhancedCode: enhancedCode ?? null };
+}
+
+function toProviderCode(reply: SmtpReply | null): string | null {
+  return reply && [reply.code, reply.enhancedCode].filter((part) => part !== null).join(' ');
+}
+
+const hardBounce: Verdict = { kind: 'rejected', reason: 'HARD_BOUNCE' };
+const refused: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED' };
+const gone: Verdict = { kind: 'gone' };
+const channelDown: Verdict = { kind: 'channelDown' };
+
+/** Enhanced status codes (RFC 3463, section 3) that say the same wherever they come. They go before reply codes. */
+const byEnhancedCode = new Map<string, Verdict>([
+  ['5.1.1', gone], // bad destination mailbox address: nobody of that name
+  ['5.1.2', gone], // bad destination system address: no such domain
+  ['5.1.3', gone], // bad destination mailbox address syntax
+  ['5.1.6', gone], // destination mailbox has moved, no forwarding address
+  ['5.1.10', gone], // recipient address has null MX (RFC 7505)
+  ['5.1.7', channelDown], // bad sender's mailbox address syntax: MAIL_FROM
+  ['5.1.8', channelDown], // bad sender's system address: MAIL_FROM
+]);
+
+/** Reply codes of authentication (RFC 4954, section 6): nothing can be sent with these credentials. */
+const authenticationCodes = new Set([530, 534, 535, 538]);
+
+/** The commands of a transaction that are about one message and its recipient, not about us. */
+const recipientCommand = 'RCPT TO';
+const senderCommand = 'MAIL FROM';
+const connectionCommands = new Set(['CONN', 'EHLO', 'HELO']);
+
+/**
+ * What a refusal means (RFC 5321, section 4.2.1: 4yz is transient, 5yz permanent). Some replies mean another thing
+ * after another command, so the command counts too.
+ *
+ * | Reply | After | Outcome |
+ * |---|---|---|
+ * | 5.1.1 5.1.2 5.1.3 5.1.6 5.1.10 | any | gone |
+ * | 5.1.7 5.1.8 | any | channelDown: it is our sender that is refused |
+ * | 530 534 535 538, any 5yz | any, AUTH | channelDown |
+ * | 4yz | any | retry |
+ * | 503 | any | retry: the session was in a wrong state (RFC 5321, section 4.2.4), not the message |
+ * | 5yz | connecting (554: "no SMTP service here", section 3.1) | channelDown |
+ * | 552, 5.3.4 | any | rejected: this message is too big, or the mailbox is full |
+ * | 5yz | MAIL FROM | channelDown: MAIL_FROM is the same in every message |
+ * | 5.7.z | any other | rejected: policy, says nothing of the address (RFC 3463, section 3.8) |
+ * | 5yz | RCPT TO | rejected, HARD_BOUNCE: 550 also means "no access", so the address is not retired |
+ * | 5yz | DATA | rejected |
+ */
+export function classifySmtpReply({ code, enhancedCode }: SmtpReply, command: string): Verdict {
+  const verdict = enhancedCode === null ? undefined : byEnhancedCode.get(enhancedCode);
+  if (verdict) return verdict;
+  if (code < 500 || code === 503) return { kind: 'retry' };
+  if (authenticationCodes.has(code) || command.startsWith('AUTH')) return channelDown;
+  if (connectionCommands.has(command)) return channelDown;
+  if (code === 552 || enhancedCode === '5.3.4') return command === recipientCommand ? hardBounce : refused;
+  if (command === senderCommand) return channelDown;
+  if (enhancedCode?.startsWith('5.7.')) return refused;
+  return command === recipientCommand ? hardBounce : refused;
+}
+
+const failureSchema = z.object({
+  code: z.string().optional(),
+  /** The system's code, where nodemailer put its own into `code`. */
+  originalCode: z.string().optional(),
+  command: z.string().optional(),
+  response: z.string().optional(),
+});
+
+/** With no reply to judge by, nodemailer's own code decides; a connection that broke, stalled or spoke garbage is `retry`. */
+function classifySmtpFailure(error: unknown): SendOutcome {
+  const { code, originalCode, command = '', response } = failureSchema.safeParse(error).data ?? {};
+  const reply = parseReply(response);
+  if (reply) return { ...classifySmtpReply(reply, command), providerCode: toProviderCode(reply) };
+  const providerCode = originalCode ?? code ?? toFailureCode(error);
+  if (code === 'EAUTH' || code === 'ENOAUTH') return { kind: 'channelDown', providerCode };
+  // The envelope or the message was refused before anything was sent: it will be again.
+  if (code === 'EENVELOPE' || code === 'EMESSAGE') return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode };
+  return { kind: 'retry', providerCode };
+}

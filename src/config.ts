@@ -1,0 +1,137 @@
+import { StartupError } from './errors.ts';
+import { findNearMiss } from './near-miss.ts';
+import { deriveVapidPublicKey, readMailAddress, type SettingName, settingsSchema } from './settings.ts';
+
+/** What the operator decided, parsed. Absent settings are null where the program decides by itself. */
+export interface Config {
+  environment: 'development' | 'production';
+  role: 'all' | 'gateway' | 'worker';
+  host: string;
+  /** 0: any free port. */
+  port: number;
+  /** Relative to the working directory, or absolute. */
+  dataDirectory: string;
+  /** Null: the embedded PostgreSQL. */
+  databaseUrl: string | null;
+  /** Null: wake-ups stay in this process. */
+  redisUrl: string | null;
+  /** 32 bytes. Null only with the embedded database: generated. */
+  dataEncryptionKey: Buffer | null;
+  /** Null: generated. */
+  serverKey: string | null;
+  /** Null: generated. */
+  appKey: string | null;
+  /** Whether a channel without a provider may write to the outbox. */
+  isOutboxAllowed: boolean;
+  /** Whether a web push endpoint may be loopback, private or plain http. */
+  arePrivateEndpointsAllowed: boolean;
+  /** Null: no SMTP server. */
+  smtp: { url: string; from: string } | null;
+  /** Keys, base64url, are both there or both null: generated. `subject` is a mailto: or https: URL (RFC 8292). */
+  vapid: { subject: string; publicKey: string | null; privateKey: string | null };
+  /** Null: SMS has no provider. */
+  infobip: { baseUrl: string; apiKey: string; from: string } | null;
+}
+
+/** Where push services cannot reach the operator, and are told so: `.invalid` names no host (RFC 2606). */
+const unknownSubject = 'https://carillon.invalid';
+
+/** `when` (with that `value`, else with any) makes `needs` required; with `isOnlyUse`, `needs` mean nothing without it. */
+const requirements: { when: SettingName; value?: string; needs: SettingName[]; isOnlyUse: boolean }[] = [
+  { when: 'DATABASE_URL', needs: ['DATA_ENCRYPTION_KEY'], isOnlyUse: false },
+  { when: 'SMTP_URL', needs: ['MAIL_FROM'], isOnlyUse: true },
+  { when: 'SMS_PROVIDER', value: 'infobip', needs: ['SMS_BASE_URL', 'SMS_FROM', 'INFOBIP_API_KEY'], isOnlyUse: true },
+  { when: 'VAPID_PUBLIC_KEY', needs: ['VAPID_PRIVATE_KEY'], isOnlyUse: true },
+];
+
+/** Variables that begin so can only be meant for this program. */
+const ownPrefixes = ['VAPID_', 'SMS_', 'INFOBIP_'];
+
+type Environment = Record<string, string | undefined>;
+
+/**
+ * Reads the settings from environment variables; an empty one counts as absent.
+ *
+ * Throws a StartupError that lists every mistake at once, one sentence a line: values that cannot be, settings that lack
+ * another one, and variables that look like a setting misspelled. No value is repeated, since it can be a secret.
+ */
+export function readConfig(variables: Environment = process.env): Config {
+  const given = Object.fromEntries(
+    Object.entries(variables).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = settingsSchema.safeParse(given);
+  const mistakes = [
+    ...(parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')} ${message}`),
+    ...listMissing(given),
+    ...listContradictions(given),
+    ...listMisspelled(given),
+  ];
+  if (!parsed.success || mistakes.length > 0) throw new StartupError([...new Set(mistakes)].join('\n'));
+  return toConfig(parsed.data);
+}
+
+function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
+  const { SMTP_URL, MAIL_FROM, SMS_PROVIDER, SMS_BASE_URL, SMS_FROM, INFOBIP_API_KEY } = settings;
+  return {
+    environment: settings.NODE_ENV,
+    role: settings.ROLE,
+    host: settings.HOST,
+    port: settings.PORT,
+    dataDirectory: settings.DATA_DIR,
+    databaseUrl: settings.DATABASE_URL ?? null,
+    redisUrl: settings.REDIS_URL ?? null,
+    dataEncryptionKey: settings.DATA_ENCRYPTION_KEY ?? null,
+    serverKey: settings.SERVER_KEY ?? null,
+    appKey: settings.APP_KEY ?? null,
+    isOutboxAllowed: settings.NODE_ENV === 'development' || settings.ALLOW_OUTBOX,
+    arePrivateEndpointsAllowed: settings.ALLOW_PRIVATE_ENDPOINTS,
+    smtp: SMTP_URL && MAIL_FROM ? { url: SMTP_URL, from: MAIL_FROM } : null,
+    vapid: {
+      subject: settings.VAPID_SUBJECT ?? (MAIL_FROM ? `mailto:${readMailAddress(MAIL_FROM)}` : unknownSubject),
+      publicKey: settings.VAPID_PUBLIC_KEY ?? null,
+      privateKey: settings.VAPID_PRIVATE_KEY ?? null,
+    },
+    infobip:
+      SMS_PROVIDER && SMS_BASE_URL && SMS_FROM && INFOBIP_API_KEY
+        ? { baseUrl: SMS_BASE_URL, apiKey: INFOBIP_API_KEY, from: SMS_FROM }
+        : null,
+  };
+}
+
+function listMissing(given: Environment): string[] {
+  return requirements.flatMap(({ when, value, needs, isOnlyUse }) => {
+    const chosen = given[when];
+    if (chosen && value !== undefined && chosen !== value) return [];
+    if (chosen) return needs.filter((name) => !given[name]).map((name) => `${name} is required with ${when}.`);
+    if (!isOnlyUse) return [];
+    return needs.filter((name) => given[name]).map((name) => `${name} has no use without ${when}.`);
+  });
+}
+
+function listContradictions(given: Environment): string[] {
+  const mistakes: string[] = [];
+  const { ROLE, DATABASE_URL, SERVER_KEY, APP_KEY, VAPID_PUBLIC_KEY, VAPID_PRIVATE_KEY } = given;
+  if ((ROLE === 'gateway' || ROLE === 'worker') && !DATABASE_URL) {
+    mistakes.push(`ROLE=${ROLE} needs DATABASE_URL: an embedded database serves one process.`);
+  }
+  if (SERVER_KEY && SERVER_KEY === APP_KEY) {
+    mistakes.push('APP_KEY must differ from SERVER_KEY: apps publish it.');
+  }
+  if (VAPID_PUBLIC_KEY && VAPID_PRIVATE_KEY) {
+    const publicKey = deriveVapidPublicKey(VAPID_PRIVATE_KEY);
+    if (publicKey !== VAPID_PUBLIC_KEY.replace(/=+$/, '')) {
+      mistakes.push('VAPID_PUBLIC_KEY does not belong to VAPID_PRIVATE_KEY.');
+    }
+  }
+  return mistakes;
+}
+
+function listMisspelled(given: Environment): string[] {
+  const knownNames = Object.keys(settingsSchema.shape);
+  return Object.keys(given).flatMap((name) => {
+    const nearMiss = findNearMiss(name, knownNames);
+    if (nearMiss) return `${name} is not a setting; did you mean ${nearMiss}?`;
+    const isOwn = ownPrefixes.some((prefix) => name.startsWith(prefix)) && !knownNames.includes(name);
+    return isOwn ? `${name} is not a setting.` : [];
+  });
+}

@@ -1,0 +1,40 @@
+import type { DeliveryStatus } from '../generated/prisma/enums.ts';
+
+/**
+ * What may follow what. The only place that decides: every statement that moves a delivery takes its `from` here.
+ *
+ * SENDING is a claim by one worker; it goes back to QUEUED when the send is to be tried again. SENT means that the
+ * provider took the message over. A state without followers is an end.
+ */
+const followers: Record<DeliveryStatus, readonly DeliveryStatus[]> = {
+  QUEUED: ['SENDING', 'SENT', 'DISCARDED', 'EXPIRED', 'CANCELLED'],
+  SENDING: ['QUEUED', 'SENT', 'FAILED', 'BOUNCED', 'DISCARDED', 'EXPIRED', 'CANCELLED'],
+  SENT: ['DELIVERED', 'OPENED', 'CLICKED', 'FAILED', 'BOUNCED'],
+  DELIVERED: ['OPENED', 'CLICKED'],
+  OPENED: ['CLICKED'],
+  CLICKED: [],
+  FAILED: [],
+  BOUNCED: [],
+  DISCARDED: [],
+  EXPIRED: [],
+  CANCELLED: [],
+};
+
+/** Whether a delivery may go from one state to another. */
+export function mayFollow(from: DeliveryStatus, to: DeliveryStatus): boolean {
+  return followers[from].includes(to);
+}
+
+/** What a receiver can tell about a delivery. DISMISSED is told, but is no state. */
+export type Receipt = 'DELIVERED' | 'OPENED' | 'CLICKED';
+
+/**
+ * The states that a receipt moves a delivery through, in order; none when it tells nothing new or comes too late, so that
+ * a repeated or late receipt never moves a delivery backwards. A receipt that overtakes the worker's own record proves
+ * that the message was sent, so SENT comes first then.
+ */
+export function decideReceipt(current: { status: DeliveryStatus; attempts: number }, receipt: Receipt): DeliveryStatus[] {
+  if (mayFollow(current.status, receipt)) return [receipt];
+  const isUnderWay = current.attempts > 0 && mayFollow(current.status, 'SENT');
+  return isUnderWay ? ['SENT', receipt] : [];
+}

@@ -1,0 +1,79 @@
+import type { Caller } from '../apps/caller.ts';
+import type { Deployment } from '../deployment.ts';
+import { DomainError } from '../errors.ts';
+import type { Delivery } from '../generated/prisma/client.ts';
+import { sql, type Transaction } from '../storage/database.ts';
+import { write } from '../storage/write.ts';
+import { decideReceipt, type Receipt } from './delivery-state.ts';
+import { isReceiptToken } from './receipt-token.ts';
+
+/** What a client tells about a delivery that it received. */
+export interface Report {
+  deliveryId: string;
+  status: Receipt | 'DISMISSED';
+  /** When it happened; absent: now. Never later than now, never before the delivery was made. */
+  at?: Date | null | undefined;
+  /** From inside the push; stands in for other credentials. */
+  receiptToken?: string | null | undefined;
+  idempotencyKey?: string | null | undefined;
+}
+
+/**
+ * Records a receipt. Allowed are the installation that the push was for, a server key, and whoever holds the receipt token;
+ * to anyone else the delivery does not exist. A repeated or late receipt changes nothing.
+ *
+ * @param caller null: nobody but the holder of a receipt token.
+ * @throws DomainError `NOT_FOUND`, `TOKEN_INVALID`, `IDEMPOTENCY_KEY_REUSED`.
+ */
+export async function reportDelivery(
+  deployment: Deployment,
+  caller: Caller | null,
+  report: Report,
+): Promise<{ deliveryId: string }> {
+  const { deliveryId, status, at, receiptToken, idempotencyKey } = report;
+  const hasToken = typeof receiptToken === 'string' && isReceiptToken(deployment.cipher, deliveryId, receiptToken);
+  if (typeof receiptToken === 'string' && !hasToken) {
+    throw new DomainError('TOKEN_INVALID', 'This is not the receipt token of this delivery.', ['receiptToken']);
+  }
+  const principal = caller?.principal ?? `delivery:${deliveryId}`;
+  const about = { principal, mutation: 'reportDelivery', idempotencyKey, input: { deliveryId, status, at } };
+  return write(deployment, about, async (tx) => {
+    const delivery = await lockDelivery(tx, deliveryId);
+    const mayReport = delivery && (hasToken || caller?.kind === 'SERVER' || (await isReceiver(tx, caller, delivery)));
+    if (!mayReport) throw new DomainError('NOT_FOUND', 'There is no such delivery.', ['delivery']);
+    if (status === 'DISMISSED') await recordDismissal(tx, delivery, at ?? null);
+    else for (const next of decideReceipt(delivery, status)) await moveDelivery(tx, delivery.id, next, at ?? null);
+    return { deliveryId };
+  });
+}
+
+async function lockDelivery(tx: Transaction, id: string): Promise<Delivery | null> {
+  await tx.$queryRaw(sql`select id from deliveries where id = ${id}::uuid for no key update`);
+  return tx.delivery.findUnique({ where: { id } });
+}
+
+async function isReceiver(tx: Transaction, caller: Caller | null, delivery: Delivery): Promise<boolean> {
+  if (caller?.kind !== 'INSTALLATION' || caller.isExpired || delivery.recipientId === null) return false;
+  const recipient = await tx.recipient.findUnique({ where: { id: delivery.recipientId } });
+  return recipient?.installationId === caller.installationId;
+}
+
+async function moveDelivery(tx: Transaction, id: string, status: string, at: Date | null): Promise<void> {
+  await tx.$executeRaw(sql`
+    update deliveries set
+      status = ${status}::delivery_status, reason = null, claim_token = null, claim_expires_at = null,
+      status_at = least(now(), greatest(coalesce(${at}::timestamptz, now()), created_at))
+    where id = ${id}::uuid
+  `);
+}
+
+/** Told once; a dismissal is an event, not a state. */
+async function recordDismissal(tx: Transaction, delivery: Delivery, at: Date | null): Promise<void> {
+  await tx.$executeRaw(sql`
+    insert into delivery_events (delivery_id, notification_id, user_id, status, at)
+    select id, notification_id, user_id, 'DISMISSED', least(now(), greatest(coalesce(${at}::timestamptz, now()), created_at))
+    from deliveries d
+    where id = ${delivery.id}::uuid and attempts > 0
+      and not exists (select from delivery_events e where e.delivery_id = d.id and e.status = 'DISMISSED')
+  `);
+}

@@ -1,0 +1,180 @@
+import { type FieldNode, type GraphQLResolveInfo, type SelectionNode, GraphQLError } from 'graphql';
+import { isUuid } from '../ids.ts';
+import { camelCaseKeys, type Database, type Sql, sql } from '../storage/database.ts';
+import type { Loader } from './loaders.ts';
+
+/** Arguments of a connection as they come. */
+export interface PageArguments {
+  first?: number | null | undefined;
+  last?: number | null | undefined;
+  after?: string | null | undefined;
+  before?: string | null | undefined;
+}
+
+/** One page of a list that is ordered by id: `limit` rows after or before an id, from the front or from the back. */
+export interface Page {
+  limit: number;
+  isBackward: boolean;
+  after: string | null;
+  before: string | null;
+}
+
+const pageSizeDefault = 20;
+const pageSizeMax = 100;
+
+/** @throws GraphQLError `BAD_USER_INPUT`: a size outside 1–100, both directions at once, a cursor that is none. */
+export function parsePage({ first, last, after, before }: PageArguments): Page {
+  const limit = first ?? last ?? pageSizeDefault;
+  if (typeof first === 'number' && typeof last === 'number') throw badPage('Give `first` or `last`, not both.');
+  if (!Number.isInteger(limit) || limit < 1 || limit > pageSizeMax) throw badPage(`A page has 1 to ${pageSizeMax} entries.`);
+  return { limit, isBackward: typeof last === 'number', after: parseKey(after), before: parseKey(before) };
+}
+
+function badPage(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
+}
+
+function parseKey(cursor: string | null | undefined): string | null {
+  if (cursor === null || cursor === undefined) return null;
+  const id = Buffer.from(cursor, 'base64url').toString('utf8');
+  if (!isUuid(id)) throw badPage('This is not a cursor of a connection.');
+  return id;
+}
+
+/** A page's rows with what a connection tells beside them. */
+export interface LoadedPage<Row> {
+  rows: Row[];
+  /** Whether the list goes on beyond the page, in the page's direction. */
+  hasMore: boolean;
+  /** Null when it was not asked for. */
+  totalCount: number | null;
+}
+
+/** As Pothos wants a connection. */
+export function toConnection<Row extends { id: string }>(page: Page, { rows, hasMore, totalCount }: LoadedPage<Row>) {
+  const edges = rows.map((node) => ({ cursor: Buffer.from(node.id).toString('base64url'), node }));
+  return {
+    edges,
+    pageInfo: {
+      hasNextPage: !page.isBackward && hasMore,
+      hasPreviousPage: page.isBackward && hasMore,
+      startCursor: edges.at(0)?.cursor ?? null,
+      endCursor: edges.at(-1)?.cursor ?? null,
+    },
+    totalCount: async () => {
+      if (totalCount === null) throw new Error('The count was selected but not loaded.');
+      return totalCount;
+    },
+  };
+}
+
+/** Which page of which parent's list, and whether its length is wanted too. */
+export interface RelatedPageKey {
+  parentId: string;
+  page: Page;
+  withCount: boolean;
+}
+
+/** Where the rows of a list are: `from` is one or more tables, `row` the columns, `id` and `parentId` the keys in them. */
+export interface RelatedRows {
+  from: Sql;
+  row: Sql;
+  id: Sql;
+  parentId: Sql;
+}
+
+/**
+ * Loads one page for each of many parents in one statement, whatever the page size and however many the parents. The
+ * length comes with it where it is selected. Pages of different arguments (aliases) are a statement each.
+ */
+export function relatedPages<Row extends { id: string }>(rows: RelatedRows): Loader<RelatedPageKey, LoadedPage<Row>> {
+  const identity = ({ parentId, page, withCount }: RelatedPageKey) => JSON.stringify([parentId, page, withCount]);
+  return {
+    identity,
+    async load(db, keys) {
+      const groups = Map.groupBy(keys, ({ page, withCount }) => JSON.stringify([page, withCount]));
+      const loaded = new Map<string, LoadedPage<Row>>();
+      await Promise.all(
+        [...groups.values()].map(async (group) => {
+          const pages = await loadGroup<Row>(db, rows, group);
+          group.forEach((key, index) => {
+            const page = pages[index];
+            if (page) loaded.set(identity(key), page);
+          });
+        }),
+      );
+      return keys.map((key) => loaded.get(identity(key)) ?? { rows: [], hasMore: false, totalCount: 0 });
+    },
+  };
+}
+
+async function loadGroup<Row extends { id: string }>(
+  db: Database,
+  { from, row, id, parentId }: RelatedRows,
+  group: readonly RelatedPageKey[],
+): Promise<LoadedPage<Row>[]> {
+  const [first] = group;
+  if (!first) return [];
+  const { page, withCount } = first;
+  const found = await db.$queryRaw<Record<string, unknown>[]>(sql`
+    select parent.place::int as "parent place", ${withCount ? sql`total.count::int` : sql`null::int`} as "total count", page.*
+    from unnest(${group.map((key) => key.parentId)}::uuid[]) with ordinality as parent (id, place)
+    ${withCount ? sql`cross join lateral (select count(*) from ${from} where ${parentId} = parent.id) total` : sql``}
+    left join lateral (
+      select ${row} from ${from}
+      where ${parentId} = parent.id ${within(page, id)}
+      order by ${id} ${page.isBackward ? sql`desc` : sql`asc`}
+      limit ${page.limit + 1}
+    ) page on true
+    order by parent.place, page.id ${page.isBackward ? sql`desc` : sql`asc`}
+  `);
+  const byParent = Map.groupBy(found, (foundRow) => foundRow['parent place']);
+  return group.map((_, index) => {
+    const own = byParent.get(index + 1) ?? [];
+    const parsed = own.filter((foundRow) => foundRow.id !== null).map((foundRow) => camelCaseKeys<Row>(foundRow));
+    return { ...cut(page, parsed), totalCount: withCount ? Number(own[0]?.['total count'] ?? 0) : null };
+  });
+}
+
+/** The part of a `where` that keeps a list within a page's cursors. */
+function within(page: Page, id: Sql): Sql {
+  return sql`
+    and (${page.after}::uuid is null or ${id} > ${page.after}::uuid)
+    and (${page.before}::uuid is null or ${id} < ${page.before}::uuid)
+  `;
+}
+
+/** Loads one page of a list that has no parent. `from` may hold joins; `where` holds what else must be true. */
+export async function loadPage<Row extends { id: string }>(
+  db: Database,
+  { from, row, id, where }: { from: Sql; row: Sql; id: Sql; where: Sql },
+  { page, withCount }: { page: Page; withCount: boolean },
+): Promise<LoadedPage<Row>> {
+  const found = await db.$queryRaw<Record<string, unknown>[]>(sql`
+    select ${row} from ${from}
+    where ${where} ${within(page, id)}
+    order by ${id} ${page.isBackward ? sql`desc` : sql`asc`}
+    limit ${page.limit + 1}
+  `);
+  const parsed = found.map((foundRow) => camelCaseKeys<Row>(foundRow));
+  const [total] = withCount
+    ? await db.$queryRaw<{ count: number }[]>(sql`select count(*)::int as count from ${from} where ${where}`)
+    : [];
+  return { ...cut(page, parsed), totalCount: total?.count ?? null };
+}
+
+/** One row more than the page was read, to know whether there is more; rows come back in list order. */
+function cut<Row>(page: Page, rows: Row[]): { rows: Row[]; hasMore: boolean } {
+  const kept = rows.slice(0, page.limit);
+  return { rows: page.isBackward ? kept.reverse() : kept, hasMore: rows.length > page.limit };
+}
+
+/** Whether the operation selects `name` directly on the field being resolved. Directives are taken as if they held. */
+export function selects(info: GraphQLResolveInfo, name: string): boolean {
+  const isSelected = (selection: SelectionNode): boolean => {
+    if (selection.kind === 'Field') return selection.name.value === name;
+    if (selection.kind === 'InlineFragment') return selection.selectionSet.selections.some(isSelected);
+    return info.fragments[selection.name.value]?.selectionSet.selections.some(isSelected) ?? false;
+  };
+  return info.fieldNodes.some((node: FieldNode) => node.selectionSet?.selections.some(isSelected) ?? false);
+}

@@ -1,0 +1,18 @@
+import type { Caller } from '../apps/caller.ts';
+import type { Deployment } from '../deployment.ts';
+import type { Hub } from '../stream/hub.ts';
+import type { Loaders } from './loaders.ts';
+
+/** What every resolver is given. One per operation; `loaders` is renewed for each event of a subscription. */
+export interface Context extends Deployment {
+  /** Null: nobody. Nothing but introspection, and receipts by their token, is open to nobody. */
+  caller: Caller | null;
+  /** Users of installations that this operation has registered: who holds the new token may read them. */
+  registeredUserIds: Set<string>;
+  /** Deliveries that this operation has reported on: who may tell may read. */
+  reportedDeliveryIds: Set<string>;
+  loaders: Loaders;
+  hub: Hub;
+  /** Lets web push endpoints of registrations be plain http, loopback or private. */
+  arePrivateEndpointsAllowed: boolean;
+}

@@ -1,0 +1,58 @@
+import { GraphQLError, Kind } from 'graphql';
+import { builder } from './builder.ts';
+
+// RFC 3339, 5.6, with the separators as GraphQL clients write them.
+const dateTimePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/i;
+const datePattern = /^\d{4}-\d{2}-\d{2}$/;
+
+builder.scalarType('DateTime', {
+  description: 'A moment, as RFC 3339 with an offset: `2026-11-22T15:04:05.678Z`. Kept to the millisecond.',
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
+  serialize: (value) => value.toISOString(),
+  parseValue: parseDateTime,
+});
+
+builder.scalarType('Date', {
+  description: 'A day without a time or a zone, as RFC 3339 full-date: `1968-02-10`.',
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
+  serialize: (value) => value.toISOString().slice(0, 10),
+  parseValue: parseDate,
+});
+
+builder.scalarType('JSONObject', {
+  description: 'A JSON object, whatever is in it.',
+  parseValue(value) {
+    if (isJsonObject(value)) return value;
+    throw badInput('This is not a JSON object.');
+  },
+  parseLiteral(node) {
+    if (node.kind === Kind.OBJECT) throw badInput('Give a JSON object in a variable, not in the document.');
+    throw badInput('This is not a JSON object.');
+  },
+});
+
+function isJsonObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function badInput(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
+}
+
+function parseDateTime(value: unknown): Date {
+  const date = typeof value === 'string' && dateTimePattern.test(value) ? new Date(value) : null;
+  // `Date` rolls 30 February over into March; a day that does not exist is refused.
+  const isReal = date && typeof value === 'string' && isRealDay(value.slice(0, 10)) && !Number.isNaN(date.getTime());
+  if (!isReal) throw badInput('This is not an RFC 3339 date and time, such as "2026-11-22T15:04:05Z".');
+  return date;
+}
+
+function parseDate(value: unknown): Date {
+  if (typeof value !== 'string' || !isRealDay(value)) throw badInput('This is not a day, such as "1968-02-10".');
+  return new Date(`${value}T00:00:00Z`);
+}
+
+function isRealDay(text: string): boolean {
+  const date = datePattern.test(text) ? new Date(`${text}T00:00:00Z`) : null;
+  return date !== null && !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { deliverJob } from '../deliveries/deliver.job.ts';
+import type { Worker } from '../deliveries/worker.ts';
+import type { Notification } from '../generated/prisma/client.ts';
+import { resolveUserReferences } from '../identity/user-reference.ts';
+import { addJob, type Job } from '../queue/job.ts';
+import { sql, type Transaction } from '../storage/database.ts';
+import { insertInstallationDeliveries, insertUnknownUserDeliveries, insertUserDeliveries } from './insert-deliveries.ts';
+import { type FanOutCursor, fanOutCursorSchema, type Target, targetSchema } from './target.ts';
+
+/** @default 500 // users a transaction */
+const usersPerPage = 500;
+
+/**
+ * Resolves a notification's target into deliveries, a page a transaction. Each page moves the cursor, so that a worker
+ * that dies is followed by one that goes on where it was; a page that is made twice adds nothing.
+ */
+export const fanOutJob: Job<Worker, { notificationId: string }> = {
+  name: 'fan-out',
+  payload: z.object({ notificationId: z.uuid() }),
+  async run(worker, { notificationId }) {
+    while (!worker.signal.aborted) {
+      const hasMore = await worker.db.$transaction((tx) => fanOutPage(tx, worker, notificationId));
+      worker.bus.wake();
+      if (!hasMore) return;
+    }
+  },
+};
+
+/** @returns whether there is more to do. */
+async function fanOutPage(tx: Transaction, worker: Worker, notificationId: string): Promise<boolean> {
+  const notification = await lockUnfinished(tx, notificationId);
+  if (!notification) return false;
+  const cursor = fanOutCursorSchema.parse(notification.fanOutCursor);
+  const target = targetSchema.parse(notification.target);
+  const page = cursor.phase === 'references' ? await referencesPage(tx, target) : await segmentsPage(tx, target, cursor.after);
+  await moveCursor(tx, { notificationId, next: page.next, leaseSeconds: worker.leaseSeconds });
+  // Enqueued before the deliveries are inserted, as the delivery log's lock is to be the last one taken; a worker sees
+  // both at the commit.
+  await addJob(tx, deliverJob, { notificationId });
+  const audience = { ...notification, notificationId, configured: worker.channels.configuredChannels() };
+  // Installations first: one that is meant itself stays so, though its user is meant too.
+  if (page.installationIds.length > 0) await insertInstallationDeliveries(tx, audience, page.installationIds);
+  if (page.userIds.length > 0) await insertUserDeliveries(tx, audience, page.userIds);
+  if (page.unknown.length > 0) await insertUnknownUserDeliveries(tx, notificationId, page.unknown);
+  return page.next !== null;
+}
+
+/** The notification, locked for this page, or null when its fan-out is finished or another worker is at it. */
+async function lockUnfinished(tx: Transaction, notificationId: string): Promise<Notification | null> {
+  const [row] = await tx.$queryRaw<unknown[]>(sql`
+    select id from notifications where id = ${notificationId}::uuid and fan_out_finished_at is null
+    for no key update skip locked
+  `);
+  return row ? tx.notification.findUnique({ where: { id: notificationId } }) : null;
+}
+
+interface Page {
+  userIds: string[];
+  installationIds: string[];
+  unknown: Target['users'];
+  next: FanOutCursor | null;
+}
+
+async function referencesPage(tx: Transaction, { users, installations, segments }: Target): Promise<Page> {
+  const resolved = await resolveUserReferences(tx, users);
+  return {
+    userIds: [...new Set(resolved.filter((id) => id !== null))],
+    installationIds: installations,
+    unknown: users.filter((_, index) => resolved[index] === null),
+    next: segments.length > 0 ? { phase: 'segments', after: null } : null,
+  };
+}
+
+async function segmentsPage(tx: Transaction, { segments }: Target, after: string | null): Promise<Page> {
+  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
+    select distinct user_id from segment_members
+    where segment_id = any(${segments}::uuid[]) and (${after}::uuid is null or user_id > ${after}::uuid)
+    order by user_id
+    limit ${usersPerPage}
+  `);
+  const userIds = rows.map((row) => row.user_id);
+  const last = userIds.at(-1);
+  const isFull = userIds.length === usersPerPage && last !== undefined;
+  return { userIds, installationIds: [], unknown: [], next: isFull ? { phase: 'segments', after: last } : null };
+}
+
+async function moveCursor(
+  tx: Transaction,
+  { notificationId, next, leaseSeconds }: { notificationId: string; next: FanOutCursor | null; leaseSeconds: number },
+): Promise<void> {
+  await tx.$executeRaw(sql`
+    update notifications set
+      fan_out_cursor = ${next === null ? null : JSON.stringify(next)}::jsonb,
+      fan_out_finished_at = case when ${next === null} then now() end,
+      fan_out_claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
+    where id = ${notificationId}::uuid
+  `);
+}

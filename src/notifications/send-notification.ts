@@ -1,0 +1,147 @@
+import { addJob } from '../queue/job.ts';
+import type { MessageContent } from '../channels/channel.ts';
+import type { Deployment } from '../deployment.ts';
+import { contentSchema } from '../deliveries/content.ts';
+import { DomainError } from '../errors.ts';
+import type { Channel, Purpose } from '../generated/prisma/enums.ts';
+import { parseUserReference, type UserReferenceInput } from '../identity/user-reference.ts';
+import { isUuid, newId } from '../ids.ts';
+import { sql, type Transaction } from '../storage/database.ts';
+import { write } from '../storage/write.ts';
+import { fanOutJob } from './fan-out.job.ts';
+import type { Target } from './target.ts';
+
+/** What a caller wants said, and to whom. */
+export interface SendRequest {
+  principal: string;
+  content: ContentInput;
+  target: TargetInput;
+  channels?: readonly Channel[] | null | undefined;
+  targetOnlyPrimaryDevices: boolean;
+  purpose?: Purpose | null | undefined;
+  /** @default 172_800 // 48 hours */
+  ttlSeconds?: number | null | undefined;
+  idempotencyKey?: string | null | undefined;
+}
+
+export interface ContentInput {
+  title?: string | null | undefined;
+  body: string;
+  subtitle?: string | null | undefined;
+  icon?: string | null | undefined;
+  image?: string | null | undefined;
+  url?: string | null | undefined;
+  data?: Record<string, unknown> | null | undefined;
+}
+
+export interface TargetInput {
+  users?: readonly UserReferenceInput[] | null | undefined;
+  installations?: readonly string[] | null | undefined;
+  segments?: readonly string[] | null | undefined;
+}
+
+// product.md, "Limits to enforce": TTL 30 s to 72 h, default 48 h; a bulk call names 1,000 users at most.
+const ttlSecondsMin = 30;
+const ttlSecondsMax = 72 * 3600;
+const ttlSecondsDefault = 48 * 3600;
+const referencesMax = 1_000;
+const segmentsMax = 100;
+/** The content as JSON. @default 65_536 // bytes */
+const contentBytesMax = 65_536;
+const idempotencyKeptHours = 30 * 24;
+
+/**
+ * Accepts a notification: content and target are frozen, the work is enqueued, and the answer comes at once. Who the
+ * target is, is decided when it is fanned out.
+ *
+ * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `NOT_FOUND`
+ * (a segment), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
+ */
+export async function sendNotification(deployment: Deployment, request: SendRequest): Promise<{ notificationId: string }> {
+  const { principal, idempotencyKey, ...input } = request;
+  const content = parseContent(request.content);
+  const target = parseTarget(request.target);
+  const ttlSeconds = parseTtl(request.ttlSeconds ?? ttlSecondsDefault);
+  const channels = [...new Set(request.channels ?? [])];
+  if (request.channels && channels.length === 0) {
+    throw new DomainError('VALUE_INVALID', 'Name a channel, or leave the field out.', ['channels']);
+  }
+  const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
+  return write(deployment, about, async (tx) => {
+    await refuseUnknownSegments(tx, target.segments);
+    const id = newId();
+    await tx.$executeRaw(sql`
+      insert into notifications (
+        id, content, target, channels, target_only_primary_devices, purpose, created_by, expires_at, fan_out_cursor,
+        fan_out_claim_expires_at
+      ) values (
+        ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
+        ${request.targetOnlyPrimaryDevices}, ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
+        now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute'
+      )
+    `);
+    await addJob(tx, fanOutJob, { notificationId: id });
+    return { notificationId: id };
+  });
+}
+
+function parseContent(input: ContentInput): MessageContent {
+  const { title, body, subtitle, icon, image, url, data } = input;
+  if (body.trim() === '') throw new DomainError('VALUE_INVALID', 'There is nothing to say: the body is empty.', ['content', 'body']);
+  for (const [name, value] of Object.entries({ icon, image, url })) {
+    if (typeof value === 'string' && !isWebUrl(value)) {
+      throw new DomainError('VALUE_INVALID', 'Not an http or https URL.', ['content', name]);
+    }
+  }
+  const content = contentSchema.parse({
+    title: title ?? null,
+    body,
+    subtitle: subtitle ?? null,
+    icon: icon ?? null,
+    image: image ?? null,
+    url: url ?? null,
+    data: data ?? null,
+  });
+  if (Buffer.byteLength(JSON.stringify(content)) > contentBytesMax) {
+    throw new DomainError('LIMIT_EXCEEDED', `The content has more than ${contentBytesMax} bytes.`, ['content']);
+  }
+  return content;
+}
+
+function isWebUrl(text: string): boolean {
+  return URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol);
+}
+
+function parseTarget({ users, installations, segments }: TargetInput): Target {
+  const count = (users?.length ?? 0) + (installations?.length ?? 0);
+  if (count + (segments?.length ?? 0) === 0) {
+    throw new DomainError('TARGET_EMPTY', 'Name users, installations or segments.', ['target']);
+  }
+  if (count > referencesMax || (segments?.length ?? 0) > segmentsMax) {
+    const limit = `A target names at most ${referencesMax} users and installations and ${segmentsMax} segments.`;
+    throw new DomainError('LIMIT_EXCEEDED', limit, ['target']);
+  }
+  return {
+    users: (users ?? []).map((user, index) => parseUserReference(user, ['target', 'users', String(index)])),
+    installations: parseIds(installations ?? [], ['target', 'installations']),
+    segments: parseIds(segments ?? [], ['target', 'segments']),
+  };
+}
+
+function parseIds(ids: readonly string[], path: readonly string[]): string[] {
+  return ids.map((id, index) => {
+    if (isUuid(id)) return id.toLowerCase();
+    throw new DomainError('VALUE_INVALID', 'This is not an id.', [...path, String(index)]);
+  });
+}
+
+function parseTtl(seconds: number): number {
+  if (seconds >= ttlSecondsMin && seconds <= ttlSecondsMax) return seconds;
+  throw new DomainError('VALUE_INVALID', `A time to live is ${ttlSecondsMin} to ${ttlSecondsMax} seconds.`, ['ttlSeconds']);
+}
+
+async function refuseUnknownSegments(tx: Transaction, ids: readonly string[]): Promise<void> {
+  const known = new Set((await tx.segment.findMany({ where: { id: { in: [...ids] } }, select: { id: true } })).map(({ id }) => id));
+  const missing = ids.findIndex((id) => !known.has(id));
+  if (missing >= 0) throw new DomainError('NOT_FOUND', 'There is no such segment.', ['target', 'segments', String(missing)]);
+}

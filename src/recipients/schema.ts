@@ -1,0 +1,125 @@
+import { ineligibility } from '../deliveries/eligibility.ts';
+import type { Recipient } from '../generated/prisma/client.ts';
+import type { Channel } from '../generated/prisma/enums.ts';
+import { builder } from '../graphql/builder.ts';
+import { parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
+import { localId } from '../graphql/global-id.ts';
+import { byId, type Loader } from '../graphql/loaders.ts';
+import { mayReadUser, visible } from '../graphql/ownership.ts';
+import { installationById, InstallationObject } from '../installations/schema.ts';
+import { sql } from '../storage/database.ts';
+import { ChannelEnum, userById, UserObject } from '../users/schema.ts';
+
+/** A recipient by id. */
+export const recipientById: Loader<string, Recipient | null> = byId((db, ids) =>
+  db.recipient.findMany({ where: { id: { in: ids } } }),
+);
+
+const recipientsOfUser = relatedPages<Recipient>({
+  from: sql`recipients r`,
+  row: sql`r.*`,
+  id: sql`r.id`,
+  parentId: sql`r.user_id`,
+});
+
+const isRecipientReachable: Loader<string, boolean> = {
+  async load(db, ids) {
+    const rows = await db.$queryRaw<{ id: string }[]>(sql`
+      select r.id from recipients r left join installations i on i.id = r.installation_id
+      where r.id = any(${ids}::uuid[]) and ${ineligibility} is null
+    `);
+    const reachable = new Set(rows.map((row) => row.id));
+    return ids.map((id) => reachable.has(id));
+  },
+};
+
+const typeNames: Record<Channel, string> = {
+  PUSH: 'PushRecipient',
+  EMAIL: 'EmailRecipient',
+  SMS: 'SmsRecipient',
+  IN_APP: 'InAppRecipient',
+};
+
+export const RecipientInterface = builder.interfaceRef<Recipient>('Recipient').implement({
+  description: 'One address at which a user can be reached.',
+  resolveType: (recipient) => typeNames[recipient.channel],
+  fields: (t) => ({
+    channel: t.expose('channel', { type: ChannelEnum, description: 'By which channel.' }),
+    user: t.field({
+      type: UserObject,
+      description: 'Whose address it is.',
+      resolve: async ({ userId }, _, { loaders }) => {
+        const user = await loaders.load(userById, userId);
+        if (!user) throw new Error('A recipient has no user.');
+        return user;
+      },
+    }),
+    language: t.exposeString('language', { nullable: true, description: 'BCP 47 language tag to write in.' }),
+    region: t.exposeString('region', { nullable: true, description: 'Region of the address.' }),
+    isSubscribed: t.exposeBoolean('isSubscribed', { description: 'False: the person has opted out, and nothing is sent here.' }),
+    isReachable: t.boolean({
+      description: 'Whether a message sent now would go out: subscribed, and for a push enabled, allowed and with an address.',
+      resolve: ({ id }, _, { loaders }) => loaders.load(isRecipientReachable, id),
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was added.' }),
+  }),
+});
+
+const PushRecipient = builder.objectRef<Recipient>('PushRecipient').implement({
+  description: 'An installation as an address.',
+  interfaces: [RecipientInterface],
+  authScopes: (recipient, context) => mayReadUser(context, recipient.userId),
+  fields: (t) => ({
+    installation: t.field({
+      type: InstallationObject,
+      description: 'The installation.',
+      resolve: async ({ installationId }, _, { loaders }) => {
+        const installation = installationId === null ? null : await loaders.load(installationById, installationId);
+        if (!installation) throw new Error('A push recipient has no installation.');
+        return installation;
+      },
+    }),
+  }),
+});
+
+const EmailRecipient = builder.objectRef<Recipient>('EmailRecipient').implement({
+  description: 'An e-mail address.',
+  interfaces: [RecipientInterface],
+  authScopes: (recipient, context) => mayReadUser(context, recipient.userId),
+  fields: (t) => ({
+    email: t.string({ description: 'The address, in lower case.', resolve: ({ address }) => address ?? '' }),
+  }),
+});
+
+const SmsRecipient = builder.objectRef<Recipient>('SmsRecipient').implement({
+  description: 'A phone.',
+  interfaces: [RecipientInterface],
+  authScopes: (recipient, context) => mayReadUser(context, recipient.userId),
+  fields: (t) => ({
+    phone: t.string({ description: 'The number, E.164 with "+".', resolve: ({ address }) => address ?? '' }),
+  }),
+});
+
+const InAppRecipient = builder.objectRef<Recipient>('InAppRecipient').implement({
+  description: "A user's inbox.",
+  interfaces: [RecipientInterface],
+  authScopes: (recipient, context) => mayReadUser(context, recipient.userId),
+});
+
+for (const object of [PushRecipient, EmailRecipient, SmsRecipient, InAppRecipient]) {
+  builder.nodeRef(object, {
+    id: { resolve: localId },
+    loadOne: async (id, context) => visible(context, await context.loaders.load(recipientById, id), (recipient) => recipient.userId),
+  });
+}
+
+builder.prismaObjectField(UserObject, 'recipients', (t) =>
+  t.connection({
+    type: RecipientInterface,
+    description: 'The addresses at which the user can be reached, oldest first.',
+    resolve: async ({ id: parentId }, args, { loaders }, info) => {
+      const page = parsePage(args);
+      return toConnection(page, await loaders.load(recipientsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }));
+    },
+  }),
+);

@@ -1,0 +1,178 @@
+import { createECDH } from 'node:crypto';
+import { z } from 'zod';
+
+/** What the README says of a setting. */
+export interface SettingText {
+  /** As an operator would write it, or a word such as `generated`. */
+  default: string;
+  meaning: string;
+}
+
+const texts = z.registry<SettingText>();
+
+// Every message is the end of a sentence that begins with the variable's name, and never repeats its value: some are secrets.
+
+const flag = () => z.enum(['0', '1'], 'must be 1 or 0.').transform((text) => text === '1');
+
+const url = (schemes: string[], example: string) =>
+  z
+    .string()
+    .refine(
+      (text) => isDecodable(text) && schemes.includes(URL.parse(text)?.protocol ?? ''),
+      `must be a URL like ${example}.`,
+    );
+
+/** A stray % in a password passes for a URL, until somebody decodes it. */
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const accessKey = () =>
+  z
+    .string()
+    .min(20, 'must have at least 20 characters.')
+    .regex(/^[\x21-\x7e]*$/, 'must consist of visible ASCII characters, without blanks.');
+
+const bytes = (count: number, encoding: 'base64' | 'base64url') => {
+  const alphabet = encoding === 'base64' ? /^[A-Za-z0-9+/]*={0,2}$/ : /^[A-Za-z0-9_-]*={0,2}$/;
+  return z
+    .string()
+    .refine(
+      (text) => alphabet.test(text) && Buffer.from(text, encoding).length === count,
+      `must be ${count} bytes in ${encoding}.`,
+    );
+};
+
+/** `ann@example.com` or `Ann <ann@example.com>`; group 1 or 2 is the address. */
+const mailbox = /^(?:([^\s<>@"]+@[^\s<>@"]+)|[^<>]*<([^\s<>@"]+@[^\s<>@"]+)>)$/;
+
+/** The address in `Ann <ann@example.com>`. */
+export function readMailAddress(text: string): string {
+  const match = mailbox.exec(text);
+  return match?.[1] ?? match?.[2] ?? text;
+}
+
+/** The public key, base64url, of a P-256 private key in base64url; null when it is none. */
+export function deriveVapidPublicKey(privateKey: string): string | null {
+  try {
+    const pair = createECDH('prime256v1');
+    pair.setPrivateKey(Buffer.from(privateKey, 'base64url'));
+    return pair.getPublicKey().toString('base64url');
+  } catch {
+    return null; // Zero, or above the curve's order.
+  }
+}
+
+/** Every variable that the program reads, each parsed by itself. What they need of each other stands in config.ts. */
+export const settingsSchema = z.object({
+  PORT: z
+    .string()
+    .regex(/^\d{1,5}$/, 'must be a number from 0 to 65535.')
+    .transform(Number)
+    .refine((port) => port <= 65_535, 'must be a number from 0 to 65535.')
+    .default(4000)
+    .register(texts, { default: '4000', meaning: 'Port of GraphQL, over HTTP, WebSocket and SSE; 0: any free one.' }),
+  HOST: z
+    .string()
+    .regex(/^[^\s/]+$/, 'must be a host name or an IP address.')
+    .default('127.0.0.1')
+    .register(texts, { default: '127.0.0.1', meaning: 'Address to listen on; `0.0.0.0`: all of this machine.' }),
+  DATA_DIR: z
+    .string()
+    .default('.data')
+    .register(texts, { default: '.data', meaning: 'Directory of the embedded PostgreSQL and the generated keys.' }),
+  DATABASE_URL: url(['postgresql:', 'postgres:'], 'postgresql://user:password@host:5432/database')
+    .optional()
+    .register(texts, { default: 'embedded', meaning: 'PostgreSQL 15 or later, instead of the embedded one.' }),
+  REDIS_URL: url(['redis:', 'rediss:'], 'redis://host:6379').optional().register(texts, {
+    default: 'none',
+    meaning: 'Redis, for wake-ups between processes; without it other processes are heard by polling.',
+  }),
+  DATA_ENCRYPTION_KEY: bytes(32, 'base64')
+    .transform((text) => Buffer.from(text, 'base64'))
+    .optional()
+    .register(texts, {
+      default: 'generated',
+      meaning: '32 bytes in base64 that encrypt push addresses and credentials at rest; required with `DATABASE_URL`.',
+    }),
+  ROLE: z.enum(['all', 'gateway', 'worker'], 'must be all, gateway or worker.').default('all').register(texts, {
+    default: 'all',
+    meaning: '`gateway` answers GraphQL, `worker` delivers, `all` does both; other than `all` needs `DATABASE_URL`.',
+  }),
+  SERVER_KEY: accessKey()
+    .optional()
+    .register(texts, { default: 'generated', meaning: 'Secret of the first server key, at least 20 characters.' }),
+  APP_KEY: accessKey()
+    .optional()
+    .register(texts, { default: 'generated', meaning: "Secret of the first app's key, at least 20 characters." }),
+  NODE_ENV: z
+    .enum(['development', 'production', 'test'], 'must be development or production.')
+    .default('development')
+    .transform((text): 'development' | 'production' => (text === 'production' ? 'production' : 'development'))
+    .register(texts, {
+      default: 'development',
+      meaning: '`production`: no GraphiQL, no introspection without a server key, no outbox, logs as JSON.',
+    }),
+  ALLOW_OUTBOX: flag().default(false).register(texts, {
+    default: '0',
+    meaning: '1: channels without a provider write to the outbox in production too.',
+  }),
+  SMTP_URL: url(['smtp:', 'smtps:'], 'smtps://user:password@host')
+    .optional()
+    .register(texts, { default: 'outbox', meaning: 'SMTP server that sends e-mail.' }),
+  MAIL_FROM: z
+    .string()
+    .regex(mailbox, 'must be an address like ann@example.com or Ann <ann@example.com>.')
+    .optional()
+    .register(texts, { default: 'none', meaning: 'Sender of e-mail; required with `SMTP_URL`.' }),
+  VAPID_SUBJECT: url(['mailto:', 'https:'], 'mailto:ann@example.com or https://example.com')
+    .optional()
+    .register(texts, {
+      default: "`MAIL_FROM`'s address, else https://carillon.invalid",
+      meaning: 'How push services reach the operator (RFC 8292): a mailto: or https: URL.',
+    }),
+  VAPID_PUBLIC_KEY: bytes(65, 'base64url')
+    .optional()
+    .register(texts, { default: 'generated', meaning: 'Public key of web push, base64url; with `VAPID_PRIVATE_KEY`.' }),
+  VAPID_PRIVATE_KEY: bytes(32, 'base64url')
+    .optional()
+    .register(texts, { default: 'generated', meaning: 'Private key of web push, base64url; with `VAPID_PUBLIC_KEY`.' }),
+  SMS_PROVIDER: z
+    .literal('infobip', 'must be infobip, the only provider supported so far.')
+    .optional()
+    .register(texts, { default: 'outbox', meaning: '`infobip`: who sends SMS; makes the next three required.' }),
+  SMS_BASE_URL: url(['https:', 'http:'], 'https://host')
+    .optional()
+    .register(texts, { default: 'none', meaning: "The SMS provider's API, such as `https://abc123.api.infobip.com`." }),
+  SMS_FROM: z
+    .string()
+    .regex(/^\S.{0,49}$/, 'must have 1 to 50 characters.')
+    .optional()
+    .register(texts, { default: 'none', meaning: 'Sender of SMS: a number or a name that the provider has approved.' }),
+  INFOBIP_API_KEY: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must consist of visible ASCII characters, without blanks.')
+    .optional()
+    .register(texts, { default: 'none', meaning: 'Key of the Infobip API.' }),
+  ALLOW_PRIVATE_ENDPOINTS: flag().default(false).register(texts, {
+    default: '0',
+    meaning: '1: web push endpoints may be loopback, private or plain http. For tests only.',
+  }),
+});
+
+/** A variable's name. */
+export type SettingName = keyof typeof settingsSchema.shape;
+
+/** The table of the README: every setting in its order. */
+export function listSettings(): (SettingText & { name: string })[] {
+  return Object.entries(settingsSchema.shape).map(([name, schema]) => {
+    const text = texts.get(schema);
+    if (!text) throw new Error(`${name} is not described.`);
+    return { name, ...text };
+  });
+}

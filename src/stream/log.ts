@@ -1,0 +1,266 @@
+import type pg from 'pg';
+import type { DeliveryEventStatus, DeliveryReason } from '../generated/prisma/enums.ts';
+import { type Sql, sql } from '../storage/database.ts';
+import type { Cursor } from './cursor.ts';
+
+// Reading the delivery log. A trigger on `deliveries` writes it in the transaction that changes a delivery, under a lock
+// that is held from before a position is drawn until the transaction is visible. So positions are in commit order:
+// who has seen position n will never see a lower one appear, and "everything above n" is all there is to ask for.
+//
+// Each read is one statement, hence one snapshot: the entries, how far they reach, and whether the reader's place still
+// is a place of this log are of the same moment, whatever retention or a restore does between two reads.
+
+/** One state change of one delivery. */
+export interface LogEntry {
+  readonly position: bigint;
+  readonly tag: number;
+  readonly deliveryId: string;
+  readonly notificationId: string;
+  /** The user it was made for, even if merged since; null where the addressee is nobody known. */
+  readonly userId: string | null;
+  readonly status: DeliveryEventStatus;
+  readonly reason: DeliveryReason | null;
+  readonly at: Date;
+}
+
+/**
+ * What a stream is about: a notification's deliveries, a user's, that user's of that notification, or all there are. A
+ * user stands for its survivor and for everybody merged into that one, as things are when the log is read.
+ */
+export interface Topic {
+  readonly notificationId?: string;
+  readonly userId?: string;
+}
+
+/** The newest entry's place, and what retention has left. */
+export interface LogHead extends Cursor {
+  /** Every entry at or above it is still there. */
+  readonly oldestPosition: bigint;
+}
+
+/** A stretch of the log. */
+export interface LogPage<Entry = LogEntry> {
+  readonly kind: 'page';
+  /** In order of position. */
+  readonly entries: readonly Entry[];
+  /** There is nothing left to read of the topic up to here: the last entry of a full page, else the log's head. */
+  readonly completeThrough: Cursor;
+  /** Whether the page is full, so that there may be more already. */
+  readonly hasMore: boolean;
+}
+
+/** The reader's place is not in this log any more: what followed it is unknown. */
+export interface LogGap {
+  readonly kind: 'gap';
+  /** Where what is still there begins. */
+  readonly oldest: Cursor;
+}
+
+/** What `readLogTail` is to look for. */
+export interface Tail {
+  /** Whether to read all entries, whatever the two lists say. */
+  readonly isEverything: boolean;
+  readonly notificationIds: readonly string[];
+  readonly userIds: readonly string[];
+  /** Whether to tell whom an entry's user stands for. */
+  readonly withUsers: boolean;
+  /** Notifications of which only whether there is anything new is asked. */
+  readonly watchedIds: readonly string[];
+}
+
+/** An entry, and the ids by which a topic may name its user: the user, its survivor and all who were merged into that. */
+export interface TailEntry {
+  readonly entry: LogEntry;
+  readonly userIds: readonly string[];
+}
+
+/** What is new for many topics. */
+export interface TailPage extends LogPage<TailEntry> {
+  /** Those of `watchedIds` that have new entries. */
+  readonly touchedIds: readonly string[];
+}
+
+type Queryable = Pick<pg.Pool, 'query'>;
+
+interface LogColumns {
+  epoch: string;
+  oldest_position: string;
+  head_position: string | null;
+  head_tag: number | null;
+  after_tag: number | null;
+}
+
+interface EntryColumns {
+  position: string;
+  tag: number;
+  delivery_id: string;
+  notification_id: string;
+  user_id: string | null;
+  status: DeliveryEventStatus;
+  reason: DeliveryReason | null;
+  at: Date;
+}
+
+type Row<Extra> = LogColumns & Extra & (EntryColumns | { position: null });
+
+/** Where the log ends now. An empty log ends right before its oldest position. */
+export async function readLogHead(pool: Queryable): Promise<LogHead> {
+  const rows = await pool.query<Row<unknown>>(pageOf(sql`select null::bigint as position where false`, 0n));
+  const [first] = rows.rows;
+  if (!first) throw new Error('The delivery log has no head: its row in delivery_log is missing.');
+  return { ...headOf(first), oldestPosition: BigInt(first.oldest_position) };
+}
+
+/**
+ * At most `limit` entries of the topic behind `after`, or, where that is null, from the oldest kept. A gap when `after`
+ * belongs to another epoch, lies above the head or below what retention has kept, or is another event's place now.
+ */
+export async function readLogPage(
+  pool: Queryable,
+  topic: Topic,
+  { after, limit }: { after: Cursor | null; limit: number },
+): Promise<LogPage | LogGap> {
+  const position = after?.position ?? 0n;
+  const { rows } = await pool.query<Row<unknown>>(pageOf(entriesOf(topic, position, limit), position));
+  const entries: LogEntry[] = [];
+  for (const row of rows) if (row.position !== null) entries.push(toEntry(row));
+  return toPage(rows, entries, { after, last: entries.length < limit ? undefined : entries.at(-1) });
+}
+
+/**
+ * At most `limit` new entries behind `after` for many topics at once. It walks along the new end of the log instead of
+ * looking each topic up, so that its cost grows with what is new and not with how many topics there are.
+ */
+export async function readLogTail(
+  pool: Queryable,
+  tail: Tail,
+  { after, limit }: { after: Cursor; limit: number },
+): Promise<TailPage | LogGap> {
+  const touched = sql`array(
+    select watched.id from unnest(${[...tail.watchedIds]}::uuid[]) watched(id)
+    where exists (select from delivery_events where notification_id = watched.id and position > ${after.position})
+  )`;
+  const statement = pageOf(tailEntries(tail, after.position, limit), after.position, touched);
+  const { rows } = await pool.query<Row<{ user_ids: string[]; touched_ids: string[] | null }>>(statement);
+  const entries: TailEntry[] = [];
+  for (const row of rows) if (row.position !== null) entries.push({ entry: toEntry(row), userIds: row.user_ids });
+  const page = toPage(rows, entries, { after, last: entries.length < limit ? undefined : entries.at(-1)?.entry });
+  return page.kind === 'gap' ? page : { ...page, touchedIds: rows[0]?.touched_ids ?? [] };
+}
+
+const entryColumns = sql`e.position, e.tag, e.delivery_id, e.notification_id, e.user_id, e.status, e.reason, e.at`;
+
+/** The rows of `entries`, each beside the state of the log; a single row with the state alone if there are none. */
+function pageOf(entries: Sql, after: bigint, touched: Sql = sql`null`): Sql {
+  return sql`
+    with head as (select position, tag from delivery_events order by position desc limit 1),
+    entries as (${entries})
+    select
+      delivery_log.epoch,
+      delivery_log.oldest_position,
+      head.position as head_position,
+      head.tag as head_tag,
+      (select tag from delivery_events where position = ${after}) as after_tag,
+      case when row_number() over (order by entries.position) = 1 then ${touched} end as touched_ids,
+      entries.*
+    from delivery_log
+    left join head on true
+    left join entries on true
+    order by entries.position`;
+}
+
+/** One topic's entries, by the index that has them in order: replaying a little costs little in a log of any size. */
+function entriesOf({ notificationId, userId }: Topic, after: bigint, limit: number): Sql {
+  if (userId !== undefined) {
+    const ofNotification = notificationId === undefined ? sql`true` : sql`notification_id = ${notificationId}::uuid`;
+    return sql`
+      select ${entryColumns}
+      from (
+        select ${userId}::uuid as id
+        union
+        select family.id
+        from users family, (select coalesce(merged_into_id, id) as id from users where id = ${userId}::uuid) survivor
+        where family.id = survivor.id or family.merged_into_id = survivor.id
+      ) family
+      cross join lateral (
+        select * from delivery_events
+        where user_id = family.id and position > ${after} and ${ofNotification}
+        order by position
+        limit ${limit}
+      ) e
+      order by e.position
+      limit ${limit}`;
+  }
+  const condition = notificationId === undefined ? sql`true` : sql`e.notification_id = ${notificationId}::uuid`;
+  return sql`
+    select ${entryColumns}
+    from delivery_events e
+    where ${condition} and e.position > ${after}
+    order by e.position
+    limit ${limit}`;
+}
+
+function tailEntries({ isEverything, notificationIds, userIds, withUsers }: Tail, after: bigint, limit: number): Sql {
+  const family = sql`
+    select e.user_id as id where e.user_id is not null
+    union
+    select family.id
+    from users own
+    join users family on family.id = coalesce(own.merged_into_id, own.id) or family.merged_into_id = coalesce(own.merged_into_id, own.id)
+    where own.id = e.user_id`;
+  const condition = isEverything
+    ? sql`true`
+    : sql`(e.notification_id = any(${[...notificationIds]}::uuid[]) or who.ids && ${[...userIds]}::uuid[])`;
+  // "offset 0" keeps the planner from looking the family up twice.
+  return sql`
+    select ${entryColumns}, who.ids as user_ids
+    from delivery_events e
+    cross join lateral (select ${withUsers ? sql`array(${family})` : sql`'{}'::uuid[]`} as ids offset 0) who
+    where e.position > ${after} and ${condition}
+    order by e.position
+    limit ${limit}`;
+}
+
+function toEntry(row: EntryColumns): LogEntry {
+  return {
+    position: BigInt(row.position),
+    tag: row.tag,
+    deliveryId: row.delivery_id,
+    notificationId: row.notification_id,
+    userId: row.user_id,
+    status: row.status,
+    reason: row.reason,
+    at: row.at,
+  };
+}
+
+/** `last`: the last entry of a full page. */
+function toPage<Entry>(
+  rows: readonly LogColumns[],
+  entries: readonly Entry[],
+  { after, last }: { after: Cursor | null; last: LogEntry | undefined },
+): LogPage<Entry> | LogGap {
+  const [first] = rows;
+  if (!first) throw new Error('The delivery log cannot be read: its row in delivery_log is missing.');
+  if (after && !isPlaceOf(first, after)) {
+    return { kind: 'gap', oldest: { epoch: first.epoch, position: BigInt(first.oldest_position) - 1n, tag: 0 } };
+  }
+  const completeThrough = last ? { epoch: first.epoch, position: last.position, tag: last.tag } : headOf(first);
+  return { kind: 'page', entries, completeThrough, hasMore: last !== undefined };
+}
+
+function headOf(columns: LogColumns): Cursor {
+  const { epoch, head_position: position, head_tag: tag } = columns;
+  if (position === null || tag === null) return { epoch, position: BigInt(columns.oldest_position) - 1n, tag: 0 };
+  return { epoch, position: BigInt(position), tag };
+}
+
+/** Whether everything that came after `cursor` is still in the log, and is what came after it. */
+function isPlaceOf(log: LogColumns, cursor: Cursor): boolean {
+  const beforeOldest = BigInt(log.oldest_position) - 1n;
+  if (cursor.epoch !== log.epoch || cursor.position < beforeOldest) return false;
+  if (cursor.position > headOf(log).position) return false;
+  // Right before the oldest event there is none to compare with, and nothing missing.
+  if (cursor.position === beforeOldest && (cursor.tag === 0 || log.after_tag === null)) return true;
+  return log.after_tag === cursor.tag;
+}

@@ -1,0 +1,98 @@
+import { type Cursor, encodeCursor } from './cursor.ts';
+import type { Latch } from './latch.ts';
+import type { LogEntry, Topic } from './log.ts';
+
+/** An event as a stream yields it. One object for all streams that yield it. */
+export interface EventItem {
+  readonly kind: 'event';
+  /** Where a stream goes on that had this event last. */
+  readonly cursor: string;
+  readonly entry: LogEntry;
+}
+
+/** The stream item of an entry. */
+export function toEventItem(epoch: string, entry: LogEntry): EventItem {
+  return { kind: 'event', cursor: encodeCursor({ epoch, position: entry.position, tag: entry.tag }), entry };
+}
+
+/** A stream that asks for a seat: what it is about, through where it has read, and what to open when there is news. */
+export interface Guest {
+  readonly topic: Topic;
+  readonly at: Cursor;
+  readonly news: Latch;
+}
+
+/**
+ * A stream's place at the reader's table: what the reader has handed over and the stream has not yet taken. It is
+ * bounded; a stream that lets it fill up loses the seat, and what was in it, and reads for itself from where it is.
+ */
+export class Seat {
+  readonly topic: Topic;
+  /** Where the stream stood when it asked for the seat. */
+  readonly takenAt: Cursor;
+  /** Every event of the topic behind this is handed over. Undefined while a read is under way that began without it. */
+  servedFrom: Cursor | undefined;
+  /** Opens when there is something to look at: an event, `servedFrom`, the loss of the seat. */
+  readonly news: Latch;
+  readonly #sizeMax: number;
+  #events: EventItem[] = [];
+  #takenCount = 0;
+  #isLost = false;
+  #lostAt: Cursor | undefined;
+
+  constructor({ topic, at, news }: Guest, sizeMax: number) {
+    this.topic = topic;
+    this.takenAt = at;
+    this.news = news;
+    this.#sizeMax = sizeMax;
+  }
+
+  /** Whether the reader serves it no more. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** Where the reader stood when the seat was lost with nothing left in it, so that the stream has all up to there. */
+  get lostAt(): Cursor | undefined {
+    return this.#lostAt;
+  }
+
+  /** Starts to be served. */
+  serve(from: Cursor): void {
+    this.servedFrom = from;
+    this.news.open();
+  }
+
+  /** Hands an event over. False, and the seat is lost, when it is full. */
+  offer(event: EventItem): boolean {
+    if (this.#events.length - this.#takenCount >= this.#sizeMax) {
+      this.lose();
+      return false;
+    }
+    this.#events.push(event);
+    this.news.open();
+    return true;
+  }
+
+  /** The oldest event that was not taken yet. */
+  take(): EventItem | undefined {
+    const event = this.#events[this.#takenCount];
+    if (!event) return undefined;
+    this.#takenCount += 1;
+    // Forgets what was taken, not each time: a stream that never quite drains its seat must not let it grow either.
+    if (this.#takenCount === this.#events.length || this.#takenCount >= this.#sizeMax) {
+      this.#events = this.#events.slice(this.#takenCount);
+      this.#takenCount = 0;
+    }
+    return event;
+  }
+
+  /** Loses the seat; `at` is where the reader stands, if all up to there has been handed over. */
+  lose(at?: Cursor): void {
+    if (this.servedFrom && this.#events.length === 0) this.#lostAt = at;
+    this.#isLost = true;
+    this.#events = [];
+    this.#takenCount = 0;
+    this.news.open();
+  }
+}

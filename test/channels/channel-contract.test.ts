@@ -1,0 +1,156 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Channel, Message } from '../../src/channels/channel.ts';
+import { createInfobipSmsChannel } from '../../src/channels/infobip-sms.ts';
+import { createOutboxChannel } from '../../src/channels/outbox.ts';
+import { createSmtpChannel } from '../../src/channels/smtp.ts';
+import { createWebPushChannel, generateVapidKeys } from '../../src/channels/web-push.ts';
+import { useDatabase } from '../support/database.ts';
+import { breakages, startBrokenServer } from '../support/fakes/broken-server.ts';
+import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
+import { startFakePushService } from '../support/fakes/fake-push-service.ts';
+import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
+import { makeMessage } from '../support/make-message.ts';
+
+const database = useDatabase();
+const vapid = { subject: 'mailto:ops@example.com', ...generateVapidKeys() };
+const webPushOptions = { vapid, arePrivateEndpointsAllowed: true };
+const toAda: Message = makeMessage({ channel: 'EMAIL', address: { kind: 'email', email: 'ada@example.com' } });
+const toPhone: Message = makeMessage({ channel: 'SMS', address: { kind: 'phone', phone: '+385916242493' } });
+
+interface Case {
+  channel: Channel;
+  message: Message;
+}
+
+/** A channel whose provider works, and the same whose provider listens on `port` and has `timeoutMs` to answer. */
+interface Subject {
+  name: string;
+  /** In SMTP the server does. */
+  serverSpeaksFirst?: boolean;
+  open(): Promise<Case>;
+  openAt?(port: number, timeoutMs: number): Case;
+}
+
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+/** Closes it after the test. */
+function closing<Closable extends { close(): Promise<void> }>(closable: Closable): Closable {
+  closers.push(() => closable.close());
+  return closable;
+}
+
+const subjects: Subject[] = [
+  {
+    name: 'smtp',
+    serverSpeaksFirst: true,
+    async open() {
+      const { url } = closing(await startFakeSmtp());
+      return { channel: closing(createSmtpChannel({ url, from: 'carillon@example.com' })), message: toAda };
+    },
+    openAt(port, timeoutMs) {
+      const channel = createSmtpChannel({ url: `smtp://127.0.0.1:${port}`, from: 'carillon@example.com', timeoutMs });
+      return { channel: closing(channel), message: toAda };
+    },
+  },
+  {
+    name: 'web-push',
+    async open() {
+      const service = closing(await startFakePushService());
+      const message = makeMessage({ channel: 'PUSH', address: { kind: 'webPush', ...service.subscribe() } });
+      return { channel: closing(createWebPushChannel(webPushOptions)), message };
+    },
+    openAt(port, timeoutMs) {
+      const address = { kind: 'webPush' as const, ...anySubscription, endpoint: `http://127.0.0.1:${port}/push/1` };
+      const channel = closing(createWebPushChannel({ ...webPushOptions, timeoutMs }));
+      return { channel, message: makeMessage({ channel: 'PUSH', address }) };
+    },
+  },
+  {
+    name: 'infobip',
+    async open() {
+      const { baseUrl, apiKey } = closing(await startFakeInfobip());
+      return { channel: closing(createInfobipSmsChannel({ baseUrl, apiKey, from: 'Carillon' })), message: toPhone };
+    },
+    openAt(port, timeoutMs) {
+      const options = { baseUrl: `http://127.0.0.1:${port}`, apiKey: 'key', from: 'Carillon', timeoutMs };
+      return { channel: closing(createInfobipSmsChannel(options)), message: toPhone };
+    },
+  },
+  {
+    name: 'outbox',
+    open: async () => ({ channel: closing(createOutboxChannel(database.db)), message: toAda }),
+  },
+];
+const overTheNetwork = subjects.flatMap(({ openAt, ...subject }) => (openAt ? [{ ...subject, openAt }] : []));
+
+/** The keys of RFC 8291's example: any real ones will do. */
+const anySubscription = {
+  p256dh: 'BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4',
+  auth: 'BTBZMqHH6r4Tts7J_aSIgg',
+};
+
+const never = new AbortController().signal;
+const patientMs = 20_000;
+
+describe.each(subjects)('$name', ({ open }) => {
+  test('a message that the provider takes is accepted', async () => {
+    const { channel, message } = await open();
+    expect(await channel.send(message, never)).toMatchObject({ kind: 'accepted' });
+  });
+
+  test('a message can be sent again', async () => {
+    const { channel, message } = await open();
+    await channel.send(message, never);
+    expect(await channel.send({ ...message, attempt: 2 }, never)).toMatchObject({ kind: 'accepted' });
+  });
+
+  test('a send that was given up before it began is tried again', async () => {
+    const { channel, message } = await open();
+    expect(await channel.send(message, AbortSignal.abort())).toMatchObject({ kind: 'retry' });
+  });
+
+  test('a message expired already ends in an outcome all the same', async () => {
+    const { channel, message } = await open();
+    expect(await channel.send({ ...message, expiresAt: new Date(0) }, never)).toMatchObject({ kind: 'accepted' });
+  });
+});
+
+describe.each(overTheNetwork)('$name, over the network', ({ name, openAt, serverSpeaksFirst: speaksFirst = false }) => {
+  test.each(
+    breakages.filter((breakage) => breakage !== 'silent'),
+  )('a message is tried again after a server that is broken: %s', async (breakage) => {
+    const server = closing(await startBrokenServer(breakage, { speaksFirst }));
+    const { channel, message } = openAt(server.port, patientMs);
+    const outcome = await channel.send(message, never);
+    expect(outcome).toEqual({ kind: 'retry', providerCode: expect.stringMatching(/^[A-Z_]+$/) });
+    expect(server.connectionCount() > 0).toBe(breakage !== 'refused');
+  });
+
+  test('a message is tried again when the server does not answer in time', async () => {
+    const server = closing(await startBrokenServer('silent', { speaksFirst }));
+    const { channel, message } = openAt(server.port, 100);
+    expect(await channel.send(message, never)).toEqual({
+      kind: 'retry',
+      providerCode: expect.stringMatching(/^E?TIMEDOUT$|^TIMEOUT$/),
+    });
+  });
+
+  test('a message is tried again when its send is given up half-way', async () => {
+    const server = closing(await startBrokenServer('silent', { speaksFirst }));
+    const { channel, message } = openAt(server.port, patientMs);
+    const controller = new AbortController();
+    const outcome = channel.send(message, controller.signal);
+    await server.connected;
+    controller.abort();
+    expect(await outcome).toEqual({ kind: 'retry', providerCode: expect.stringMatching(/ABORT/) });
+  });
+
+  test('an address of another channel is a bug, not an outcome', async () => {
+    const { channel, message } = openAt(1, patientMs);
+    const astray = { ...message, address: { kind: 'inbox' as const, userId: name } };
+    await expect(channel.send(astray, never)).rejects.toThrow(TypeError);
+  });
+});

@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { type ChannelsOptions, createChannels } from '../../src/channels/registry.ts';
+import { generateVapidKeys } from '../../src/channels/web-push.ts';
+import { useDatabase } from '../support/database.ts';
+
+const database = useDatabase();
+
+const smtp = { url: 'smtp://127.0.0.1:1', from: 'carillon@example.com' };
+const infobip = { baseUrl: 'http://127.0.0.1:1', apiKey: 'key', from: 'Carillon' };
+
+function open(options: Partial<ChannelsOptions>) {
+  return createChannels({
+    smtp: null,
+    infobip: null,
+    isOutboxAllowed: true,
+    arePrivateEndpointsAllowed: false,
+    vapid: { subject: 'mailto:ops@example.com', ...generateVapidKeys() },
+    db: database.db,
+    ...options,
+  });
+}
+
+test('what has no provider goes to the outbox where it is allowed', async () => {
+  const channels = open({});
+  expect(channels.describe()).toEqual({
+    PUSH: 'web-push, outbox for apps',
+    EMAIL: 'outbox',
+    SMS: 'outbox',
+    IN_APP: 'outbox',
+  });
+  expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS', 'IN_APP']);
+  expect(channels.channelFor('PUSH', 'webPush')?.name).toBe('web-push');
+  expect(channels.channelFor('PUSH', 'apns')?.name).toBe('outbox');
+  await channels.close();
+});
+
+test('what has no provider is not configured where the outbox is not allowed', async () => {
+  const channels = open({ isOutboxAllowed: false });
+  expect(channels.describe()).toEqual({
+    PUSH: 'web-push, not configured for apps',
+    EMAIL: 'not configured',
+    SMS: 'not configured',
+    IN_APP: 'not configured',
+  });
+  expect(channels.configuredChannels()).toEqual(['PUSH']);
+  expect(channels.channelFor('EMAIL', 'email')).toBeNull();
+  expect(channels.channelFor('PUSH', 'fcm')).toBeNull();
+  await channels.close();
+});
+
+test('a provider that is configured is used', async () => {
+  const channels = open({ smtp, infobip, isOutboxAllowed: false });
+  expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS']);
+  expect(channels.channelFor('EMAIL', 'email')?.name).toBe('smtp');
+  expect(channels.channelFor('SMS', 'phone')?.name).toBe('infobip');
+  await channels.close();
+});
+
+test('a channel does not serve the addresses of another', async () => {
+  const channels = open({ smtp, infobip });
+  expect(channels.channelFor('EMAIL', 'phone')).toBeNull();
+  expect(channels.channelFor('SMS', 'email')).toBeNull();
+  await channels.close();
+});

@@ -1,0 +1,218 @@
+import { createECDH, randomBytes } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { readConfig } from '../src/config.ts';
+import { StartupError } from '../src/errors.ts';
+import { listSettings } from '../src/settings.ts';
+
+/** The mistakes that a start with these variables reports, a line each. */
+function mistakesOf(variables: Record<string, string>): string[] {
+  try {
+    readConfig(variables);
+  } catch (error) {
+    if (error instanceof StartupError) return error.message.split('\n');
+    throw error;
+  }
+  return [];
+}
+
+const dataEncryptionKey = randomBytes(32).toString('base64');
+const databaseUrl = 'postgresql://ann:secret@db.example.com/carillon';
+
+function newVapidKeys(): { VAPID_PUBLIC_KEY: string; VAPID_PRIVATE_KEY: string } {
+  const pair = createECDH('prime256v1');
+  pair.generateKeys();
+  return {
+    VAPID_PUBLIC_KEY: pair.getPublicKey('base64url'),
+    VAPID_PRIVATE_KEY: pair.getPrivateKey('base64url'),
+  };
+}
+
+describe('nothing set', () => {
+  test('everything runs in one process on an embedded database, with the outbox for every channel', () => {
+    expect(readConfig({})).toEqual({
+      environment: 'development',
+      role: 'all',
+      host: '127.0.0.1',
+      port: 4000,
+      dataDirectory: '.data',
+      databaseUrl: null,
+      redisUrl: null,
+      dataEncryptionKey: null,
+      serverKey: null,
+      appKey: null,
+      isOutboxAllowed: true,
+      arePrivateEndpointsAllowed: false,
+      smtp: null,
+      vapid: { subject: 'https://carillon.invalid', publicKey: null, privateKey: null },
+      infobip: null,
+    });
+  });
+
+  test('an empty variable counts as absent', () => {
+    expect(readConfig({ DATABASE_URL: '', PORT: '', SMS_PROVIDER: '' })).toEqual(readConfig({}));
+  });
+
+  test('in production there is no outbox, unless it is allowed', () => {
+    expect(readConfig({ NODE_ENV: 'production' }).isOutboxAllowed).toBe(false);
+    expect(readConfig({ NODE_ENV: 'production', ALLOW_OUTBOX: '1' }).isOutboxAllowed).toBe(true);
+  });
+});
+
+describe('everything set', () => {
+  test('arrives parsed', () => {
+    const vapidKeys = newVapidKeys();
+    const config = readConfig({
+      PORT: '0',
+      HOST: '::1',
+      DATA_DIR: '/var/lib/carillon',
+      DATABASE_URL: databaseUrl,
+      REDIS_URL: 'rediss://cache.example.com',
+      DATA_ENCRYPTION_KEY: dataEncryptionKey,
+      ROLE: 'worker',
+      SERVER_KEY: 'a-server-key-of-26-letters',
+      APP_KEY: 'an-app-key-of-25-letters-',
+      NODE_ENV: 'production',
+      SMTP_URL: 'smtps://mail.example.com',
+      MAIL_FROM: 'Ann <ann@example.com>',
+      ...vapidKeys,
+      SMS_PROVIDER: 'infobip',
+      SMS_BASE_URL: 'https://abc.api.infobip.com',
+      SMS_FROM: 'Carillon',
+      INFOBIP_API_KEY: 'infobip-key',
+      ALLOW_PRIVATE_ENDPOINTS: '1',
+    });
+    expect(config).toEqual({
+      environment: 'production',
+      role: 'worker',
+      host: '::1',
+      port: 0,
+      dataDirectory: '/var/lib/carillon',
+      databaseUrl,
+      redisUrl: 'rediss://cache.example.com',
+      dataEncryptionKey: Buffer.from(dataEncryptionKey, 'base64'),
+      serverKey: 'a-server-key-of-26-letters',
+      appKey: 'an-app-key-of-25-letters-',
+      isOutboxAllowed: false,
+      arePrivateEndpointsAllowed: true,
+      smtp: { url: 'smtps://mail.example.com', from: 'Ann <ann@example.com>' },
+      vapid: {
+        subject: 'mailto:ann@example.com',
+        publicKey: vapidKeys.VAPID_PUBLIC_KEY,
+        privateKey: vapidKeys.VAPID_PRIVATE_KEY,
+      },
+      infobip: { baseUrl: 'https://abc.api.infobip.com', apiKey: 'infobip-key', from: 'Carillon' },
+    });
+  });
+});
+
+describe('mistakes', () => {
+  test('are reported all at once, one sentence each', () => {
+    const mistakes = mistakesOf({
+      PORT: '70000',
+      ROLE: 'boss',
+      DATABASE_URL: 'mysql://db',
+      SMTP_URL: 'smtp://mail.example.com',
+      REDIS_ULR: 'redis://cache.example.com',
+    });
+    expect(mistakes).toEqual([
+      'PORT must be a number from 0 to 65535.',
+      'DATABASE_URL must be a URL like postgresql://user:password@host:5432/database.',
+      'ROLE must be all, gateway or worker.',
+      'DATA_ENCRYPTION_KEY is required with DATABASE_URL.',
+      'MAIL_FROM is required with SMTP_URL.',
+      'REDIS_ULR is not a setting; did you mean REDIS_URL?',
+    ]);
+  });
+
+  test('never repeat a value, since it can be a secret', () => {
+    const secret = 'hunter2 hunter2 hunter2';
+    const values = Object.fromEntries(listSettings().map(({ name }) => [name, secret]));
+    const mistakes = mistakesOf({ ...values, SERVER_KEYS: secret });
+    expect(mistakes.length).toBeGreaterThan(15);
+    expect(mistakes.join('\n')).not.toContain('hunter2');
+  });
+
+  test.each([
+    ['one letter off', { VAPID_SUBJCT: 'x' }, 'VAPID_SUBJCT is not a setting; did you mean VAPID_SUBJECT?'],
+    ['two letters swapped', { PROT: '1' }, 'PROT is not a setting; did you mean PORT?'],
+    ['a missing underscore', { DATADIR: 'x' }, 'DATADIR is not a setting; did you mean DATA_DIR?'],
+    ['small letters', { redis_url: 'x' }, 'redis_url is not a setting; did you mean REDIS_URL?'],
+    ['a name of our own that is no setting', { INFOBIP_SENDER: 'x' }, 'INFOBIP_SENDER is not a setting.'],
+  ])('a misspelled name is one: %s', (_, variables, mistake) => {
+    expect(mistakesOf(variables)).toEqual([mistake]);
+  });
+
+  test("other programs' variables are none", () => {
+    const others = [
+      'PATH',
+      'HOME',
+      'HOSTNAME',
+      'HOSTS',
+      'PORTS',
+      'API_KEY',
+      'SMTP_FROM',
+      'SMTP_USER',
+      'DATABASE',
+      'RULE',
+    ];
+    expect(mistakesOf(Object.fromEntries(others.map((name) => [name, 'x'])))).toEqual([]);
+  });
+
+  test.each([
+    [
+      'a gateway alone',
+      { ROLE: 'gateway' },
+      'ROLE=gateway needs DATABASE_URL: an embedded database serves one process.',
+    ],
+    ['a sender without SMTP', { MAIL_FROM: 'a@b.example' }, 'MAIL_FROM has no use without SMTP_URL.'],
+    ['an SMS key without provider', { INFOBIP_API_KEY: 'x' }, 'INFOBIP_API_KEY has no use without SMS_PROVIDER.'],
+    [
+      'another SMS provider',
+      { SMS_PROVIDER: 'twilio' },
+      'SMS_PROVIDER must be infobip, the only provider supported so far.',
+    ],
+    [
+      'half a VAPID pair',
+      { VAPID_PUBLIC_KEY: newVapidKeys().VAPID_PUBLIC_KEY },
+      'VAPID_PRIVATE_KEY is required with VAPID_PUBLIC_KEY.',
+    ],
+    [
+      'two halves of two VAPID pairs',
+      { ...newVapidKeys(), VAPID_PUBLIC_KEY: newVapidKeys().VAPID_PUBLIC_KEY },
+      'VAPID_PUBLIC_KEY does not belong to VAPID_PRIVATE_KEY.',
+    ],
+    [
+      'a short encryption key',
+      { DATABASE_URL: databaseUrl, DATA_ENCRYPTION_KEY: randomBytes(31).toString('base64') },
+      'DATA_ENCRYPTION_KEY must be 32 bytes in base64.',
+    ],
+    ['a short key', { SERVER_KEY: 'short' }, 'SERVER_KEY must have at least 20 characters.'],
+    [
+      'one key for both',
+      { SERVER_KEY: 'the-same-key-for-everyone', APP_KEY: 'the-same-key-for-everyone' },
+      'APP_KEY must differ from SERVER_KEY: apps publish it.',
+    ],
+    [
+      'a password with a stray %',
+      { DATABASE_URL: 'postgresql://ann:100%@db.example.com/carillon', DATA_ENCRYPTION_KEY: dataEncryptionKey },
+      'DATABASE_URL must be a URL like postgresql://user:password@host:5432/database.',
+    ],
+    ['a flag that says yes', { ALLOW_OUTBOX: 'yes' }, 'ALLOW_OUTBOX must be 1 or 0.'],
+  ])('%s', (_, variables, mistake) => {
+    expect(mistakesOf(variables)).toEqual([mistake]);
+  });
+
+  test('Infobip needs its three variables', () => {
+    expect(mistakesOf({ SMS_PROVIDER: 'infobip' })).toEqual([
+      'SMS_BASE_URL is required with SMS_PROVIDER.',
+      'SMS_FROM is required with SMS_PROVIDER.',
+      'INFOBIP_API_KEY is required with SMS_PROVIDER.',
+    ]);
+  });
+});
+
+test('every setting has a default and a meaning for the README', () => {
+  for (const { name, default: text, meaning } of listSettings()) {
+    expect([name, text.length > 0, meaning.endsWith('.')]).toEqual([name, true, true]);
+  }
+});

@@ -1,0 +1,104 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import { z } from 'zod';
+import { closeHttp, listenOnLoopback, readBody, type ScriptedReply } from './loopback.ts';
+import { createReceived } from './received.ts';
+
+/** One SMS that was taken. */
+interface ReceivedSms {
+  sender: string;
+  /** International format without "+". */
+  to: string;
+  text: string;
+  messageId: string;
+  validityMinutes: number;
+}
+
+/** Infobip's SMS API, as far as sending goes. */
+export interface FakeInfobip {
+  baseUrl: string;
+  apiKey: string;
+  messages: readonly ReceivedSms[];
+  /** The first `count` messages, as soon as there are so many. */
+  received(count: number): Promise<ReceivedSms[]>;
+  /** Answers the next request with this, whatever it is. */
+  replyNext(reply: ScriptedReply): void;
+  /** Takes the next request and answers with this status of its message. */
+  replyNextStatus(groupName: string, name: string): void;
+  requestCount(): number;
+  close(): Promise<void>;
+}
+
+// The documented form, and nothing else: https://www.infobip.com/docs/api/channels/sms/outbound-sms/send-sms-messages
+const requestSchema = z.strictObject({
+  messages: z.tuple([
+    z.strictObject({
+      sender: z.string().min(1),
+      destinations: z.tuple([
+        z.strictObject({ to: z.string().regex(/^[1-9]\d{4,14}$/), messageId: z.string().min(1).max(200) }),
+      ]),
+      content: z.strictObject({ text: z.string().min(1) }),
+      options: z.strictObject({
+        validityPeriod: z.strictObject({ amount: z.int().min(1).max(2_880), timeUnit: z.literal('MINUTES') }),
+      }),
+    }),
+  ]),
+});
+
+export async function startFakeInfobip({ apiKey = 'test-key' } = {}): Promise<FakeInfobip> {
+  const { items: messages, add, received } = createReceived<ReceivedSms>();
+  const scripted: ScriptedReply[] = [];
+  let requestCount = 0;
+
+  async function take(request: IncomingMessage): Promise<ScriptedReply> {
+    const body = await readBody(request);
+    const reply = scripted.shift();
+    if (reply) return reply;
+    if (request.headers.authorization !== `App ${apiKey}`) return toApiError(401, 'E401', 'Unauthorized');
+    if (request.method !== 'POST' || request.url !== '/sms/3/messages') return toApiError(404, 'E404', 'Not found');
+    if (request.headers['content-type'] !== 'application/json') return toApiError(400, 'E400', 'Not JSON');
+    const parsed = requestSchema.safeParse(JSON.parse(body.toString('utf8')));
+    if (!parsed.success) return toApiError(400, 'E400', 'Bad request');
+    const [{ sender, destinations, content, options }] = parsed.data.messages;
+    const [{ to, messageId }] = destinations;
+    if (messages.some((message) => message.messageId === messageId))
+      return toStatus('REJECTED', 'REJECTED_DUPLICATE_MESSAGE_ID', messageId);
+    add({ sender, to, text: content.text, messageId, validityMinutes: options.validityPeriod.amount });
+    return toStatus('PENDING', 'PENDING_ACCEPTED', messageId);
+  }
+
+  const server = createServer((request, response) => {
+    requestCount += 1;
+    take(request).then(
+      ({ status, headers, body }) => response.writeHead(status, headers).end(body),
+      (error: unknown) => response.writeHead(400).end(String(error)),
+    );
+  });
+  const port = await listenOnLoopback(server);
+
+  return {
+    baseUrl: `http://127.0.0.1:${port}`,
+    apiKey,
+    messages,
+    received,
+    replyNext: (reply) => scripted.push(reply),
+    replyNextStatus: (groupName, name) => scripted.push(toStatus(groupName, name, 'scripted')),
+    requestCount: () => requestCount,
+    close: () => closeHttp(server),
+  };
+}
+
+function toStatus(groupName: string, name: string, messageId: string): ScriptedReply {
+  const status = { groupId: 1, groupName, id: 26, name, description: 'Played by a test.' };
+  return toJson(200, {
+    bulkId: 'bulk',
+    messages: [{ messageId, status, destination: '385916242493', details: { messageCount: 1 } }],
+  });
+}
+
+function toApiError(status: number, errorCode: string, description: string): ScriptedReply {
+  return toJson(status, { errorCode, description, action: 'See the documentation.', violations: [], resources: [] });
+}
+
+function toJson(status: number, body: unknown): ScriptedReply {
+  return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+}

@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { startEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
+import { migrate } from '../../src/storage/migrate.ts';
+import { executeStatement, withDatabase } from './database-server.ts';
+import { makeTemporaryDirectory } from './temporary-directory.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A PostgreSQL server where tests may create databases; this database of it is not a test's own. */
+    databaseServerUrl: string;
+    /** Name of a migrated, empty database to clone. */
+    databaseTemplate: string;
+    /** Whether the databases are still there after the run, for a look at a failure. */
+    isDatabaseServerKept: boolean;
+  }
+}
+
+let closeServer: () => Promise<void> = async () => undefined;
+
+/** One PostgreSQL server for the whole run (`DATABASE_URL`, else an embedded one) with one migrated database to clone. */
+export async function setup(project: TestProject): Promise<void> {
+  const server = await openServer();
+  const template = `carillon_template_${randomBytes(4).toString('hex')}`;
+  closeServer = async () => {
+    await executeStatement(server.url, `drop database if exists ${template}`);
+    await server.close();
+  };
+  await executeStatement(server.url, `create database ${template}`);
+  await migrate(withDatabase(server.url, template));
+  project.provide('databaseServerUrl', server.url);
+  project.provide('databaseTemplate', template);
+  project.provide('isDatabaseServerKept', server.isKept);
+}
+
+/** Stops what `setup` started. */
+export async function teardown(): Promise<void> {
+  await closeServer();
+}
+
+async function openServer(): Promise<{ url: string; isKept: boolean; close(): Promise<void> }> {
+  const { DATABASE_URL: url } = process.env;
+  if (url) return { url, isKept: true, close: async () => undefined };
+  const directory = await makeTemporaryDirectory();
+  const server = await startEmbeddedPostgres({
+    directory: join(directory.path, 'postgres'),
+    password: randomBytes(16).toString('hex'),
+    // Nothing of it outlives the run.
+    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' },
+  });
+  return {
+    url: server.url,
+    isKept: false,
+    async close() {
+      await server.stop();
+      await directory.remove();
+    },
+  };
+}
