@@ -27,7 +27,12 @@ export async function prepareFirstStart(
     const app =
       (await tx.app.findFirst({ orderBy: { createdAt: 'asc' } })) ??
       (await tx.app.create({ data: { id: newId(), name: 'default' } }));
-    const serverKey = await makeKey(tx, { kind: 'SERVER', name: 'first server key', appId: null, given: given.serverKey });
+    const serverKey = await makeKey(tx, {
+      kind: 'SERVER',
+      name: 'first server key',
+      appId: null,
+      given: given.serverKey,
+    });
     const appKey = await makeKey(tx, { kind: 'APP', name: 'first app key', appId: app.id, given: given.appKey });
     return serverKey && appKey ? { serverKey, appKey } : null;
   });

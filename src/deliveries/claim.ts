@@ -12,7 +12,12 @@ export interface Claim {
 /** Claims up to `limit` deliveries of a notification that are due. Takes none that another worker is taking. */
 export async function claimDue(
   db: Pick<Database, '$queryRaw'>,
-  { notificationId, token, limit, leaseSeconds }: { notificationId: string; token: string; limit: number; leaseSeconds: number },
+  {
+    notificationId,
+    token,
+    limit,
+    leaseSeconds,
+  }: { notificationId: string; token: string; limit: number; leaseSeconds: number },
 ): Promise<Claim> {
   const rows = await db.$queryRaw<{ id: string }[]>(sql`
     with due as (
@@ -59,7 +64,10 @@ export async function releaseClaim(
  *
  * @param all takes back every claim, for when it is known that no worker lives.
  */
-export async function takeBackExpiredClaims(db: Pick<Database, '$executeRaw'>, { all }: { all: boolean }): Promise<void> {
+export async function takeBackExpiredClaims(
+  db: Pick<Database, '$executeRaw'>,
+  { all }: { all: boolean },
+): Promise<void> {
   await db.$executeRaw(sql`
     with expired as (
       select id from deliveries
@@ -95,7 +103,10 @@ export type DueDelivery = z.infer<typeof dueDeliverySchema>;
  * Reads claimed deliveries right before they are sent, and decides again whether they may be: a person-targeted one only
  * while the recipient is still that person's (merges followed), each only while the recipient can be reached.
  */
-export async function readDueDeliveries(db: Pick<Database, '$queryRaw'>, ids: readonly string[]): Promise<DueDelivery[]> {
+export async function readDueDeliveries(
+  db: Pick<Database, '$queryRaw'>,
+  ids: readonly string[],
+): Promise<DueDelivery[]> {
   const rows = await db.$queryRaw<object[]>(sql`
     select
       d.id, d.attempts, d.channel::text, i.platform::text, d.user_id, r.address, i.address_cipher, r.installation_id,

@@ -33,7 +33,12 @@ export function decideOutcome(
     case 'retry': {
       if (delivery.attempts >= attemptsMax) return { ...base, status: 'FAILED', reason: 'PROVIDER_UNAVAILABLE' };
       const backoffMs = Math.min(retryMsMax, firstRetryMs * 2 ** (delivery.attempts - 1)) * (0.5 + random);
-      return { ...base, status: 'QUEUED', reason: null, delaySeconds: Math.max(outcome.retryAfterMs ?? 0, backoffMs) / 1000 };
+      return {
+        ...base,
+        status: 'QUEUED',
+        reason: null,
+        delaySeconds: Math.max(outcome.retryAfterMs ?? 0, backoffMs) / 1000,
+      };
     }
   }
 }

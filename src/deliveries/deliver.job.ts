@@ -30,7 +30,10 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
         leaseSeconds: worker.leaseSeconds,
       });
       if (claim.deliveryIds.length === 0) break;
-      await sendBatch(worker, { claim, notification: { id: notificationId, content, expiresAt: notification.expiresAt } });
+      await sendBatch(worker, {
+        claim,
+        notification: { id: notificationId, content, expiresAt: notification.expiresAt },
+      });
     }
     await comeBackWhenDue(worker, notificationId);
   },

@@ -33,7 +33,10 @@ export type Receipt = 'DELIVERED' | 'OPENED' | 'CLICKED';
  * a repeated or late receipt never moves a delivery backwards. A receipt that overtakes the worker's own record proves
  * that the message was sent, so SENT comes first then.
  */
-export function decideReceipt(current: { status: DeliveryStatus; attempts: number }, receipt: Receipt): DeliveryStatus[] {
+export function decideReceipt(
+  current: { status: DeliveryStatus; attempts: number },
+  receipt: Receipt,
+): DeliveryStatus[] {
   if (mayFollow(current.status, receipt)) return [receipt];
   const isUnderWay = current.attempts > 0 && mayFollow(current.status, 'SENT');
   return isUnderWay ? ['SENT', receipt] : [];

@@ -1,21 +1,23 @@
 import type { Delivery, DeliveryEvent } from '../generated/prisma/client.ts';
 import { DeliveryEventStatus, DeliveryReason, DeliveryStatus } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
-import type { Context } from '../graphql/context.ts';
 import { loadPage, parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
+import type { Context } from '../graphql/context.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { localId, parseId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { mayReadUser } from '../graphql/ownership.ts';
 import { findUserId } from '../identity/user-reference.ts';
-import { recipientById, RecipientInterface } from '../recipients/schema.ts';
+import { RecipientInterface, recipientById } from '../recipients/schema.ts';
 import { camelCaseKeys, sql } from '../storage/database.ts';
 import { encodeCursor } from '../stream/cursor.ts';
-import { ChannelEnum, toUserReferenceInput, userById, UserObject, UserRefInput } from '../users/schema.ts';
+import { ChannelEnum, toUserReferenceInput, UserObject, UserRefInput, userById } from '../users/schema.ts';
 import { reportDelivery } from './report-delivery.ts';
 
 /** A delivery by id. */
-export const deliveryById: Loader<string, Delivery | null> = byId((db, ids) => db.delivery.findMany({ where: { id: { in: ids } } }));
+export const deliveryById: Loader<string, Delivery | null> = byId((db, ids) =>
+  db.delivery.findMany({ where: { id: { in: ids } } }),
+);
 
 // Deliveries keep the user that they were made for, so a survivor's are read through the tombstones.
 const deliveriesOfUser = relatedPages<Delivery>({
@@ -33,7 +35,9 @@ const eventsOfDelivery: Loader<string, (DeliveryEvent & { epoch: string })[]> = 
       order by e.position
     `);
     const byDelivery = Map.groupBy(rows, (row) => row.delivery_id);
-    return ids.map((id) => (byDelivery.get(id) ?? []).map((row) => camelCaseKeys<DeliveryEvent & { epoch: string }>(row)));
+    return ids.map((id) =>
+      (byDelivery.get(id) ?? []).map((row) => camelCaseKeys<DeliveryEvent & { epoch: string }>(row)),
+    );
   },
 };
 
@@ -93,29 +97,25 @@ const DeliveryReasonEnum = builder.enumType('DeliveryReason', {
   },
 });
 
-export const DeliveryEventObject = builder.objectRef<DeliveryEvent & { cursor: string }>('DeliveryEvent').implement({
-  description: 'One state change of one delivery.',
-  fields: (t) => ({
-    cursor: t.exposeString('cursor', { description: 'Where it stands in the log; for `after` of `deliveryEvents`.' }),
-    status: t.expose('status', { type: DeliveryEventStatusEnum, description: 'What happened.' }),
-    reason: t.expose('reason', { type: DeliveryReasonEnum, nullable: true, description: 'Why it ended, if it did.' }),
-    at: t.expose('at', { type: 'DateTime', description: 'When it happened; for a receipt, as the receiver told it.' }),
-    delivery: t.field({
-      type: DeliveryObject,
-      description: 'The delivery, as it is now.',
-      resolve: ({ deliveryId }, _, { loaders }) => getDelivery(loaders.load(deliveryById, deliveryId)),
-    }),
-  }),
-});
-
 export const DeliveryObject = builder.prismaObject('Delivery', {
   description: 'What became of one notification at one recipient.',
   authScopes: (delivery, context) => ownsDelivery(context, delivery),
   fields: (t) => ({
-    channel: t.expose('channel', { type: ChannelEnum, nullable: true, description: 'By which channel; null when nobody was found.' }),
+    channel: t.expose('channel', {
+      type: ChannelEnum,
+      nullable: true,
+      description: 'By which channel; null when nobody was found.',
+    }),
     status: t.expose('status', { type: DeliveryStatusEnum, description: 'How far it has come.' }),
-    reason: t.expose('reason', { type: DeliveryReasonEnum, nullable: true, description: 'Why it ended so; null unless it did.' }),
-    providerCode: t.exposeString('providerCode', { nullable: true, description: "The provider's own word for its last answer." }),
+    reason: t.expose('reason', {
+      type: DeliveryReasonEnum,
+      nullable: true,
+      description: 'Why it ended so; null unless it did.',
+    }),
+    providerCode: t.exposeString('providerCode', {
+      nullable: true,
+      description: "The provider's own word for its last answer.",
+    }),
     attempts: t.exposeInt('attempts', { description: 'Sends begun.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was queued.' }),
     updatedAt: t.expose('statusAt', { type: 'DateTime', description: 'When it came into its present status.' }),
@@ -130,16 +130,38 @@ export const DeliveryObject = builder.prismaObject('Delivery', {
       nullable: true,
       authScopes: { server: true },
       description: 'At which address; null when there was none. For server keys.',
-      resolve: ({ recipientId }, _, { loaders }) => (recipientId === null ? null : loaders.load(recipientById, recipientId)),
-    }),
-    events: t.field({
-      type: [DeliveryEventObject],
-      description: 'Its story, oldest first, as far back as the log is kept.',
-      resolve: async ({ id }, _, { loaders }) =>
-        (await loaders.load(eventsOfDelivery, id)).map((event) => ({ ...event, cursor: encodeCursor(event) })),
+      resolve: ({ recipientId }, _, { loaders }) =>
+        recipientId === null ? null : loaders.load(recipientById, recipientId),
     }),
   }),
 });
+
+/** An event as it is shown. */
+type ShownEvent = Pick<DeliveryEvent, 'deliveryId' | 'status' | 'reason' | 'at'> & { cursor: string };
+
+export const DeliveryEventObject = builder.objectRef<ShownEvent>('DeliveryEvent').implement({
+  description: 'One state change of one delivery.',
+  fields: (t) => ({
+    cursor: t.exposeString('cursor', { description: 'Where it stands in the log; for `after` of `deliveryEvents`.' }),
+    status: t.expose('status', { type: DeliveryEventStatusEnum, description: 'What happened.' }),
+    reason: t.expose('reason', { type: DeliveryReasonEnum, nullable: true, description: 'Why it ended, if it did.' }),
+    at: t.expose('at', { type: 'DateTime', description: 'When it happened; for a receipt, as the receiver told it.' }),
+    delivery: t.field({
+      type: DeliveryObject,
+      description: 'The delivery, as it is now.',
+      resolve: ({ deliveryId }, _, { loaders }) => getDelivery(loaders.load(deliveryById, deliveryId)),
+    }),
+  }),
+});
+
+builder.prismaObjectField(DeliveryObject, 'events', (t) =>
+  t.field({
+    type: [DeliveryEventObject],
+    description: 'Its story, oldest first, as far back as the log is kept.',
+    resolve: async ({ id }, _, { loaders }) =>
+      (await loaders.load(eventsOfDelivery, id)).map((event) => ({ ...event, cursor: encodeCursor(event) })),
+  }),
+);
 
 builder.nodeRef(DeliveryObject, {
   id: { resolve: localId },
@@ -168,7 +190,10 @@ builder.prismaObjectField(UserObject, 'deliveries', (t) =>
     description: 'What was sent to the user, oldest first, also before a merge.',
     resolve: async ({ id: parentId }, args, { loaders }, info) => {
       const page = parsePage(args);
-      return toConnection(page, await loaders.load(deliveriesOfUser, { parentId, page, withCount: selects(info, 'totalCount') }));
+      return toConnection(
+        page,
+        await loaders.load(deliveriesOfUser, { parentId, page, withCount: selects(info, 'totalCount') }),
+      );
     },
   }),
 );
@@ -235,7 +260,9 @@ builder.relayMutationField(
       delivery: t.id({ required: true, description: 'Global id, or the `deliveryId` that travelled inside the push.' }),
       status: t.field({ type: ReceiptEnum, required: true, description: 'What happened.' }),
       at: t.field({ type: 'DateTime', description: 'When it happened. Default: now.' }),
-      receiptToken: t.string({ description: 'The one that travelled inside the push; stands in for other credentials.' }),
+      receiptToken: t.string({
+        description: 'The one that travelled inside the push; stands in for other credentials.',
+      }),
       idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
     }),
   },
@@ -244,7 +271,10 @@ builder.relayMutationField(
       'Tells what became of a delivery. For the installation that it went to, a server key, or the holder of its receipt token. What is told late or twice changes nothing.',
     errors: refusedWith('NOT_FOUND', 'TOKEN_INVALID', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
     resolve: async (_, { input: { delivery, ...report } }, context) => {
-      const done = await reportDelivery(context, context.caller, { ...report, deliveryId: parseId(delivery, 'Delivery', ['delivery']) });
+      const done = await reportDelivery(context, context.caller, {
+        ...report,
+        deliveryId: parseId(delivery, 'Delivery', ['delivery']),
+      });
       context.loaders.renew();
       context.reportedDeliveryIds.add(done.deliveryId);
       return done;

@@ -1,7 +1,7 @@
 import type { Address, MessageContent, SendOutcome } from '../channels/channel.ts';
 import { openAddress } from '../installations/installation-address.ts';
 import { sql } from '../storage/database.ts';
-import { type DueDelivery, readDueDeliveries, releaseClaim, renewClaim, type Claim } from './claim.ts';
+import { type Claim, type DueDelivery, readDueDeliveries, releaseClaim, renewClaim } from './claim.ts';
 import { channelDownDelaySeconds, decideOutcome } from './decide-outcome.ts';
 import { createReceiptToken } from './receipt-token.ts';
 import type { Worker } from './worker.ts';
@@ -22,11 +22,14 @@ export interface Batch {
  * is down; what has not begun then goes back to the queue.
  */
 export async function sendBatch(worker: Worker, { claim, notification }: Batch): Promise<void> {
-  const renewal = setInterval(() => {
-    renewClaim(worker.db, claim, worker.leaseSeconds).catch((err: unknown) => {
-      worker.log.warn({ err, notificationId: notification.id }, 'A claim on deliveries could not be renewed.');
-    });
-  }, (worker.leaseSeconds * 1000) / 3);
+  const renewal = setInterval(
+    () => {
+      renewClaim(worker.db, claim, worker.leaseSeconds).catch((err: unknown) => {
+        worker.log.warn({ err, notificationId: notification.id }, 'A claim on deliveries could not be renewed.');
+      });
+    },
+    (worker.leaseSeconds * 1000) / 3,
+  );
   try {
     let rest = claim.deliveryIds;
     let isChannelDown = false;
@@ -42,9 +45,17 @@ export async function sendBatch(worker: Worker, { claim, notification }: Batch):
   }
 }
 
-async function giveBack(worker: Worker, claim: Claim, deliveryIds: readonly string[], isChannelDown: boolean): Promise<void> {
+async function giveBack(
+  worker: Worker,
+  claim: Claim,
+  deliveryIds: readonly string[],
+  isChannelDown: boolean,
+): Promise<void> {
   if (deliveryIds.length === 0) return;
-  await releaseClaim(worker.db, claim.token, { deliveryIds, delaySeconds: isChannelDown ? channelDownDelaySeconds : 0 });
+  await releaseClaim(worker.db, claim.token, {
+    deliveryIds,
+    delaySeconds: isChannelDown ? channelDownDelaySeconds : 0,
+  });
 }
 
 /** @returns whether a channel said that nothing can be sent now. */
@@ -67,7 +78,10 @@ async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: re
   await recordReceipts(worker, { delivered, bounced });
   worker.bus.wake();
   if (kept.length === 0) return false;
-  worker.log.error({ notificationId: notification.id, deliveryCount: kept.length }, 'A channel is down; its deliveries wait.');
+  worker.log.error(
+    { notificationId: notification.id, deliveryCount: kept.length },
+    'A channel is down; its deliveries wait.',
+  );
   await giveBack(worker, claim, kept, true);
   return true;
 }

@@ -15,7 +15,11 @@ export interface Outcome {
  * Writes the outcomes of one claim in one statement, with their events and counts (by trigger). What the claim has lost
  * meanwhile is left alone.
  */
-export async function writeOutcomes(db: Pick<Database, '$executeRaw'>, token: string, outcomes: readonly Outcome[]): Promise<void> {
+export async function writeOutcomes(
+  db: Pick<Database, '$executeRaw'>,
+  token: string,
+  outcomes: readonly Outcome[],
+): Promise<void> {
   if (outcomes.length === 0) return;
   await db.$executeRaw(sql`
     update deliveries d set

@@ -68,7 +68,9 @@ export const builder = new SchemaBuilder<{
     idFieldOptions: { description: 'Global id: names this object among all of this deployment.' },
     pageInfoTypeOptions: { description: 'Where a page stands in its connection.' },
     hasNextPageFieldOptions: { description: 'Whether there is more after this page. Only told when paging forwards.' },
-    hasPreviousPageFieldOptions: { description: 'Whether there is more before this page. Only told when paging backwards.' },
+    hasPreviousPageFieldOptions: {
+      description: 'Whether there is more before this page. Only told when paging backwards.',
+    },
     startCursorFieldOptions: { description: 'Cursor of the first edge; null on an empty page.' },
     endCursorFieldOptions: { description: 'Cursor of the last edge; null on an empty page.' },
     firstArgOptions: { description: 'How many from the front, 1 to 100. Default 20.' },
@@ -87,7 +89,9 @@ export const builder = new SchemaBuilder<{
 });
 
 builder.queryType({ description: 'What can be asked.' });
-builder.mutationType({ description: 'What can be done. Every mutation answers its payload, or an `Error` that says why nothing was done.' });
+builder.mutationType({
+  description: 'What can be done. Every mutation answers its payload, or an `Error` that says why nothing was done.',
+});
 builder.subscriptionType({ description: 'What can be followed, over WebSocket (graphql-transport-ws) or SSE.' });
 
 builder.globalConnectionField('totalCount', (t) =>

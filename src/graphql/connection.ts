@@ -1,4 +1,4 @@
-import { type FieldNode, type GraphQLResolveInfo, type SelectionNode, GraphQLError } from 'graphql';
+import { type FieldNode, GraphQLError, type GraphQLResolveInfo, type SelectionNode } from 'graphql';
 import { isUuid } from '../ids.ts';
 import { camelCaseKeys, type Database, type Sql, sql } from '../storage/database.ts';
 import type { Loader } from './loaders.ts';
@@ -26,7 +26,8 @@ const pageSizeMax = 100;
 export function parsePage({ first, last, after, before }: PageArguments): Page {
   const limit = first ?? last ?? pageSizeDefault;
   if (typeof first === 'number' && typeof last === 'number') throw badPage('Give `first` or `last`, not both.');
-  if (!Number.isInteger(limit) || limit < 1 || limit > pageSizeMax) throw badPage(`A page has 1 to ${pageSizeMax} entries.`);
+  if (!Number.isInteger(limit) || limit < 1 || limit > pageSizeMax)
+    throw badPage(`A page has 1 to ${pageSizeMax} entries.`);
   return { limit, isBackward: typeof last === 'number', after: parseKey(after), before: parseKey(before) };
 }
 

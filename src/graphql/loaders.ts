@@ -44,7 +44,9 @@ export class Loaders {
 }
 
 /** A loader of rows by id, null where there is none. `find` gets each id once. */
-export function byId<Row>(find: (db: Database, ids: string[]) => Promise<readonly (Row & { id: string })[]>): Loader<string, Row | null> {
+export function byId<Row>(
+  find: (db: Database, ids: string[]) => Promise<readonly (Row & { id: string })[]>,
+): Loader<string, Row | null> {
   return {
     async load(db, ids) {
       const rows = new Map((await find(db, [...ids])).map((row) => [row.id, row]));

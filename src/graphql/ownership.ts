@@ -17,13 +17,20 @@ const ownerOfInstallation: Loader<string, string | null> = {
  * Whether the caller may see what belongs to a user: a server key may see everyone's, an installation its present user's.
  * Asked anew after each write, since that may change whose an installation is.
  */
-export async function mayReadUser({ caller, loaders, registeredUserIds }: Context, userId: string | null): Promise<boolean> {
+export async function mayReadUser(
+  { caller, loaders, registeredUserIds }: Context,
+  userId: string | null,
+): Promise<boolean> {
   if (caller?.kind === 'SERVER' || (userId !== null && registeredUserIds.has(userId))) return true;
   if (caller?.kind !== 'INSTALLATION' || caller.isExpired || userId === null) return false;
   return (await loaders.load(ownerOfInstallation, caller.installationId)) === userId;
 }
 
 /** `row` if the caller may see what belongs to its user, else null, as if it did not exist. */
-export async function visible<Row>(context: Context, row: Row | null, userId: (row: Row) => string | null): Promise<Row | null> {
+export async function visible<Row>(
+  context: Context,
+  row: Row | null,
+  userId: (row: Row) => string | null,
+): Promise<Row | null> {
   return row !== null && (await mayReadUser(context, userId(row))) ? row : null;
 }

@@ -19,20 +19,28 @@ export interface DepersonalizeRequest {
  *
  * @throws DomainError `NO_REGISTRATION`, `IDEMPOTENCY_KEY_REUSED`.
  */
-export async function depersonalize(deployment: Deployment, request: DepersonalizeRequest): Promise<{ installationId: string }> {
+export async function depersonalize(
+  deployment: Deployment,
+  request: DepersonalizeRequest,
+): Promise<{ installationId: string }> {
   const { principal, idempotencyKey, installationId } = request;
-  return write(deployment, { principal, mutation: 'depersonalize', idempotencyKey, input: { installationId } }, async (tx) => {
-    const installation = await tx.installation.findUnique({ where: { id: installationId } });
-    if (!installation) throw new DomainError('NO_REGISTRATION', 'No such installation is registered.', ['installation']);
-    const user = (await lockUsers(tx, [installation.userId])).get(installation.userId);
-    const [locked] = await tx.$queryRaw<{ user_id: string }[]>(
-      sql`select user_id from installations where id = ${installationId}::uuid for no key update`,
-    );
-    if (!user || locked?.user_id !== installation.userId) throw new StaleReadError();
-    if (isNamed(user)) {
-      await detachInstallation(tx, installationId);
-      await cancelPersonTargetedDeliveries(tx, installationId);
-    }
-    return { installationId };
-  });
+  return write(
+    deployment,
+    { principal, mutation: 'depersonalize', idempotencyKey, input: { installationId } },
+    async (tx) => {
+      const installation = await tx.installation.findUnique({ where: { id: installationId } });
+      if (!installation)
+        throw new DomainError('NO_REGISTRATION', 'No such installation is registered.', ['installation']);
+      const user = (await lockUsers(tx, [installation.userId])).get(installation.userId);
+      const [locked] = await tx.$queryRaw<{ user_id: string }[]>(
+        sql`select user_id from installations where id = ${installationId}::uuid for no key update`,
+      );
+      if (!user || locked?.user_id !== installation.userId) throw new StaleReadError();
+      if (isNamed(user)) {
+        await detachInstallation(tx, installationId);
+        await cancelPersonTargetedDeliveries(tx, installationId);
+      }
+      return { installationId };
+    },
+  );
 }

@@ -30,7 +30,21 @@ export const identifiersPerKindMax = 100;
 
 // Values that programs write when they know nobody (decision 6): naming a user so would join strangers.
 const blockedPattern = /^[0-]*$/;
-const blockedValues = new Set(['-1', 'undefined', 'anonymous', 'unknown', 'guest', 'none', 'nil', 'nan', 'n/a', 'na', 'true', 'false', '[object object]']);
+const blockedValues = new Set([
+  '-1',
+  'undefined',
+  'anonymous',
+  'unknown',
+  'guest',
+  'none',
+  'nil',
+  'nan',
+  'n/a',
+  'na',
+  'true',
+  'false',
+  '[object object]',
+]);
 
 /** Whether `externalUserId` is a value that names nobody: empty, zeros, "-1", "undefined", "anonymous" and their like. */
 export function isBlockedExternalUserId(value: string): boolean {

@@ -18,7 +18,9 @@ export async function attachInstallation(tx: Transaction, installationId: string
   await tx.$executeRaw(sql`
     update installations set user_id = ${userId}::uuid, is_primary_device = false where id = ${installationId}::uuid
   `);
-  await tx.$executeRaw(sql`update recipients set user_id = ${userId}::uuid where installation_id = ${installationId}::uuid`);
+  await tx.$executeRaw(
+    sql`update recipients set user_id = ${userId}::uuid where installation_id = ${installationId}::uuid`,
+  );
 }
 
 /**

@@ -30,7 +30,9 @@ export async function joinUsers(tx: Transaction, { survivor, merged, actor, reas
     segments: await moveMemberships(tx, from, to),
   };
   await tx.user.update({ where: { id: to }, data: fillBlanks(survivor.user, merged.user) });
-  await tx.$executeRaw(sql`update users set merged_into_id = ${to}::uuid where id = ${from}::uuid or merged_into_id = ${from}::uuid`);
+  await tx.$executeRaw(
+    sql`update users set merged_into_id = ${to}::uuid where id = ${from}::uuid or merged_into_id = ${from}::uuid`,
+  );
   const record = await tx.mergeRecord.create({
     data: {
       id: newId(),

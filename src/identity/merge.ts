@@ -28,7 +28,10 @@ export async function mergeUsers(
   request: MergeRequest,
 ): Promise<{ userId: string; mergeRecordId: string }> {
   const { principal, idempotencyKey, ...input } = request;
-  const references = [parseUserReference(request.survivor, ['survivor']), parseUserReference(request.merged, ['merged'])];
+  const references = [
+    parseUserReference(request.survivor, ['survivor']),
+    parseUserReference(request.merged, ['merged']),
+  ];
   return write(deployment, { principal, mutation: 'mergeUsers', idempotencyKey, input }, async (tx) => {
     const [survivorId, mergedId] = await resolveUserReferences(tx, references);
     if (!survivorId) throw new DomainError('NOT_FOUND', 'There is no such user.', ['survivor']);
@@ -53,12 +56,22 @@ export function refuseMerge(survivor: NamedUser, merged: NamedUser, allowAlias: 
   }
   const hasTwoNames = shownExternalUserId(survivor) !== null && shownExternalUserId(merged) !== null;
   if (hasTwoNames && !allowAlias) {
-    throw new DomainError('MERGE_CONFLICT', 'The users have different external user ids: allow an alias to keep both.', ['allowAlias']);
+    throw new DomainError(
+      'MERGE_CONFLICT',
+      'The users have different external user ids: allow an alias to keep both.',
+      ['allowAlias'],
+    );
   }
   for (const kind of ['EMAIL', 'PHONE'] as const) {
-    const count = [...survivor.identifiers, ...merged.identifiers].filter((identifier) => identifier.kind === kind).length;
+    const count = [...survivor.identifiers, ...merged.identifiers].filter(
+      (identifier) => identifier.kind === kind,
+    ).length;
     if (count > identifiersPerKindMax) {
-      throw new DomainError('IDENTIFIER_LIMIT_EXCEEDED', `A user has at most ${identifiersPerKindMax} of each kind of address.`, ['merged']);
+      throw new DomainError(
+        'IDENTIFIER_LIMIT_EXCEEDED',
+        `A user has at most ${identifiersPerKindMax} of each kind of address.`,
+        ['merged'],
+      );
     }
   }
 }

@@ -7,7 +7,14 @@ import { parseUserAttributes, type UserAttributes, type UserAttributesInput } fr
 import { type Identifier, identifiersPerKindMax, parseUserIdentity, type UserIdentity } from './identifier.ts';
 import { attachInstallation, cancelPersonTargetedDeliveries, detachInstallation } from './installation-owner.ts';
 import { joinUsers } from './join-users.ts';
-import { addIdentifiers, findHolders, isNamed, lockUsers, type NamedUser, shownExternalUserId } from './user-identity-store.ts';
+import {
+  addIdentifiers,
+  findHolders,
+  isNamed,
+  lockUsers,
+  type NamedUser,
+  shownExternalUserId,
+} from './user-identity-store.ts';
 
 /** Says who uses an installation. */
 export interface PersonalizeRequest {
@@ -44,12 +51,20 @@ export async function personalize(deployment: Deployment, request: PersonalizeRe
   const identity = parseUserIdentity(request.userIdentity, ['userIdentity']);
   const attributes = parseUserAttributes(request.userAttributes, ['userAttributes']);
   if (identity.identifiers.length === 0) {
-    throw new DomainError('USER_IDENTITY_INVALID', 'Give an external user id, an e-mail address or a phone number.', ['userIdentity']);
+    throw new DomainError('USER_IDENTITY_INVALID', 'Give an external user id, an e-mail address or a phone number.', [
+      'userIdentity',
+    ]);
   }
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identity.identifiers);
     const plan = decidePersonalize(situation, { ...request, identifiers: identity.identifiers });
-    const result = await applyPersonalize(tx, { ...request, plan, situation, attributes, identifiers: identity.identifiers });
+    const result = await applyPersonalize(tx, {
+      ...request,
+      plan,
+      situation,
+      attributes,
+      identifiers: identity.identifiers,
+    });
     return { ...result, installationId: request.installationId, droppedIdentifiers: identity.dropped };
   });
 }
@@ -110,7 +125,9 @@ export function decidePersonalize(
   if (holder) refuseOtherExternalUserId(holder, identifiers);
   const isOtherPerson = isNamed(current) && !isCurrent;
   if (isOtherPerson && !forceDepersonalize) {
-    throw new DomainError('PERSONALIZATION_IMPOSSIBLE', 'The installation is personalized as another user.', ['installation']);
+    throw new DomainError('PERSONALIZATION_IMPOSSIBLE', 'The installation is personalized as another user.', [
+      'installation',
+    ]);
   }
   refuseTooMany(holder ?? null, identifiers);
   if (!holder || isCurrent) return { detach: isOtherPerson, attachTo: null, absorb: null };
@@ -122,7 +139,10 @@ function refuseOtherExternalUserId(holder: NamedUser, identifiers: readonly Iden
   if (given === undefined || shownExternalUserId(holder) === null) return;
   const isTheirs = holder.identifiers.some(({ kind, value }) => kind === 'EXTERNAL_USER_ID' && value === given);
   if (!isTheirs) {
-    throw new DomainError('IDENTIFIER_IMMUTABLE', 'The user already has another external user id.', ['userIdentity', 'externalUserId']);
+    throw new DomainError('IDENTIFIER_IMMUTABLE', 'The user already has another external user id.', [
+      'userIdentity',
+      'externalUserId',
+    ]);
   }
 }
 
@@ -131,7 +151,10 @@ function refuseTooMany(holder: NamedUser | null, identifiers: readonly Identifie
     const values = [...(holder?.identifiers ?? []), ...identifiers].filter((identifier) => identifier.kind === kind);
     if (new Set(values.map(({ value }) => value)).size > identifiersPerKindMax) {
       const field = kind === 'EMAIL' ? 'emails' : 'phones';
-      throw new DomainError('IDENTIFIER_LIMIT_EXCEEDED', `A user has at most ${identifiersPerKindMax} ${field}.`, ['userIdentity', field]);
+      throw new DomainError('IDENTIFIER_LIMIT_EXCEEDED', `A user has at most ${identifiersPerKindMax} ${field}.`, [
+        'userIdentity',
+        field,
+      ]);
     }
   }
 }
@@ -154,7 +177,12 @@ async function applyPersonalize(
   let mergeRecordId: string | null = null;
   if (plan.detach) userId = await detachInstallation(tx, installationId);
   if (plan.attachTo && plan.absorb) {
-    mergeRecordId = await joinUsers(tx, { survivor: plan.attachTo, merged: plan.absorb, actor: principal, reason: 'personalize' });
+    mergeRecordId = await joinUsers(tx, {
+      survivor: plan.attachTo,
+      merged: plan.absorb,
+      actor: principal,
+      reason: 'personalize',
+    });
   } else if (plan.attachTo) {
     await attachInstallation(tx, installationId, userId);
   }

@@ -12,7 +12,11 @@ export function parsePhone(text: string, path: readonly string[]): string {
     ? parsePhoneNumberFromString(text.startsWith('+') ? text : `+${text}`)
     : undefined;
   if (!number?.isPossible()) {
-    throw new DomainError('PHONE_INVALID', 'This is not an international phone number (E.164, such as +38516419710).', path);
+    throw new DomainError(
+      'PHONE_INVALID',
+      'This is not an international phone number (E.164, such as +38516419710).',
+      path,
+    );
   }
   return number.number;
 }

@@ -1,5 +1,5 @@
-import type { MergeRecord } from '../generated/prisma/client.ts';
 import { DomainError } from '../errors.ts';
+import type { MergeRecord } from '../generated/prisma/client.ts';
 import { builder } from '../graphql/builder.ts';
 import { parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
 import type { Context } from '../graphql/context.ts';
@@ -7,14 +7,16 @@ import { refusedWith } from '../graphql/errors.ts';
 import { localId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { principalOf } from '../graphql/principal.ts';
-import { getInstallation, installationById, InstallationObject, ownInstallationId } from '../installations/schema.ts';
+import { getInstallation, InstallationObject, installationById, ownInstallationId } from '../installations/schema.ts';
 import { sql } from '../storage/database.ts';
-import { toUserReferenceInput, UserAttributesInput, userById, UserObject, UserRefInput } from '../users/schema.ts';
+import { toUserReferenceInput, UserAttributesInput, UserObject, UserRefInput, userById } from '../users/schema.ts';
 import { depersonalize } from './depersonalize.ts';
 import { mergeUsers } from './merge.ts';
 import { personalize } from './personalize.ts';
 
-const mergeRecordById: Loader<string, MergeRecord | null> = byId((db, ids) => db.mergeRecord.findMany({ where: { id: { in: ids } } }));
+const mergeRecordById: Loader<string, MergeRecord | null> = byId((db, ids) =>
+  db.mergeRecord.findMany({ where: { id: { in: ids } } }),
+);
 
 const mergeRecordsOfUser = relatedPages<MergeRecord>({
   from: sql`merge_records m`,
@@ -50,7 +52,10 @@ builder.prismaObjectField(UserObject, 'mergeRecords', (t) =>
     description: 'What was merged into this user, oldest first. For server keys.',
     resolve: async ({ id: parentId }, args, { loaders }, info) => {
       const page = parsePage(args);
-      return toConnection(page, await loaders.load(mergeRecordsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }));
+      return toConnection(
+        page,
+        await loaders.load(mergeRecordsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }),
+      );
     },
   }),
 );
@@ -59,7 +64,8 @@ const UserIdentityInput = builder.inputType('UserIdentityInput', {
   description: 'What a person is called. At least one of these.',
   fields: (t) => ({
     externalUserId: t.string({
-      description: "The id in the app's own back end: at most 256 characters; any casing of \"null\" means absent. An e-mail address names that e-mail recipient too.",
+      description:
+        'The id in the app\'s own back end: at most 256 characters; any casing of "null" means absent. An e-mail address names that e-mail recipient too.',
     }),
     emails: t.stringList({ description: 'E-mail addresses (RFC 5322), at most 100.' }),
     phones: t.stringList({ description: 'Phone numbers (E.164, with or without "+"), at most 100.' }),
@@ -83,7 +89,10 @@ builder.relayMutationField(
     inputFields: (t) => ({
       installation: t.id({ description: 'Push registration id or global id. Default: the calling installation.' }),
       userIdentity: t.field({ type: UserIdentityInput, required: true, description: 'What the person is called.' }),
-      userAttributes: t.field({ type: UserAttributesInput, description: 'Written to the user that comes out, key by key.' }),
+      userAttributes: t.field({
+        type: UserAttributesInput,
+        description: 'Written to the user that comes out, key by key.',
+      }),
       forceDepersonalize: t.boolean({
         required: true,
         defaultValue: false,
@@ -115,7 +124,9 @@ builder.relayMutationField(
     resolve: async (_, { input }, context) => {
       // Rule U11: client credentials attach no installation to a user.
       if (context.caller?.kind !== 'SERVER') {
-        throw new DomainError('USER_DATA_RESTRICTED', "Only the app's back end may say who uses an installation.", ['userIdentity']);
+        throw new DomainError('USER_DATA_RESTRICTED', "Only the app's back end may say who uses an installation.", [
+          'userIdentity',
+        ]);
       }
       const { installation, ...rest } = input;
       const done = await personalize(context, {
@@ -142,13 +153,15 @@ builder.relayMutationField(
       installation: t.field({
         type: InstallationObject,
         description: 'The installation.',
-        resolve: ({ installationId }, _, { loaders }) => getInstallation(loaders.load(installationById, installationId)),
+        resolve: ({ installationId }, _, { loaders }) =>
+          getInstallation(loaders.load(installationById, installationId)),
       }),
       mergeRecord: t.field({
         type: MergeRecordObject,
         nullable: true,
         description: "Of the absorption of the installation's lead, if there was one.",
-        resolve: ({ mergeRecordId }, _, { loaders }) => (mergeRecordId === null ? null : loaders.load(mergeRecordById, mergeRecordId)),
+        resolve: ({ mergeRecordId }, _, { loaders }) =>
+          mergeRecordId === null ? null : loaders.load(mergeRecordById, mergeRecordId),
       }),
       droppedIdentifiers: t.exposeStringList('droppedIdentifiers', {
         description: 'Identifiers that were left out because they name nobody, such as "undefined" or "0".',
@@ -187,7 +200,8 @@ builder.relayMutationField(
       installation: t.field({
         type: InstallationObject,
         description: 'The installation.',
-        resolve: ({ installationId }, _, { loaders }) => getInstallation(loaders.load(installationById, installationId)),
+        resolve: ({ installationId }, _, { loaders }) =>
+          getInstallation(loaders.load(installationById, installationId)),
       }),
     }),
   },
@@ -199,7 +213,11 @@ builder.relayMutationField(
     description: 'Which two users are one person.',
     inputFields: (t) => ({
       survivor: t.field({ type: UserRefInput, required: true, description: 'Who remains; whose values win.' }),
-      merged: t.field({ type: UserRefInput, required: true, description: 'Who is joined to it, and redirects to it from then on.' }),
+      merged: t.field({
+        type: UserRefInput,
+        required: true,
+        description: 'Who is joined to it, and redirects to it from then on.',
+      }),
       allowAlias: t.boolean({
         required: true,
         defaultValue: false,

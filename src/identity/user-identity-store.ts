@@ -48,7 +48,11 @@ export async function findHolders(tx: Transaction, identifiers: readonly Identif
  *
  * @returns whether all of them are the user's now; false when another transaction gave one to somebody else meanwhile.
  */
-export async function addIdentifiers(tx: Transaction, userId: string, identifiers: readonly Identifier[]): Promise<boolean> {
+export async function addIdentifiers(
+  tx: Transaction,
+  userId: string,
+  identifiers: readonly Identifier[],
+): Promise<boolean> {
   if (identifiers.length === 0) return true;
   const kinds = identifiers.map(({ kind }) => kind);
   const values = identifiers.map(({ value }) => value);

@@ -31,10 +31,13 @@ export function parseInstallationAddress(
   { path, arePrivateEndpointsAllowed }: { path: readonly string[]; arePrivateEndpointsAllowed: boolean },
 ): InstallationAddress {
   if (address.webPush) {
-    if (platform !== 'WEB') throw new DomainError('VALUE_INVALID', 'A push subscription is the address of a WEB installation.', path);
+    if (platform !== 'WEB')
+      throw new DomainError('VALUE_INVALID', 'A push subscription is the address of a WEB installation.', path);
     return parseWebPushAddress(address.webPush, { path: [...path, 'webPush'], arePrivateEndpointsAllowed });
   }
-  const [kind, token] = address.fcm ? (['fcm', address.fcm.token] as const) : (['apns', address.apns?.token ?? ''] as const);
+  const [kind, token] = address.fcm
+    ? (['fcm', address.fcm.token] as const)
+    : (['apns', address.apns?.token ?? ''] as const);
   if (kind === 'apns' && platform !== 'IOS') {
     throw new DomainError('VALUE_INVALID', 'A device token is the address of an IOS installation.', path);
   }

@@ -113,9 +113,12 @@ type InstallationData = Omit<Prisma.InstallationUncheckedCreateInput, 'id' | 'ap
 async function findOwn(tx: Transaction, caller: Caller, pushRegistrationId: string | null): Promise<string | null> {
   const id = caller.kind === 'INSTALLATION' && pushRegistrationId === null ? caller.installationId : pushRegistrationId;
   if (id === null) return null;
-  const isOwn = caller.kind === 'SERVER' || (caller.kind === 'INSTALLATION' && caller.installationId === id.toLowerCase());
+  const isOwn =
+    caller.kind === 'SERVER' || (caller.kind === 'INSTALLATION' && caller.installationId === id.toLowerCase());
   if (!isOwn) return null;
-  const [row] = await tx.$queryRaw<{ id: string }[]>(sql`select id from installations where id = ${id}::uuid for no key update`);
+  const [row] = await tx.$queryRaw<{ id: string }[]>(
+    sql`select id from installations where id = ${id}::uuid for no key update`,
+  );
   return row?.id ?? null;
 }
 
@@ -129,7 +132,8 @@ async function renew(tx: Transaction, id: string, data: InstallationData): Promi
 async function newInstallation(tx: Transaction, caller: Caller, { pushRegistrationId }: Registration) {
   const wanted = pushRegistrationId?.toLowerCase() ?? null;
   const isTaken = wanted !== null && (await tx.installation.findUnique({ where: { id: wanted } })) !== null;
-  const appId = caller.kind === 'SERVER' ? (await tx.app.findFirstOrThrow({ orderBy: { createdAt: 'asc' } })).id : caller.appId;
+  const appId =
+    caller.kind === 'SERVER' ? (await tx.app.findFirstOrThrow({ orderBy: { createdAt: 'asc' } })).id : caller.appId;
   return { id: wanted === null || isTaken ? newId() : wanted, appId };
 }
 

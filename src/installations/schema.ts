@@ -9,7 +9,7 @@ import { byId, type Loader } from '../graphql/loaders.ts';
 import { mayReadUser, visible } from '../graphql/ownership.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { sql } from '../storage/database.ts';
-import { userById, UserObject } from '../users/schema.ts';
+import { UserObject, userById } from '../users/schema.ts';
 import { registerInstallation } from './register-installation.ts';
 
 /** An installation by its push registration id. */
@@ -48,7 +48,9 @@ export const InstallationObject = builder.prismaObject('Installation', {
   description: 'One app on one device or browser, from its first launch until it is removed.',
   authScopes: (installation, context) => mayReadUser(context, installation.userId),
   fields: (t) => ({
-    pushRegistrationId: t.exposeID('id', { description: 'Names the installation everywhere an input says `installation`. A UUID.' }),
+    pushRegistrationId: t.exposeID('id', {
+      description: 'Names the installation everywhere an input says `installation`. A UUID.',
+    }),
     platform: t.expose('platform', { type: PlatformEnum, description: 'What it runs on.' }),
     pushStatus: t.expose('pushStatus', { type: PushStatusEnum, description: 'Whether it may receive pushes.' }),
     isPushRegistrationEnabled: t.exposeBoolean('isPushRegistrationEnabled', {
@@ -60,7 +62,10 @@ export const InstallationObject = builder.prismaObject('Installation', {
     language: t.exposeString('language', { nullable: true, description: 'BCP 47 language tag of the app or browser.' }),
     timeZone: t.exposeString('timeZone', { nullable: true, description: 'IANA time zone of the device.' }),
     appVersion: t.exposeString('appVersion', { nullable: true, description: "The app's version." }),
-    osVersion: t.exposeString('osVersion', { nullable: true, description: "The operating system's or browser's version." }),
+    osVersion: t.exposeString('osVersion', {
+      nullable: true,
+      description: "The operating system's or browser's version.",
+    }),
     deviceModel: t.exposeString('deviceModel', { nullable: true, description: "The device's model." }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it registered first.' }),
     lastSeenAt: t.expose('lastSeenAt', { type: 'DateTime', description: 'When it registered last.' }),
@@ -101,7 +106,10 @@ builder.queryField('installation', (t) =>
     authScopes: { server: true, installation: true },
     description: 'An installation; null when there is none, or none that this caller may see.',
     args: {
-      id: t.arg.id({ required: false, description: 'Push registration id or global id. An installation may leave it out: itself.' }),
+      id: t.arg.id({
+        required: false,
+        description: 'Push registration id or global id. An installation may leave it out: itself.',
+      }),
     },
     resolve: async (_, args, context) => {
       const asked = args.id ?? ownInstallationId(context.caller);
@@ -128,7 +136,9 @@ const WebPushInput = builder.inputType('WebPushAddressInput', {
 
 const PushTokenInput = builder.inputType('PushTokenInput', {
   description: "A token that a platform's push service gave to the app.",
-  fields: (t) => ({ token: t.string({ required: true, description: 'Registration token (FCM) or device token (APNs).' }) }),
+  fields: (t) => ({
+    token: t.string({ required: true, description: 'Registration token (FCM) or device token (APNs).' }),
+  }),
 });
 
 const InstallationAddressInput = builder.inputType('InstallationAddressInput', {
@@ -164,14 +174,20 @@ builder.relayMutationField(
     }),
   },
   {
-    description: 'Registers an installation with an empty lead as its user, or renews one. Answers a token that speaks for it.',
+    description:
+      'Registers an installation with an empty lead as its user, or renews one. Answers a token that speaks for it.',
     authScopes: { server: true, app: true, formerInstallation: true },
     errors: refusedWith('VALUE_INVALID'),
     resolve: async (_, { input }, context) => {
       const { caller, arePrivateEndpointsAllowed, loaders, registeredUserIds } = context;
       if (!caller) throw refuseCaller(caller);
-      const pushRegistrationId = input.pushRegistrationId && (toLocalId(input.pushRegistrationId, 'Installation') ?? input.pushRegistrationId);
-      const registered = await registerInstallation(context, caller, { ...input, pushRegistrationId, arePrivateEndpointsAllowed });
+      const pushRegistrationId =
+        input.pushRegistrationId && (toLocalId(input.pushRegistrationId, 'Installation') ?? input.pushRegistrationId);
+      const registered = await registerInstallation(context, caller, {
+        ...input,
+        pushRegistrationId,
+        arePrivateEndpointsAllowed,
+      });
       loaders.renew();
       const installation = await getInstallation(loaders.load(installationById, registered.installationId));
       registeredUserIds.add(installation.userId);
@@ -183,7 +199,10 @@ builder.relayMutationField(
     outputFields: (t) => ({
       installation: t.expose('installation', { type: InstallationObject, description: 'The installation.' }),
       token: t.exposeString('token', { description: 'Bearer token of this installation. Shown only now.' }),
-      expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'When the token stops working: 30 days from now.' }),
+      expiresAt: t.expose('expiresAt', {
+        type: 'DateTime',
+        description: 'When the token stops working: 30 days from now.',
+      }),
     }),
   },
 );

@@ -5,7 +5,11 @@ import type { Notification } from '../generated/prisma/client.ts';
 import { resolveUserReferences } from '../identity/user-reference.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { sql, type Transaction } from '../storage/database.ts';
-import { insertInstallationDeliveries, insertUnknownUserDeliveries, insertUserDeliveries } from './insert-deliveries.ts';
+import {
+  insertInstallationDeliveries,
+  insertUnknownUserDeliveries,
+  insertUserDeliveries,
+} from './insert-deliveries.ts';
 import { type FanOutCursor, fanOutCursorSchema, type Target, targetSchema } from './target.ts';
 
 /** @default 500 // users a transaction */
@@ -33,7 +37,8 @@ async function fanOutPage(tx: Transaction, worker: Worker, notificationId: strin
   if (!notification) return false;
   const cursor = fanOutCursorSchema.parse(notification.fanOutCursor);
   const target = targetSchema.parse(notification.target);
-  const page = cursor.phase === 'references' ? await referencesPage(tx, target) : await segmentsPage(tx, target, cursor.after);
+  const page =
+    cursor.phase === 'references' ? await referencesPage(tx, target) : await segmentsPage(tx, target, cursor.after);
   await moveCursor(tx, { notificationId, next: page.next, leaseSeconds: worker.leaseSeconds });
   // Enqueued before the deliveries are inserted, as the delivery log's lock is to be the last one taken; a worker sees
   // both at the commit.

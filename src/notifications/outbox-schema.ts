@@ -35,7 +35,10 @@ builder.queryField('outboxMessages', (t) =>
         id: sql`m.id`,
         where: sql`(${!notificationId} or m.notification_id = ${notificationId ?? null}::uuid)`,
       };
-      return toConnection(page, await loadPage<OutboxMessage>(db, list, { page, withCount: selects(info, 'totalCount') }));
+      return toConnection(
+        page,
+        await loadPage<OutboxMessage>(db, list, { page, withCount: selects(info, 'totalCount') }),
+      );
     },
   }),
 );

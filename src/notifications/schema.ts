@@ -1,3 +1,4 @@
+import type { MessageContent } from '../channels/channel.ts';
 import { contentSchema } from '../deliveries/content.ts';
 import { DeliveryObject } from '../deliveries/schema.ts';
 import type { Delivery, Notification } from '../generated/prisma/client.ts';
@@ -8,8 +9,7 @@ import { refusedWith } from '../graphql/errors.ts';
 import { localId, parseId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { principalOf } from '../graphql/principal.ts';
-import type { MessageContent } from '../channels/channel.ts';
-import { segmentById, SegmentObject } from '../segments/schema.ts';
+import { SegmentObject, segmentById } from '../segments/schema.ts';
 import { sql } from '../storage/database.ts';
 import { ChannelEnum, toUserReferenceInput, UserRefInput } from '../users/schema.ts';
 import { type Progress, readProgressOf } from './progress.ts';
@@ -52,7 +52,10 @@ const ContentObject = builder.objectRef<MessageContent>('NotificationContent').i
   fields: (t) => ({
     title: t.exposeString('title', { nullable: true, description: 'Title; the subject of an e-mail.' }),
     body: t.exposeString('body', { description: 'Text.' }),
-    subtitle: t.exposeString('subtitle', { nullable: true, description: 'Second line of a push, where the client shows one.' }),
+    subtitle: t.exposeString('subtitle', {
+      nullable: true,
+      description: 'Second line of a push, where the client shows one.',
+    }),
     icon: t.exposeString('icon', { nullable: true, description: 'URL of an icon.' }),
     image: t.exposeString('image', { nullable: true, description: 'URL of a picture.' }),
     url: t.exposeString('url', { nullable: true, description: 'What a click opens.' }),
@@ -128,17 +131,29 @@ export const NotificationObject = builder.prismaObject('Notification', {
       description: 'Where it is on its way.',
       resolve: async ({ id, fanOutFinishedAt }, _, { loaders }) => {
         if (fanOutFinishedAt === null) return 'PREPARING' as const;
-        return (await getProgress(loaders.load(progressOfNotification, id))).isComplete ? ('DONE' as const) : ('SENDING' as const);
+        return (await getProgress(loaders.load(progressOfNotification, id))).isComplete
+          ? ('DONE' as const)
+          : ('SENDING' as const);
       },
     }),
-    content: t.field({ type: ContentObject, description: 'What it says.', resolve: ({ content }) => contentSchema.parse(content) }),
-    target: t.field({ type: TargetObject, description: 'Whom it is meant for.', resolve: ({ target }) => targetSchema.parse(target) }),
+    content: t.field({
+      type: ContentObject,
+      description: 'What it says.',
+      resolve: ({ content }) => contentSchema.parse(content),
+    }),
+    target: t.field({
+      type: TargetObject,
+      description: 'Whom it is meant for.',
+      resolve: ({ target }) => targetSchema.parse(target),
+    }),
     channels: t.expose('channels', {
       type: [ChannelEnum],
       description: 'By which channels; empty: by every configured one that a user has an address for.',
     }),
     purpose: t.expose('purpose', { type: PurposeEnum, description: 'Why it is sent.' }),
-    targetOnlyPrimaryDevices: t.exposeBoolean('targetOnlyPrimaryDevices', { description: 'Whether pushes go to primary devices only.' }),
+    targetOnlyPrimaryDevices: t.exposeBoolean('targetOnlyPrimaryDevices', {
+      description: 'Whether pushes go to primary devices only.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was accepted.' }),
     expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'What is not sent by then is not sent.' }),
     progress: t.field({
@@ -198,7 +213,10 @@ builder.queryFields((t) => ({
     resolve: async (_, args, { db }, info) => {
       const page = parsePage(args);
       const list = { from: sql`notifications n`, row: sql`n.*`, id: sql`n.id`, where: sql`true` };
-      return toConnection(page, await loadPage<Notification>(db, list, { page, withCount: selects(info, 'totalCount') }));
+      return toConnection(
+        page,
+        await loadPage<Notification>(db, list, { page, withCount: selects(info, 'totalCount') }),
+      );
     },
   }),
 }));
@@ -220,7 +238,9 @@ const TargetInput = builder.inputType('NotificationTargetInput', {
   description: 'Whom it is meant for: all of these together, each address once.',
   fields: (t) => ({
     users: t.field({ type: [UserRefInput], description: 'Users. With `installations` at most 1,000.' }),
-    installations: t.idList({ description: 'Installations themselves, whoever uses them: push registration ids or global ids.' }),
+    installations: t.idList({
+      description: 'Installations themselves, whoever uses them: push registration ids or global ids.',
+    }),
     segments: t.idList({ description: 'Everybody in any of these segments. Global ids, at most 100.' }),
   }),
 });
@@ -234,7 +254,8 @@ builder.relayMutationField(
       target: t.field({ type: TargetInput, required: true, description: 'Whom it is meant for.' }),
       channels: t.field({
         type: [ChannelEnum],
-        description: 'By which channels; a user without an address for one gets a delivery that says so. Default: every configured channel that a user has an address for.',
+        description:
+          'By which channels; a user without an address for one gets a delivery that says so. Default: every configured channel that a user has an address for.',
       }),
       targetOnlyPrimaryDevices: t.boolean({
         required: true,
@@ -242,12 +263,15 @@ builder.relayMutationField(
         description: "Push only to users' primary devices.",
       }),
       purpose: t.field({ type: PurposeEnum, description: 'Default: TRANSACTIONAL.' }),
-      ttlSeconds: t.int({ description: 'What is not sent by then is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).' }),
+      ttlSeconds: t.int({
+        description: 'What is not sent by then is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
+      }),
       idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 30 days.' }),
     }),
   },
   {
-    description: 'Accepts a notification and answers at once. Follow it with `deliveryEvents` or `notificationProgress`.',
+    description:
+      'Accepts a notification and answers at once. Follow it with `deliveryEvents` or `notificationProgress`.',
     authScopes: { server: true },
     errors: refusedWith(
       'TARGET_EMPTY',
@@ -264,7 +288,9 @@ builder.relayMutationField(
         principal: principalOf(context),
         target: {
           users: target.users?.map(toUserReferenceInput),
-          installations: target.installations?.map((id, index) => parseId(id, 'Installation', ['target', 'installations', String(index)])),
+          installations: target.installations?.map((id, index) =>
+            parseId(id, 'Installation', ['target', 'installations', String(index)]),
+          ),
           segments: target.segments?.map((id, index) => parseId(id, 'Segment', ['target', 'segments', String(index)])),
         },
       });

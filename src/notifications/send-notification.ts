@@ -1,11 +1,11 @@
-import { addJob } from '../queue/job.ts';
 import type { MessageContent } from '../channels/channel.ts';
-import type { Deployment } from '../deployment.ts';
 import { contentSchema } from '../deliveries/content.ts';
+import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Channel, Purpose } from '../generated/prisma/enums.ts';
 import { parseUserReference, type UserReferenceInput } from '../identity/user-reference.ts';
 import { isUuid, newId } from '../ids.ts';
+import { addJob } from '../queue/job.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { fanOutJob } from './fan-out.job.ts';
@@ -57,7 +57,10 @@ const idempotencyKeptHours = 30 * 24;
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `NOT_FOUND`
  * (a segment), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
  */
-export async function sendNotification(deployment: Deployment, request: SendRequest): Promise<{ notificationId: string }> {
+export async function sendNotification(
+  deployment: Deployment,
+  request: SendRequest,
+): Promise<{ notificationId: string }> {
   const { principal, idempotencyKey, ...input } = request;
   const content = parseContent(request.content);
   const target = parseTarget(request.target);
@@ -87,7 +90,8 @@ export async function sendNotification(deployment: Deployment, request: SendRequ
 
 function parseContent(input: ContentInput): MessageContent {
   const { title, body, subtitle, icon, image, url, data } = input;
-  if (body.trim() === '') throw new DomainError('VALUE_INVALID', 'There is nothing to say: the body is empty.', ['content', 'body']);
+  if (body.trim() === '')
+    throw new DomainError('VALUE_INVALID', 'There is nothing to say: the body is empty.', ['content', 'body']);
   for (const [name, value] of Object.entries({ icon, image, url })) {
     if (typeof value === 'string' && !isWebUrl(value)) {
       throw new DomainError('VALUE_INVALID', 'Not an http or https URL.', ['content', name]);
@@ -137,11 +141,16 @@ function parseIds(ids: readonly string[], path: readonly string[]): string[] {
 
 function parseTtl(seconds: number): number {
   if (seconds >= ttlSecondsMin && seconds <= ttlSecondsMax) return seconds;
-  throw new DomainError('VALUE_INVALID', `A time to live is ${ttlSecondsMin} to ${ttlSecondsMax} seconds.`, ['ttlSeconds']);
+  throw new DomainError('VALUE_INVALID', `A time to live is ${ttlSecondsMin} to ${ttlSecondsMax} seconds.`, [
+    'ttlSeconds',
+  ]);
 }
 
 async function refuseUnknownSegments(tx: Transaction, ids: readonly string[]): Promise<void> {
-  const known = new Set((await tx.segment.findMany({ where: { id: { in: [...ids] } }, select: { id: true } })).map(({ id }) => id));
+  const known = new Set(
+    (await tx.segment.findMany({ where: { id: { in: [...ids] } }, select: { id: true } })).map(({ id }) => id),
+  );
   const missing = ids.findIndex((id) => !known.has(id));
-  if (missing >= 0) throw new DomainError('NOT_FOUND', 'There is no such segment.', ['target', 'segments', String(missing)]);
+  if (missing >= 0)
+    throw new DomainError('NOT_FOUND', 'There is no such segment.', ['target', 'segments', String(missing)]);
 }

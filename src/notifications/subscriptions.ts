@@ -13,7 +13,10 @@ const StreamStateEnum = builder.enumType('StreamState', {
   values: {
     LIVE: { description: 'Everything from now on will come.' },
     RECOVERED: { description: 'Everything after the given cursor has come, and everything from now on will.' },
-    GAP: { description: 'What followed the given cursor is no longer known. What is still kept comes next, from the oldest on.' },
+    GAP: {
+      description:
+        'What followed the given cursor is no longer known. What is still kept comes next, from the oldest on.',
+    },
   },
 });
 
@@ -41,7 +44,8 @@ builder.subscriptionFields((t) => ({
       notification: t.arg.id({ description: 'Only of this notification. Global id.' }),
       user: t.arg({ type: UserRefInput, description: 'Only of this user; if merged, of the survivor.' }),
       after: t.arg.string({
-        description: 'A cursor: what came after it, then RECOVERED, then live. Empty: from the oldest that is kept. Absent: from now.',
+        description:
+          'A cursor: what came after it, then RECOVERED, then live. Empty: from the oldest that is kept. Absent: from now.',
       }),
     },
     subscribe: async (_, { notification, user, after }, context) => {
@@ -58,7 +62,8 @@ builder.subscriptionFields((t) => ({
   notificationProgress: t.field({
     type: ProgressObject,
     authScopes: { server: true },
-    description: 'Totals of a notification as they change: at once, then at most four times a second; ends after the last.',
+    description:
+      'Totals of a notification as they change: at once, then at most four times a second; ends after the last.',
     args: { notification: t.arg.id({ required: true, description: 'Global id.' }) },
     subscribe: async (_, { notification }, { hub, db, log, loaders }) => {
       const notificationId = parseId(notification, 'Notification', ['notification']);

@@ -25,7 +25,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
       returning id
     `);
     for (const { id } of unfinished) await addJob(tx, fanOutJob, { notificationId: id });
-    
+
     await takeBackExpiredClaims(tx, { all: isAlone });
   });
   await resume(worker);

@@ -8,25 +8,33 @@ export async function prepareQueue(pool: pg.Pool, log: Logger): Promise<void> {
   await runMigrations({ pgPool: pool, logger: graphileLogger(log) });
 }
 
+/** A job with what it works with: takes any payload, and fails for one that does not parse. */
+export interface BoundJob {
+  name: string;
+  run(payload: unknown): Promise<void>;
+}
+
+/** Gives a job what it works with. */
+export function bindJob<Context, Payload>(job: Job<Context, Payload>, context: Context): BoundJob {
+  return { name: job.name, run: (payload) => job.run(context, job.payload.parse(payload)) };
+}
+
 /** A process's share of the queue. */
 export interface JobRunner {
   /** Takes no more jobs and resolves when those under way have ended. */
   stop(): Promise<void>;
 }
 
-/** Works off the queue, `concurrency` jobs at a time, until stopped. A job whose payload does not parse fails. */
-export async function startJobRunner<Context>({
+/** Works off the queue, `concurrency` jobs at a time, until stopped. */
+export async function startJobRunner({
   pool,
   log,
-  context,
-  jobs,
+  tasks,
   concurrency,
 }: {
   pool: pg.Pool;
   log: Logger;
-  context: Context;
-  // Each job has a payload of its own type; it is parsed before the job sees it.
-  jobs: readonly Job<Context, never>[];
+  tasks: readonly BoundJob[];
   concurrency: number;
 }): Promise<JobRunner> {
   const runner = await run({
@@ -36,9 +44,7 @@ export async function startJobRunner<Context>({
     pollInterval: 1_000,
     noHandleSignals: true,
     logger: graphileLogger(log),
-    taskList: Object.fromEntries(
-      jobs.map((job) => [job.name, (payload: unknown) => job.run(context, job.payload.parse(payload))]),
-    ),
+    taskList: Object.fromEntries(tasks.map(({ name, run: work }) => [name, work])),
   });
   return { stop: () => runner.stop() };
 }

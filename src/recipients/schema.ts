@@ -6,9 +6,9 @@ import { parsePage, relatedPages, selects, toConnection } from '../graphql/conne
 import { localId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { mayReadUser, visible } from '../graphql/ownership.ts';
-import { installationById, InstallationObject } from '../installations/schema.ts';
+import { InstallationObject, installationById } from '../installations/schema.ts';
 import { sql } from '../storage/database.ts';
-import { ChannelEnum, userById, UserObject } from '../users/schema.ts';
+import { ChannelEnum, UserObject, userById } from '../users/schema.ts';
 
 /** A recipient by id. */
 export const recipientById: Loader<string, Recipient | null> = byId((db, ids) =>
@@ -56,9 +56,12 @@ export const RecipientInterface = builder.interfaceRef<Recipient>('Recipient').i
     }),
     language: t.exposeString('language', { nullable: true, description: 'BCP 47 language tag to write in.' }),
     region: t.exposeString('region', { nullable: true, description: 'Region of the address.' }),
-    isSubscribed: t.exposeBoolean('isSubscribed', { description: 'False: the person has opted out, and nothing is sent here.' }),
+    isSubscribed: t.exposeBoolean('isSubscribed', {
+      description: 'False: the person has opted out, and nothing is sent here.',
+    }),
     isReachable: t.boolean({
-      description: 'Whether a message sent now would go out: subscribed, and for a push enabled, allowed and with an address.',
+      description:
+        'Whether a message sent now would go out: subscribed, and for a push enabled, allowed and with an address.',
       resolve: ({ id }, _, { loaders }) => loaders.load(isRecipientReachable, id),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was added.' }),
@@ -109,7 +112,8 @@ const InAppRecipient = builder.objectRef<Recipient>('InAppRecipient').implement(
 for (const object of [PushRecipient, EmailRecipient, SmsRecipient, InAppRecipient]) {
   builder.nodeRef(object, {
     id: { resolve: localId },
-    loadOne: async (id, context) => visible(context, await context.loaders.load(recipientById, id), (recipient) => recipient.userId),
+    loadOne: async (id, context) =>
+      visible(context, await context.loaders.load(recipientById, id), (recipient) => recipient.userId),
   });
 }
 
@@ -119,7 +123,10 @@ builder.prismaObjectField(UserObject, 'recipients', (t) =>
     description: 'The addresses at which the user can be reached, oldest first.',
     resolve: async ({ id: parentId }, args, { loaders }, info) => {
       const page = parsePage(args);
-      return toConnection(page, await loaders.load(recipientsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }));
+      return toConnection(
+        page,
+        await loaders.load(recipientsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }),
+      );
     },
   }),
 );

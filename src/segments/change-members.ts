@@ -60,7 +60,9 @@ async function changeMembers(
   const references = users.map((user, index) => parseUserReference(user, ['users', String(index)]));
   return write(deployment, { principal, mutation, idempotencyKey, input: { segmentId, users } }, async (tx) => {
     // Held until the commit, so that the segment cannot be deleted meanwhile.
-    const [segment] = await tx.$queryRaw<unknown[]>(sql`select id from segments where id = ${segmentId}::uuid for key share`);
+    const [segment] = await tx.$queryRaw<unknown[]>(
+      sql`select id from segments where id = ${segmentId}::uuid for key share`,
+    );
     if (!segment) throw new DomainError('NOT_FOUND', 'There is no such segment.', ['segment']);
     const resolved = await resolveUserReferences(tx, references);
     const known = [...new Set(resolved.filter((id) => id !== null))];

@@ -11,7 +11,9 @@ import { addToSegment, type MembershipChanged, removeFromSegment } from './chang
 import { createSegment } from './create-segment.ts';
 
 /** A segment by id. */
-export const segmentById: Loader<string, Segment | null> = byId((db, ids) => db.segment.findMany({ where: { id: { in: ids } } }));
+export const segmentById: Loader<string, Segment | null> = byId((db, ids) =>
+  db.segment.findMany({ where: { id: { in: ids } } }),
+);
 
 const membersOfSegment = relatedPages<User>({
   from: sql`segment_members m join users u on u.id = m.user_id`,
@@ -29,7 +31,11 @@ const segmentsOfUser = relatedPages<Segment>({
 
 const memberCountOfSegment: Loader<string, number> = {
   async load(db, ids) {
-    const rows = await db.segmentMember.groupBy({ by: ['segmentId'], where: { segmentId: { in: [...ids] } }, _count: true });
+    const rows = await db.segmentMember.groupBy({
+      by: ['segmentId'],
+      where: { segmentId: { in: [...ids] } },
+      _count: true,
+    });
     const counts = new Map(rows.map((row) => [row.segmentId, row._count]));
     return ids.map((id) => counts.get(id) ?? 0);
   },
@@ -57,7 +63,10 @@ export const SegmentObject = builder.prismaObject('Segment', {
       description: 'The users in it, oldest profile first.',
       resolve: async ({ id: parentId }, args, { loaders }, info) => {
         const page = parsePage(args);
-        return toConnection(page, await loaders.load(membersOfSegment, { parentId, page, withCount: selects(info, 'totalCount') }));
+        return toConnection(
+          page,
+          await loaders.load(membersOfSegment, { parentId, page, withCount: selects(info, 'totalCount') }),
+        );
       },
     }),
   }),
@@ -75,7 +84,10 @@ builder.prismaObjectField(UserObject, 'segments', (t) =>
     description: 'The segments that the user is in, oldest first. For server keys.',
     resolve: async ({ id: parentId }, args, { loaders }, info) => {
       const page = parsePage(args);
-      return toConnection(page, await loaders.load(segmentsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }));
+      return toConnection(
+        page,
+        await loaders.load(segmentsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }),
+      );
     },
   }),
 );
@@ -133,8 +145,18 @@ builder.relayMutationField(
 );
 
 for (const { name, verb, description, changed } of [
-  { name: 'addToSegment', verb: addToSegment, description: 'Puts users into a static segment.', changed: 'How many were not in it before.' },
-  { name: 'removeFromSegment', verb: removeFromSegment, description: 'Takes users out of a static segment.', changed: 'How many were in it before.' },
+  {
+    name: 'addToSegment',
+    verb: addToSegment,
+    description: 'Puts users into a static segment.',
+    changed: 'How many were not in it before.',
+  },
+  {
+    name: 'removeFromSegment',
+    verb: removeFromSegment,
+    description: 'Takes users out of a static segment.',
+    changed: 'How many were in it before.',
+  },
 ]) {
   builder.relayMutationField(
     name,
@@ -149,7 +171,14 @@ for (const { name, verb, description, changed } of [
     {
       description,
       authScopes: { server: true },
-      errors: refusedWith('NOT_FOUND', 'LIMIT_EXCEEDED', 'EMAIL_INVALID', 'PHONE_INVALID', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
+      errors: refusedWith(
+        'NOT_FOUND',
+        'LIMIT_EXCEEDED',
+        'EMAIL_INVALID',
+        'PHONE_INVALID',
+        'VALUE_INVALID',
+        'IDEMPOTENCY_KEY_REUSED',
+      ),
       resolve: async (_, { input }, context): Promise<MembershipChanged> => {
         const result = await verb(context, {
           principal: principalOf(context),

@@ -32,52 +32,57 @@ export function createPager({ pool, log, pageSize, readsMax }: PagerOptions): Pa
   });
   const underWay = new Set<Promise<unknown>>();
   const waiting = new Set<() => void>();
+  let freeCount = readsMax;
 
-  /** Resolves when it is the caller's turn. Whoever stops waiting leaves the queue. */
-  async function turn(signal: AbortSignal) {
-    while (underWay.size >= readsMax) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      waiting.add(resolve);
-      try {
-        await untilAborted(promise, signal);
-      } catch (error) {
-        // Called, but gone: the next in the queue takes the place.
-        if (!waiting.delete(resolve)) callNext();
-        throw error;
-      }
+  /** Resolves when the caller has one of the places, which it gives back by `leave`. */
+  async function enter(signal: AbortSignal) {
+    if (freeCount > 0) {
+      freeCount -= 1;
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiting.add(resolve);
+    try {
+      await untilAborted(promise, signal);
+    } catch (error) {
+      // Called at the moment at which it went: the place is another's.
+      if (!waiting.delete(resolve)) leave();
+      throw error;
     }
   }
 
-  function callNext() {
+  /** Hands the place on to who has waited longest. */
+  function leave() {
     const [next] = waiting;
-    if (!next) return;
+    if (!next) {
+      freeCount += 1;
+      return;
+    }
     waiting.delete(next);
     next();
   }
 
-  async function once<Result>(read: () => Promise<Result>): Promise<Result> {
+  /** One attempt, which holds its place to its end, also when nobody waits for it any more. */
+  async function once<Result>(read: () => Promise<Result>): Promise<{ result?: Result; delayMs: number }> {
     const reading = read();
     underWay.add(reading);
     try {
-      return await reading;
+      const result = await reading;
+      outage.over();
+      return { result, delayMs: 0 };
+    } catch (error) {
+      return { delayMs: outage.failed(error) };
     } finally {
       underWay.delete(reading);
-      callNext();
+      leave();
     }
   }
 
   async function untilRead<Result>(read: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
     for (;;) {
-      await turn(signal);
-      const attempt = once(read).then(
-        (result) => ({ result, delayMs: 0 }),
-        (error: unknown) => ({ result: undefined, delayMs: outage.failed(error) }),
-      );
-      const { result, delayMs } = await untilAborted(attempt, signal);
-      if (result !== undefined) {
-        outage.over();
-        return result;
-      }
+      await enter(signal);
+      const { result, delayMs } = await untilAborted(once(read), signal);
+      if (result !== undefined) return result;
       await sleep(delayMs, undefined, { signal });
     }
   }

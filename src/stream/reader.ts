@@ -135,7 +135,6 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
     enter();
     if (!isReading) admit();
     // Whoever comes to a reader that read has its wake-ups; for the first, some may have been missed.
-    if (wasAlone) pulse.wake();
   }
 
   function restIfAlone() {

@@ -1,10 +1,10 @@
+import type { Identifier, User } from '../generated/prisma/client.ts';
+import { Channel, Gender, UserType } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { loadPage, parsePage, selects, toConnection } from '../graphql/connection.ts';
 import { localId, toLocalId } from '../graphql/global-id.ts';
 import type { Loader } from '../graphql/loaders.ts';
 import { mayReadUser, visible } from '../graphql/ownership.ts';
-import type { Identifier, User } from '../generated/prisma/client.ts';
-import { Channel, Gender, UserType } from '../generated/prisma/enums.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
 import { camelCaseKeys, sql } from '../storage/database.ts';
 

@@ -39,7 +39,10 @@ const tagsMax = 1000;
  *
  * @throws DomainError `ATTRIBUTE_INVALID` at the attribute.
  */
-export function parseUserAttributes(input: UserAttributesInput | null | undefined, path: readonly string[]): UserAttributes {
+export function parseUserAttributes(
+  input: UserAttributesInput | null | undefined,
+  path: readonly string[],
+): UserAttributes {
   if (!input) return {};
   const invalid = (name: string, message: string) => new DomainError('ATTRIBUTE_INVALID', message, [...path, name]);
   for (const [name, max] of Object.entries(charactersMax)) {
@@ -50,7 +53,8 @@ export function parseUserAttributes(input: UserAttributesInput | null | undefine
   const attributes: UserAttributes = { ...rest };
   if (typeof rest.preferredLanguage === 'string') {
     attributes.preferredLanguage = toLanguage(rest.preferredLanguage);
-    if (attributes.preferredLanguage === null) throw invalid('preferredLanguage', 'Not a BCP 47 language tag, such as "en" or "pt-BR".');
+    if (attributes.preferredLanguage === null)
+      throw invalid('preferredLanguage', 'Not a BCP 47 language tag, such as "en" or "pt-BR".');
   }
   if (typeof rest.timeZone === 'string' && !isTimeZone(rest.timeZone)) {
     throw invalid('timeZone', 'Not an IANA time zone, such as "Europe/Zagreb".');
@@ -70,7 +74,10 @@ export function parseUserAttributes(input: UserAttributesInput | null | undefine
 function parseTags(tags: readonly string[], path: readonly string[]): string[] {
   tags.forEach((tag, index) => {
     if (tag.length === 0 || [...tag].length > tagCharactersMax) {
-      throw new DomainError('ATTRIBUTE_INVALID', `A tag has 1 to ${tagCharactersMax} characters.`, [...path, String(index)]);
+      throw new DomainError('ATTRIBUTE_INVALID', `A tag has 1 to ${tagCharactersMax} characters.`, [
+        ...path,
+        String(index),
+      ]);
     }
   });
   const set = [...new Set(tags)].sort();

@@ -63,7 +63,7 @@ test('a writer that appends waits until the one before it has committed, so no p
   const [firstId] = await insertDeliveries(first, { notificationId });
   const secondPid = await processIdOf(second);
   const secondInsert = insertDeliveries(second, { notificationId });
-  await vi.waitUntil(() => isWaitingForLock(secondPid));
+  await vi.waitUntil(() => isWaitingForLock(secondPid), { timeout: 20_000 });
   const before = await readPage({ notificationId }, head);
   expect(before.entries).toEqual([]);
   await first.query('commit');

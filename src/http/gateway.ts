@@ -1,0 +1,65 @@
+import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
+import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import type { Caller } from '../apps/caller.ts';
+import type { Context } from '../graphql/context.ts';
+import { Loaders } from '../graphql/loaders.ts';
+import { schema } from '../graphql/schema.ts';
+import { useIntrospectionRule } from './introspection-rule.ts';
+import { maskError } from './mask-error.ts';
+import { useTextLimits } from './text-limits.ts';
+
+/** What a transport has found out before an operation is looked at. */
+export interface Transport {
+  /** Null: nobody, who may not do much. A caller with a wrong key has not come this far. */
+  caller: Caller | null;
+}
+
+/** Request bodies and WebSocket messages. @default 1_048_576 // 1 MiB */
+export const messageBytesMax = 1024 * 1024;
+
+/** The one pipeline that every operation goes through, whatever its transport. */
+export type Gateway = YogaServerInstance<Transport, Context>;
+
+interface GatewayOptions extends Pick<Context, 'db' | 'bus' | 'cipher' | 'log' | 'hub' | 'arePrivateEndpointsAllowed'> {
+  /** No GraphiQL, and the schema is told to server keys only. */
+  isProduction: boolean;
+}
+
+/**
+ * Builds the pipeline: caller → document (size, syntax, validation) → execution → mask. HTTP and SSE go through
+ * `handle`; the WebSocket transport takes the same steps from `getEnveloped`.
+ */
+export function createGateway({ isProduction, ...deployment }: GatewayOptions): Gateway {
+  const plugins: Plugin<Context>[] = [useTextLimits(), useIntrospectionRule({ isProduction })];
+  return createYoga<Transport, Context>({
+    schema,
+    plugins,
+    context: ({ caller }) => ({
+      ...deployment,
+      caller,
+      registeredUserIds: new Set(),
+      reportedDeliveryIds: new Set(),
+      loaders: new Loaders(deployment.db),
+    }),
+    maskedErrors: { maskError: (error) => maskError(error, deployment.log) },
+    maxRequestBodySize: messageBytesMax,
+    multipart: false,
+    batching: false,
+    landingPage: false,
+    // Tokens travel in a header of the client's own making, never in a cookie, so any page may call without credentials.
+    cors: { origin: '*', credentials: false },
+    graphiql: isProduction ? false : { title: 'Carillon', defaultQuery: graphiqlQuery, headers: graphiqlHeaders },
+    renderGraphiQL,
+    logging: false,
+  });
+}
+
+const graphiqlHeaders = JSON.stringify({ authorization: 'Bearer <server key>' }, null, 2);
+
+const graphiqlQuery = `# Put your server key into the headers below.
+query Outbox {
+  outboxMessages(last: 10) {
+    nodes { channel address rendered at }
+  }
+}
+`;

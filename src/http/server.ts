@@ -1,0 +1,133 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { StartupError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Database } from '../storage/database.ts';
+import { authenticate } from './authenticate.ts';
+import type { Gateway } from './gateway.ts';
+import { landingPage } from './landing-page.ts';
+import { maskError } from './mask-error.ts';
+import { serveWebSockets } from './websocket.ts';
+
+interface HttpServerOptions {
+  gateway: Gateway;
+  db: Database;
+  log: Logger;
+  host: string;
+  /** 0: any free one. */
+  port: number;
+  /** Answers `/ready`; rejects when the program cannot do its work. */
+  checkReady(): Promise<void>;
+}
+
+/** The program's door. */
+export interface HttpServer {
+  /** Where it listens, such as `http://127.0.0.1:4000`. */
+  url: string;
+  /** Takes no more connections, ends WebSockets with a clean close code, and lets answers under way finish. */
+  stop(): Promise<void>;
+}
+
+/** How long answers under way may take once the server is stopping. @default 5_000 // 5 seconds */
+const drainMs = 5_000;
+
+/**
+ * Listens for GraphQL over HTTP, SSE and WebSocket at `/graphql`, and for probes at `/health` and `/ready`.
+ *
+ * @throws StartupError when the address cannot be listened on.
+ */
+export async function startHttpServer({
+  gateway,
+  db,
+  log,
+  host,
+  port,
+  checkReady,
+}: HttpServerOptions): Promise<HttpServer> {
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      log.error({ err: error }, 'A request could not be answered.');
+      if (response.headersSent) response.destroy();
+      else sendJson(response, 500, { errors: [{ message: 'Something went wrong on the server.' }] });
+    });
+  });
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    switch (new URL(request.url ?? '/', 'http://localhost').pathname) {
+      case '/graphql':
+        return answerGraphql(request, response);
+      case '/health':
+        return sendJson(response, 200, { status: 'ok' });
+      case '/ready':
+        return checkReady().then(
+          () => sendJson(response, 200, { status: 'ready' }),
+          (error: unknown) => {
+            log.warn({ err: error }, 'Not ready.');
+            sendJson(response, 503, { status: 'not ready' });
+          },
+        );
+      case '/':
+        return void response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(landingPage);
+      default:
+        return sendJson(response, 404, { errors: [{ message: 'There is nothing here. GraphQL is at /graphql.' }] });
+    }
+  }
+
+  async function answerGraphql(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const caller = await authenticate(db, request.headers.authorization ?? null);
+      await gateway.handle(request, response, { caller });
+    } catch (error) {
+      if (response.headersSent) throw error;
+      const masked = maskError(error, log);
+      const isUnauthenticated = masked.extensions.code === 'UNAUTHENTICATED';
+      const { message, extensions } = masked;
+      sendJson(response, isUnauthenticated ? 401 : 500, {
+        errors: [{ message, extensions: { code: extensions.code } }],
+      });
+    }
+  }
+
+  const webSockets = serveWebSockets({ server, gateway, db, log });
+  await listen(server, host, port);
+  return {
+    url: toUrl(server),
+    async stop() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      await webSockets.close();
+      const deadline = setTimeout(() => server.closeAllConnections(), drainMs);
+      await closed;
+      clearTimeout(deadline);
+    },
+  };
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' }).end(JSON.stringify(body));
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const why =
+      code === 'EADDRINUSE'
+        ? `Port ${port} on ${host} is taken by another program: stop that one, or set PORT to a free port.`
+        : `Port ${port} on ${host} cannot be listened on (${String(code)}): check HOST and PORT.`;
+    throw new StartupError(why, { cause: error });
+  }
+}
+
+function toUrl(server: Server): string {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The server listens on no port.');
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}`;
+}

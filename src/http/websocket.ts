@@ -1,0 +1,84 @@
+import type { Server } from 'node:http';
+import { handleProtocols } from 'graphql-ws';
+import { useServer } from 'graphql-ws/use/ws';
+import { WebSocketServer } from 'ws';
+import type { Logger } from '../logger.ts';
+import type { Database } from '../storage/database.ts';
+import { authenticate } from './authenticate.ts';
+import { type Gateway, messageBytesMax } from './gateway.ts';
+import { maskError } from './mask-error.ts';
+
+interface WebSocketOptions {
+  server: Server;
+  gateway: Gateway;
+  db: Database;
+  log: Logger;
+}
+
+/** How long a client may take until its `connection_init`. @default 3_000 // 3 seconds */
+const initWaitMs = 3_000;
+
+/**
+ * GraphQL over WebSocket (graphql-transport-ws) at `/graphql`. A connection says once who calls
+ * (`connection_init { authorization }`); that is looked up again for every operation, so that a revoked key begins nothing
+ * more. Each operation takes the steps of the one pipeline.
+ */
+export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions): { close(): Promise<void> } {
+  const sockets = new WebSocketServer({ server, path: '/graphql', maxPayload: messageBytesMax, handleProtocols });
+  const disposable = useServer(
+    {
+      connectionInitWaitTimeout: initWaitMs,
+      async onConnect({ connectionParams }) {
+        // `false` closes with 4403, Forbidden.
+        return authenticate(db, toAuthorization(connectionParams)).then(
+          () => true,
+          () => false,
+        );
+      },
+      onSubscribe: async ({ connectionParams }, _, payload) => {
+        try {
+          const caller = await authenticate(db, toAuthorization(connectionParams));
+          const { schema, execute, subscribe, contextFactory, parse, validate } = gateway.getEnveloped({ caller });
+          const document = parse(payload.query);
+          const errors = validate(schema, document);
+          if (errors.length > 0) return errors.map((error: unknown) => maskError(error, log));
+          return {
+            schema,
+            document,
+            operationName: payload.operationName,
+            variableValues: payload.variables,
+            contextValue: await contextFactory(),
+            rootValue: { execute, subscribe },
+          };
+        } catch (error) {
+          return [maskError(error, log)];
+        }
+      },
+      execute: (args) => getSteps(args.rootValue).execute(args),
+      subscribe: (args) => getSteps(args.rootValue).subscribe(args),
+    },
+    sockets,
+  );
+  return {
+    // Every client is told 1001, going away, and comes back with its cursors.
+    close: async () => disposable.dispose(),
+  };
+}
+
+function toAuthorization(connectionParams: Record<string, unknown> | undefined): string | null {
+  const authorization = connectionParams?.authorization;
+  if (authorization === undefined || authorization === null) return null;
+  return typeof authorization === 'string' ? authorization : '';
+}
+
+type Steps = Pick<ReturnType<Gateway['getEnveloped']>, 'execute' | 'subscribe'>;
+
+/** The pipeline's own execution, which `onSubscribe` passed along with the operation. */
+function getSteps(rootValue: unknown): Steps {
+  if (isSteps(rootValue)) return rootValue;
+  throw new Error('An operation came without the steps of the pipeline.');
+}
+
+function isSteps(value: unknown): value is Steps {
+  return typeof value === 'object' && value !== null && 'execute' in value && 'subscribe' in value;
+}
