@@ -42,8 +42,13 @@ const typeNames: Record<Channel, string> = {
 
 export const RecipientInterface = builder.interfaceRef<Recipient>('Recipient').implement({
   description: 'One address at which a user can be reached.',
+  interfaces: [builder.nodeInterfaceRef()],
   resolveType: (recipient) => typeNames[recipient.channel],
   fields: (t) => ({
+    id: t.globalID({
+      description: 'Global id: names this object among all of this deployment.',
+      resolve: ({ id, channel }) => ({ id, type: typeNames[channel] }),
+    }),
     channel: t.expose('channel', { type: ChannelEnum, description: 'By which channel.' }),
     user: t.field({
       type: UserObject,

@@ -34,6 +34,8 @@ export function openStorage(connectionString: string, { connectionsMax = 10 } = 
   });
   // An idle connection that breaks is replaced on the next use; without a listener it would end the process.
   pool.on('error', () => undefined);
+  // The same for a connection that is in use: its query fails, and that tells its user.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new PrismaClient({
     adapter: new PrismaPg(pool),
     transactionOptions: { maxWait: 10_000, timeout: 30_000 },

@@ -96,7 +96,7 @@ async function* followSeat(
       position = { epoch: position.epoch, position: entry.position, tag: entry.tag };
       yield event;
     } else if (seat.isLost) {
-      return seat.lostAt && isThrough(seat.lostAt, position) ? seat.lostAt : position;
+      return seat.resumeAt && isThrough(seat.resumeAt, position) ? seat.resumeAt : position;
     } else {
       await seat.news.passed();
       signal.throwIfAborted();

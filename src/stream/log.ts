@@ -259,8 +259,8 @@ function headOf(columns: LogColumns): Cursor {
 function isPlaceOf(log: LogColumns, cursor: Cursor): boolean {
   const beforeOldest = BigInt(log.oldest_position) - 1n;
   if (cursor.epoch !== log.epoch || cursor.position < beforeOldest) return false;
-  if (cursor.position > headOf(log).position) return false;
   // Right before the oldest event there is none to compare with, and nothing missing.
   if (cursor.position === beforeOldest && (cursor.tag === 0 || log.after_tag === null)) return true;
+  // Above the head there is no event, hence no tag.
   return log.after_tag === cursor.tag;
 }

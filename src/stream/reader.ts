@@ -76,7 +76,7 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
       const found = await read();
       outage.over();
       // Else those for whom it was read were dismissed meanwhile.
-      if (position === after) handOver(found);
+      if (position === after) handOver(found, after);
       return found.kind === 'gap' || found.hasMore ? { kind: 'now' } : { kind: 'onWake', ms: pollMs };
     } catch (error) {
       return { kind: 'after', ms: outage.failed(error) };
@@ -86,7 +86,7 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
     }
   }
 
-  function handOver(found: TailPage | LogGap) {
+  function handOver(found: TailPage | LogGap, after: Cursor | undefined) {
     if (found.kind === 'gap') {
       dismiss();
       return;
@@ -95,7 +95,7 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
       let item: EventItem | undefined;
       for (const seat of seating.of(tailEntry)) {
         item ??= toEventItem(found.completeThrough.epoch, tailEntry.entry);
-        if (!seat.offer(item)) seating.remove(seat);
+        if (!seat.offer(item, after ?? found.completeThrough)) seating.remove(seat);
       }
     }
     position = found.completeThrough;
@@ -120,7 +120,7 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
   function dismiss() {
     for (const seat of [...seating.all(), ...newSeats]) {
       seating.remove(seat);
-      seat.lose(position);
+      seat.lose();
     }
     newSeats.clear();
     position = undefined;
@@ -135,6 +135,7 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
     enter();
     if (!isReading) admit();
     // Whoever comes to a reader that read has its wake-ups; for the first, some may have been missed.
+    if (wasAlone) pulse.wake();
   }
 
   function restIfAlone() {

@@ -38,7 +38,7 @@ export class Seat {
   #events: EventItem[] = [];
   #takenCount = 0;
   #isLost = false;
-  #lostAt: Cursor | undefined;
+  #resumeAt: Cursor | undefined;
 
   constructor({ topic, at, news }: Guest, sizeMax: number) {
     this.topic = topic;
@@ -52,9 +52,12 @@ export class Seat {
     return this.#isLost;
   }
 
-  /** Where the reader stood when the seat was lost with nothing left in it, so that the stream has all up to there. */
-  get lostAt(): Cursor | undefined {
-    return this.#lostAt;
+  /**
+   * Where the reader stood before it put in the oldest event that was still there: the stream has all up to there, though
+   * the last event that it yielded may be older than anything that the log still has.
+   */
+  get resumeAt(): Cursor | undefined {
+    return this.#resumeAt;
   }
 
   /** Starts to be served. */
@@ -63,8 +66,9 @@ export class Seat {
     this.news.open();
   }
 
-  /** Hands an event over. False, and the seat is lost, when it is full. */
-  offer(event: EventItem): boolean {
+  /** Hands over an event that was read behind `after`. False, and the seat is lost, when it is full. */
+  offer(event: EventItem, after: Cursor): boolean {
+    if (this.#events.length === 0) this.#resumeAt = after;
     if (this.#events.length - this.#takenCount >= this.#sizeMax) {
       this.lose();
       return false;
@@ -87,9 +91,8 @@ export class Seat {
     return event;
   }
 
-  /** Loses the seat; `at` is where the reader stands, if all up to there has been handed over. */
-  lose(at?: Cursor): void {
-    if (this.servedFrom && this.#events.length === 0) this.#lostAt = at;
+  /** Takes the seat away, and what is in it. */
+  lose(): void {
     this.#isLost = true;
     this.#events = [];
     this.#takenCount = 0;

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { writeTypedDocuments } from '../../codegen.ts';
 import { startEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
 import { migrate } from '../../src/storage/migrate.ts';
 import { executeStatement, withDatabase } from './database-server.ts';
@@ -19,8 +20,12 @@ declare module 'vitest' {
 
 let closeServer: () => Promise<void> = async () => undefined;
 
-/** One PostgreSQL server for the whole run (`DATABASE_URL`, else an embedded one) with one migrated database to clone. */
+/**
+ * The typed documents of the tests, and one PostgreSQL server for the whole run (`DATABASE_URL`, else an embedded one) with
+ * one migrated database to clone.
+ */
 export async function setup(project: TestProject): Promise<void> {
+  await writeTypedDocuments();
   const server = await openServer();
   const template = `carillon_template_${randomBytes(4).toString('hex')}`;
   closeServer = async () => {
