@@ -1,10 +1,12 @@
 import { join } from 'node:path';
+import type pg from 'pg';
 import { newSecret } from './apps/api-key.ts';
 import { prepareFirstStart } from './apps/first-start.ts';
 import type { BannerFacts } from './banner.ts';
 import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
+import type { Deployment } from './deployment.ts';
 import { createGateway } from './http/gateway.ts';
 import { startHttpServer } from './http/server.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -74,7 +76,8 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
 
   const bus = await openBus(config, db, log);
   closers.unshift(bus.close);
-  const channels = createChannels({ ...config, db, vapid: await openVapid(config, db, cipher) });
+  const vapid = await openVapid(config, db, cipher);
+  const channels = createChannels({ ...config, db, vapid });
   closers.unshift(channels.close);
 
   const deployment = { db, bus, cipher, log };
@@ -83,7 +86,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
     const worker = await startWorker({ ...deployment, pool, channels, isAlone }, workerOptions);
     closers.unshift(worker.stop);
   }
-  const url = config.role === 'worker' ? null : await openDoor(config, { ...deployment, pool }, closers);
+  const url = config.role === 'worker' ? null : await openDoor(config, { ...deployment, pool, webPushPublicKey: vapid.publicKey }, closers);
   const facts: BannerFacts = {
     database: config.databaseUrl === null ? 'embedded' : 'server',
     wakeUps: config.redisUrl === null ? 'in-process' : 'redis',
@@ -152,10 +155,7 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
 
 async function openDoor(
   config: Config,
-  {
-    pool,
-    ...deployment
-  }: { db: Database; bus: Bus; cipher: Cipher; log: Logger; pool: ReturnType<typeof openStorage>['pool'] },
+  { pool, ...deployment }: Deployment & { pool: pg.Pool; webPushPublicKey: string },
   closers: Closers,
 ): Promise<string> {
   const { db, bus, log } = deployment;

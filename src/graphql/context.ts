@@ -15,4 +15,6 @@ export interface Context extends Deployment {
   hub: Hub;
   /** Lets web push endpoints of registrations be plain http, loopback or private. */
   arePrivateEndpointsAllowed: boolean;
+  /** With which browsers subscribe to web push: the deployment's VAPID public key, base64url. */
+  webPushPublicKey: string;
 }

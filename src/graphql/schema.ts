@@ -1,3 +1,4 @@
+import '../apps/schema.ts';
 import '../deliveries/schema.ts';
 import '../identity/schema.ts';
 import '../installations/schema.ts';

@@ -20,7 +20,7 @@ export const messageBytesMax = 1024 * 1024;
 /** The one pipeline that every operation goes through, whatever its transport. */
 export type Gateway = YogaServerInstance<Transport, Context>;
 
-interface GatewayOptions extends Pick<Context, 'db' | 'bus' | 'cipher' | 'log' | 'hub' | 'arePrivateEndpointsAllowed'> {
+interface GatewayOptions extends Pick<Context, 'db' | 'bus' | 'cipher' | 'log' | 'hub' | 'arePrivateEndpointsAllowed' | 'webPushPublicKey'> {
   /** No GraphiQL, and the schema is told to server keys only. */
   isProduction: boolean;
 }

@@ -82,15 +82,18 @@ export interface TailPage extends LogPage<TailEntry> {
 
 type Queryable = Pick<pg.Pool, 'query'>;
 
-interface LogColumns {
+/** The first row of each read. */
+interface StateRow {
+  position: null;
   epoch: string;
   oldest_position: string;
   head_position: string | null;
   head_tag: number | null;
   after_tag: number | null;
+  touched_ids: string[];
 }
 
-interface EntryColumns {
+interface EntryRow {
   position: string;
   tag: number;
   delivery_id: string;
@@ -99,16 +102,14 @@ interface EntryColumns {
   status: DeliveryEventStatus;
   reason: DeliveryReason | null;
   at: Date;
+  /** Read for a tail only. */
+  user_ids: string[];
 }
-
-type Row<Extra> = LogColumns & Extra & (EntryColumns | { position: null });
 
 /** Where the log ends now. An empty log ends right before its oldest position. */
 export async function readLogHead(pool: Queryable): Promise<LogHead> {
-  const rows = await pool.query<Row<unknown>>(pageOf(sql`select null::bigint as position where false`, 0n));
-  const [first] = rows.rows;
-  if (!first) throw new Error('The delivery log has no head: its row in delivery_log is missing.');
-  return { ...headOf(first), oldestPosition: BigInt(first.oldest_position) };
+  const { state } = await read(pool, 0n, sql`select null::bigint as position where false`);
+  return { ...headOf(state), oldestPosition: BigInt(state.oldest_position) };
 }
 
 /**
@@ -121,10 +122,9 @@ export async function readLogPage(
   { after, limit }: { after: Cursor | null; limit: number },
 ): Promise<LogPage | LogGap> {
   const position = after?.position ?? 0n;
-  const { rows } = await pool.query<Row<unknown>>(pageOf(entriesOf(topic, position, limit), position));
-  const entries: LogEntry[] = [];
-  for (const row of rows) if (row.position !== null) entries.push(toEntry(row));
-  return toPage(rows, entries, { after, last: entries.length < limit ? undefined : entries.at(-1) });
+  const { state, rows } = await read(pool, position, entriesOf(topic, position, limit));
+  const entries = rows.map(toEntry);
+  return toPage(state, entries, { after, last: entries.length < limit ? undefined : entries.at(-1) });
 }
 
 /**
@@ -136,37 +136,39 @@ export async function readLogTail(
   tail: Tail,
   { after, limit }: { after: Cursor; limit: number },
 ): Promise<TailPage | LogGap> {
-  const touched = sql`array(
+  const touchedIds = sql`array(
     select watched.id from unnest(${[...tail.watchedIds]}::uuid[]) watched(id)
     where exists (select from delivery_events where notification_id = watched.id and position > ${after.position})
   )`;
-  const statement = pageOf(tailEntries(tail, after.position, limit), after.position, touched);
-  const { rows } = await pool.query<Row<{ user_ids: string[]; touched_ids: string[] | null }>>(statement);
-  const entries: TailEntry[] = [];
-  for (const row of rows) if (row.position !== null) entries.push({ entry: toEntry(row), userIds: row.user_ids });
-  const page = toPage(rows, entries, { after, last: entries.length < limit ? undefined : entries.at(-1)?.entry });
-  return page.kind === 'gap' ? page : { ...page, touchedIds: rows[0]?.touched_ids ?? [] };
+  const { state, rows } = await read(pool, after.position, tailEntries(tail, after.position, limit), touchedIds);
+  const entries = rows.map((row) => ({ entry: toEntry(row), userIds: row.user_ids }));
+  const page = toPage(state, entries, { after, last: entries.length < limit ? undefined : entries.at(-1)?.entry });
+  return page.kind === 'gap' ? page : { ...page, touchedIds: state.touched_ids };
 }
 
 const entryColumns = sql`e.position, e.tag, e.delivery_id, e.notification_id, e.user_id, e.status, e.reason, e.at`;
 
-/** The rows of `entries`, each beside the state of the log; a single row with the state alone if there are none. */
-function pageOf(entries: Sql, after: bigint, touched: Sql = sql`null`): Sql {
-  return sql`
+/** The state of the log, beside the event at `after`, and the rows of `entries` in order: one statement, one snapshot. */
+async function read(pool: Queryable, after: bigint, entries: Sql, touchedIds: Sql = sql`'{}'::uuid[]`) {
+  const statement = sql`
     with head as (select position, tag from delivery_events order by position desc limit 1),
+    state as (
+      select
+        epoch,
+        oldest_position,
+        head.position as head_position,
+        head.tag as head_tag,
+        (select tag from delivery_events where position = ${after}) as after_tag,
+        ${touchedIds} as touched_ids
+      from delivery_log left join head on true
+    ),
     entries as (${entries})
-    select
-      delivery_log.epoch,
-      delivery_log.oldest_position,
-      head.position as head_position,
-      head.tag as head_tag,
-      (select tag from delivery_events where position = ${after}) as after_tag,
-      case when row_number() over (order by entries.position) = 1 then ${touched} end as touched_ids,
-      entries.*
-    from delivery_log
-    left join head on true
-    left join entries on true
-    order by entries.position`;
+    select * from state full join entries on false
+    order by entries.position nulls first`;
+  const { rows } = await pool.query<StateRow | EntryRow>(statement);
+  const [state, ...rest] = rows;
+  if (state?.position !== null) throw new Error('The delivery log cannot be read: its row in delivery_log is missing.');
+  return { state, rows: rest.filter((row) => row.position !== null) };
 }
 
 /** One topic's entries, by the index that has them in order: replaying a little costs little in a log of any size. */
@@ -221,7 +223,7 @@ function tailEntries({ isEverything, notificationIds, userIds, withUsers }: Tail
     limit ${limit}`;
 }
 
-function toEntry(row: EntryColumns): LogEntry {
+function toEntry(row: EntryRow): LogEntry {
   return {
     position: BigInt(row.position),
     tag: row.tag,
@@ -236,27 +238,25 @@ function toEntry(row: EntryColumns): LogEntry {
 
 /** `last`: the last entry of a full page. */
 function toPage<Entry>(
-  rows: readonly LogColumns[],
+  state: StateRow,
   entries: readonly Entry[],
   { after, last }: { after: Cursor | null; last: LogEntry | undefined },
 ): LogPage<Entry> | LogGap {
-  const [first] = rows;
-  if (!first) throw new Error('The delivery log cannot be read: its row in delivery_log is missing.');
-  if (after && !isPlaceOf(first, after)) {
-    return { kind: 'gap', oldest: { epoch: first.epoch, position: BigInt(first.oldest_position) - 1n, tag: 0 } };
+  const { epoch, oldest_position: oldestPosition } = state;
+  if (after && !isPlaceOf(state, after)) {
+    return { kind: 'gap', oldest: { epoch, position: BigInt(oldestPosition) - 1n, tag: 0 } };
   }
-  const completeThrough = last ? { epoch: first.epoch, position: last.position, tag: last.tag } : headOf(first);
+  const completeThrough = last ? { epoch, position: last.position, tag: last.tag } : headOf(state);
   return { kind: 'page', entries, completeThrough, hasMore: last !== undefined };
 }
 
-function headOf(columns: LogColumns): Cursor {
-  const { epoch, head_position: position, head_tag: tag } = columns;
-  if (position === null || tag === null) return { epoch, position: BigInt(columns.oldest_position) - 1n, tag: 0 };
+function headOf({ epoch, head_position: position, head_tag: tag, oldest_position: oldestPosition }: StateRow): Cursor {
+  if (position === null || tag === null) return { epoch, position: BigInt(oldestPosition) - 1n, tag: 0 };
   return { epoch, position: BigInt(position), tag };
 }
 
 /** Whether everything that came after `cursor` is still in the log, and is what came after it. */
-function isPlaceOf(log: LogColumns, cursor: Cursor): boolean {
+function isPlaceOf(log: StateRow, cursor: Cursor): boolean {
   const beforeOldest = BigInt(log.oldest_position) - 1n;
   if (cursor.epoch !== log.epoch || cursor.position < beforeOldest) return false;
   // Right before the oldest event there is none to compare with, and nothing missing.

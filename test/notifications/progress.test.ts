@@ -204,16 +204,19 @@ test.each(['return', 'abort', 'close'])('%s ends a stream of totals that waits',
   expect(await next).toEqual({ done: true, value: undefined });
 });
 
-test('who comes while the last one leaves is told the totals too, at whatever moment', async () => {
-  const { watch } = openParts();
+test('who comes while the last one leaves is told the totals and their changes, at whatever moment', async () => {
+  const { bus, watch } = openParts();
   const notificationId = await insertNotification(database.pool);
-  for (let turns = 0; turns < 20; turns += 1) {
+  for (let turns = 0; turns < 8; turns += 1) {
     const first = watch(notificationId);
     await first.next();
     const leaving = first.return();
     for (let turn = 0; turn < turns; turn += 1) await null;
     const second = watch(notificationId);
-    expect(await second.next()).toMatchObject({ done: false, value: { total: 0 } });
+    expect(await second.next()).toMatchObject({ value: { total: turns } });
+    await insertDeliveries(database.pool, { notificationId });
+    bus.wake();
+    expect(await second.next()).toMatchObject({ value: { total: turns + 1 } });
     await Promise.all([leaving, second.return()]);
   }
 });
