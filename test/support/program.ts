@@ -34,10 +34,14 @@ export interface ReadyProgram extends Program {
 
 type Settings = Record<string, string>;
 
-/** Starts `node src/main.ts` with these settings and nothing else of this process's environment but PATH and HOME. */
-export function launchProgram(settings: Settings): Program {
+/**
+ * Starts `node src/main.ts` with these settings and nothing else of this process's environment but PATH and HOME, in
+ * `directory` (default: this process's).
+ */
+export function launchProgram(settings: Settings, directory?: string): Program {
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, [mainFile], {
+    cwd: directory,
     env: { PATH, HOME, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -45,8 +49,8 @@ export function launchProgram(settings: Settings): Program {
 }
 
 /** Starts the program on a free port, unless the settings say another, and waits until `/ready` answers 200. */
-export async function startProgram(settings: Settings): Promise<ReadyProgram> {
-  const program = launchProgram({ PORT: '0', ...settings });
+export async function startProgram(settings: Settings, directory?: string): Promise<ReadyProgram> {
+  const program = launchProgram({ PORT: '0', ...settings }, directory);
   const url = await waitFor(program, () => findUrl(program.stdout()));
   await waitFor(program, async () => (await fetch(`${url}/ready`)).status === 200);
   return Object.assign(program, { url });

@@ -1,0 +1,52 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { startProgram } from '../support/program.ts';
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+
+/** The shell blocks of one section, as a reader pastes them one after the other. */
+function shellBlocks(heading: string): string[] {
+  const section = readme.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
+  return [...section.matchAll(/^```bash\n(.*?)^```$/gms)].flatMap(([, code]) => code ?? []);
+}
+
+test('the first session of the README does what it says, as written', async () => {
+  const directory = await makeTemporaryDirectory();
+  await using program = await startProgram({}, directory.path);
+  const blocks = shellBlocks('First session');
+  // The one thing that is not as written: another program may have the default port here.
+  const script = blocks.map((code) => `${code}\necho '----'\n`).join('').replace('http://127.0.0.1:4000', program.url);
+
+  const { stdout, stderr } = await promisify(execFile)('bash', ['-eu', '-c', script], { cwd: directory.path });
+  const [, registered, personalized, sent, followed, read, loggedOut] = stdout.split('----\n');
+
+  expect(registered).toContain('"pushStatus":"ALLOWED","user":{"id":"');
+  expect(registered).toContain('"type":"LEAD"');
+  expect(personalized).toContain('"type":"CUSTOMER"');
+  expect(personalized).toContain('{"channel":"EMAIL","isReachable":true}');
+  expect(sent?.trim()).toMatch(/^[\w+/=]+$/);
+  for (const channel of ['PUSH', 'EMAIL', 'IN_APP']) {
+    expect(followed?.split('\n').filter((line) => line.includes(`"channel":"${channel}"`)).map(toStatus)).toEqual(['QUEUED', 'SENT']);
+  }
+  expect(followed).toContain('"state":"RECOVERED"');
+  expect(read).toContain('"progress":{"total":3,"sent":3,"reached":{"sent":3}}');
+  expect(read).toContain('It arrives today.');
+  expect(loggedOut).toContain('"user":{"type":"LEAD","externalUserId":null}');
+  // Curl says that it stopped after the three seconds, and nothing else is said.
+  expect(stderr.split('\n').filter((line) => line !== '' && !line.includes('timed out'))).toEqual([]);
+
+  await program.stop();
+  await directory.remove();
+});
+
+function toStatus(line: string): string | undefined {
+  return /"status":"(\w+)"/.exec(line)?.[1];
+}
+
+test('the README shows the two commands', () => {
+  expect(readme).toContain('npm ci && npm start\n');
+  expect(readme).toContain('npm ci && npm test\n');
+});
