@@ -7,6 +7,7 @@ import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
 import type { Deployment } from './deployment.ts';
+import { StartupError } from './errors.ts';
 import { createGateway } from './http/gateway.ts';
 import { startHttpServer } from './http/server.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -135,7 +136,7 @@ async function prepareDatabase(url: string, prepare: () => Promise<void>): Promi
   try {
     await prepare();
   } catch (error) {
-    throw explainDatabaseError(error, url);
+    throw error instanceof StartupError ? error : explainDatabaseError(error, url);
   }
 }
 

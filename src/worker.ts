@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
 import type { Worker } from './deliveries/worker.ts';
 import { fanOutJob } from './notifications/fan-out.job.ts';
@@ -11,6 +13,10 @@ export interface WorkerOptions {
   leaseSeconds?: number;
   /** How often what a dead worker left is looked for. @default 10_000 // 10 seconds */
   sweepMs?: number;
+  /** How long a channel that is down is left alone before one send tries it again. @default 30_000 // 30 seconds */
+  channelPauseMs?: number;
+  /** How long sends under way may go on after a stop. @default 5_000 // 5 seconds */
+  graceMs?: number;
 }
 
 /** Jobs at a time in one process. @default 4 */
@@ -18,17 +24,24 @@ const concurrency = 4;
 
 /**
  * Begins to deliver, and goes on until stopped: then nothing new is begun, what has not begun is given back, and sends
- * under way are waited for (a provider's timeout at most).
+ * under way are waited for, for `graceMs` at most; what is cut off after that is due again at once.
  *
  * @param isAlone no other worker can be alive: what an earlier process held is taken back at once.
  */
 export async function startWorker(
-  parts: Omit<Worker, 'signal' | 'leaseSeconds'> & { pool: pg.Pool; isAlone: boolean },
-  { leaseSeconds = 60, sweepMs = 10_000 }: WorkerOptions,
+  parts: Pick<Worker, 'db' | 'bus' | 'cipher' | 'log' | 'channels'> & { pool: pg.Pool; isAlone: boolean },
+  { leaseSeconds = 60, sweepMs = 10_000, channelPauseMs = 30_000, graceMs = 5_000 }: WorkerOptions,
 ): Promise<{ stop(): Promise<void> }> {
   const { pool, isAlone, ...deployment } = parts;
   const stopping = new AbortController();
-  const worker: Worker = { ...deployment, leaseSeconds, signal: stopping.signal };
+  const cuttingOff = new AbortController();
+  const worker: Worker = {
+    ...deployment,
+    leaseSeconds,
+    pauses: createChannelPauses(deployment.log, { pauseMs: channelPauseMs }),
+    signal: stopping.signal,
+    sendSignal: cuttingOff.signal,
+  };
   await sweep(worker, { isAlone });
   const runner = await startJobRunner({
     pool,
@@ -36,20 +49,29 @@ export async function startWorker(
     tasks: [bindJob(fanOutJob, worker), bindJob(deliverJob, worker)],
     concurrency,
   });
-  let sweeping: Promise<void> = Promise.resolve();
-  const timer = setInterval(() => {
-    sweeping = sweeping.then(() =>
-      sweep(worker).catch((err: unknown) =>
-        worker.log.error({ err }, 'What a worker may have left behind could not be looked for.'),
-      ),
-    );
-  }, sweepMs);
+  const sweeping = sweepRegularly(worker, sweepMs);
   return {
     async stop() {
       stopping.abort();
-      clearInterval(timer);
+      const grace = setTimeout(() => cuttingOff.abort(), graceMs);
       await sweeping;
       await runner.stop();
+      clearTimeout(grace);
     },
   };
+}
+
+/** Sweeps, one sweep after the other, until the worker stops. */
+async function sweepRegularly(worker: Worker, sweepMs: number): Promise<void> {
+  const { signal } = worker;
+  while (!signal.aborted) {
+    // A stop wakes it from its sleep.
+    await sleep(sweepMs, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    try {
+      await sweep(worker);
+    } catch (err) {
+      worker.log.error({ err }, 'What a worker may have left behind could not be looked for.');
+    }
+  }
 }

@@ -1,7 +1,5 @@
-import { z } from 'zod';
-import { Channel, DeliveryReason, Platform } from '../generated/prisma/enums.ts';
-import { camelCaseKeys, type Database, sql } from '../storage/database.ts';
-import { ineligibility } from './eligibility.ts';
+import type { Channel } from '../generated/prisma/enums.ts';
+import { type Database, sql } from '../storage/database.ts';
 
 /** Deliveries that one worker holds for a while, fenced by the token: who has lost the claim can write no outcome. */
 export interface Claim {
@@ -17,50 +15,65 @@ export async function claimDue(
     token,
     limit,
     leaseSeconds,
-  }: { notificationId: string; token: string; limit: number; leaseSeconds: number },
+    pausedChannels,
+  }: { notificationId: string; token: string; limit: number; leaseSeconds: number; pausedChannels: readonly Channel[] },
 ): Promise<Claim> {
   const rows = await db.$queryRaw<{ id: string }[]>(sql`
     with due as (
       select id from deliveries
       where notification_id = ${notificationId}::uuid and status = 'QUEUED' and next_attempt_at <= now()
+        and channel <> all(${[...pausedChannels]}::channel[])
       order by next_attempt_at, id
       limit ${limit}
       for no key update skip locked
     )
     update deliveries d set
-      status = 'SENDING', claim_token = ${token}::uuid, attempts = attempts + 1,
-      claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
+      status = 'SENDING', claim_token = ${token}::uuid, claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
     from due
     where d.id = due.id
     returning d.id
   `);
-  return { token, deliveryIds: rows.map((row) => row.id) };
+  return { token, deliveryIds: rows.map((row) => row.id).sort() };
 }
 
-/** Goes on holding what the claim still holds. */
+/** Goes on holding what the claim still holds. What is being written right now is left out: it is ending. */
 export async function renewClaim(db: Pick<Database, '$executeRaw'>, claim: Claim, leaseSeconds: number): Promise<void> {
   await db.$executeRaw(sql`
-    update deliveries set claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
-    where id = any(${claim.deliveryIds}::uuid[]) and claim_token = ${claim.token}::uuid and status = 'SENDING'
+    with held as (
+      select id from deliveries
+      where id = any(${claim.deliveryIds}::uuid[]) and claim_token = ${claim.token}::uuid
+      order by id
+      for no key update skip locked
+    )
+    update deliveries d set claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
+    from held
+    where d.id = held.id
   `);
 }
 
-/** Gives back deliveries that were claimed but not begun: they are due at once, and this attempt does not count. */
+/** Gives back deliveries that were claimed but not begun: they are due at once. */
 export async function releaseClaim(
   db: Pick<Database, '$executeRaw'>,
   token: string,
-  { deliveryIds, delaySeconds = 0 }: { deliveryIds: readonly string[]; delaySeconds?: number },
+  deliveryIds: readonly string[],
 ): Promise<void> {
+  if (deliveryIds.length === 0) return;
   await db.$executeRaw(sql`
-    update deliveries set
-      status = 'QUEUED', claim_token = null, claim_expires_at = null, attempts = attempts - 1,
-      next_attempt_at = now() + make_interval(secs => ${delaySeconds})
-    where id = any(${deliveryIds}::uuid[]) and claim_token = ${token}::uuid and status = 'SENDING'
+    with held as (
+      select id from deliveries
+      where id = any(${[...deliveryIds]}::uuid[]) and claim_token = ${token}::uuid
+      order by id
+      for no key update
+    )
+    update deliveries d set status = 'QUEUED', claim_token = null, claim_expires_at = null, next_attempt_at = now()
+    from held
+    where d.id = held.id
   `);
 }
 
 /**
- * Takes back what workers held that no longer renew: their deliveries are due again.
+ * Takes back what workers held that no longer renew: their deliveries are due again. An attempt that had begun counts, as
+ * the provider may have the message.
  *
  * @param all takes back every claim, for when it is known that no worker lives.
  */
@@ -68,10 +81,11 @@ export async function takeBackExpiredClaims(
   db: Pick<Database, '$executeRaw'>,
   { all }: { all: boolean },
 ): Promise<void> {
+  const whose = all ? sql`` : sql`and claim_expires_at < now()`;
   await db.$executeRaw(sql`
     with expired as (
       select id from deliveries
-      where status = 'SENDING' and (${all} or claim_expires_at < now())
+      where status = 'SENDING' ${whose}
       order by id
       for no key update skip locked
     )
@@ -79,47 +93,4 @@ export async function takeBackExpiredClaims(
     from expired
     where d.id = expired.id
   `);
-}
-
-const dueDeliverySchema = z.object({
-  id: z.uuid(),
-  attempts: z.number(),
-  channel: z.enum(Channel),
-  platform: z.enum(Platform).nullable(),
-  userId: z.uuid().nullable(),
-  /** EMAIL, SMS: the address in normal form. */
-  address: z.string().nullable(),
-  /** PUSH: the sealed address. */
-  addressCipher: z.instanceof(Uint8Array).nullable(),
-  installationId: z.uuid().nullable(),
-  /** Why it must not be sent after all. */
-  refusal: z.enum(DeliveryReason).nullable(),
-});
-
-/** A claimed delivery with all that a channel needs, as it is right now. */
-export type DueDelivery = z.infer<typeof dueDeliverySchema>;
-
-/**
- * Reads claimed deliveries right before they are sent, and decides again whether they may be: a person-targeted one only
- * while the recipient is still that person's (merges followed), each only while the recipient can be reached.
- */
-export async function readDueDeliveries(
-  db: Pick<Database, '$queryRaw'>,
-  ids: readonly string[],
-): Promise<DueDelivery[]> {
-  const rows = await db.$queryRaw<object[]>(sql`
-    select
-      d.id, d.attempts, d.channel::text, i.platform::text, d.user_id, r.address, i.address_cipher, r.installation_id,
-      coalesce(
-        case when not d.is_broadcast and r.user_id <> coalesce(u.merged_into_id, u.id) then 'DEPERSONALIZED'::delivery_reason end,
-        ${ineligibility}
-      )::text as refusal
-    from deliveries d
-    left join users u on u.id = d.user_id
-    left join recipients r on r.id = d.recipient_id
-    left join installations i on i.id = r.installation_id
-    where d.id = any(${ids}::uuid[]) and d.status = 'SENDING'
-    order by d.id
-  `);
-  return rows.map((row) => dueDeliverySchema.parse(camelCaseKeys<unknown>(row)));
 }

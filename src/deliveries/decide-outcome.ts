@@ -1,23 +1,25 @@
 import type { SendOutcome } from '../channels/channel.ts';
+import type { DeliveryReason, DeliveryStatus } from '../generated/prisma/enums.ts';
+import type { DueDelivery } from './begin-sends.ts';
 import type { Outcome } from './write-outcomes.ts';
 
 /** Sends begun before a delivery is given up. @default 8 */
-const attemptsMax = 8;
+export const attemptsMax = 8;
 /** @default 2_000 // 2 seconds before the second attempt, doubled from there on */
 const firstRetryMs = 2_000;
 /** @default 600_000 // 10 minutes */
 const retryMsMax = 600_000;
-/** @default 30 // seconds until a channel that was down is tried again */
-const channelDownSeconds = 30;
 
 /**
  * What a channel's answer means for the delivery. Pure but for the jitter (`random`, 0 to 1), which keeps a batch that
  * failed at once from coming back at once.
+ *
+ * @param channelDownMs how long a delivery waits for a channel that is down; that attempt does not count.
  */
 export function decideOutcome(
-  delivery: { id: string; attempts: number; channel: string },
-  outcome: Exclude<SendOutcome, { kind: 'channelDown' }>,
-  random: number,
+  delivery: Pick<DueDelivery, 'id' | 'attempts' | 'channel'>,
+  outcome: SendOutcome,
+  { random, channelDownMs }: { random: number; channelDownMs: number },
 ): Outcome {
   const { providerCode } = outcome;
   const base = { deliveryId: delivery.id, providerCode };
@@ -30,18 +32,22 @@ export function decideOutcome(
       return delivery.channel === 'PUSH'
         ? { ...base, status: 'FAILED', reason: 'ADDRESS_GONE' }
         : { ...base, status: 'BOUNCED', reason: 'HARD_BOUNCE' };
+    case 'channelDown':
+      return { ...base, status: 'QUEUED', reason: null, delayMs: channelDownMs, isUncounted: true };
     case 'retry': {
       if (delivery.attempts >= attemptsMax) return { ...base, status: 'FAILED', reason: 'PROVIDER_UNAVAILABLE' };
       const backoffMs = Math.min(retryMsMax, firstRetryMs * 2 ** (delivery.attempts - 1)) * (0.5 + random);
-      return {
-        ...base,
-        status: 'QUEUED',
-        reason: null,
-        delaySeconds: Math.max(outcome.retryAfterMs ?? 0, backoffMs) / 1000,
-      };
+      return { ...base, status: 'QUEUED', reason: null, delayMs: Math.max(outcome.retryAfterMs ?? 0, backoffMs) };
     }
   }
 }
 
-/** How long deliveries wait for a channel that is down; they are given back and the attempt does not count. */
-export const channelDownDelaySeconds = channelDownSeconds;
+const refusalStatuses: Partial<Record<DeliveryReason, 'EXPIRED' | 'CANCELLED'>> = {
+  TTL_PASSED: 'EXPIRED',
+  DEPERSONALIZED: 'CANCELLED',
+};
+
+/** The status in which a delivery ends that is not sent for this reason. Pure. */
+export function decideRefusal(reason: DeliveryReason): Extract<DeliveryStatus, 'DISCARDED' | 'EXPIRED' | 'CANCELLED'> {
+  return refusalStatuses[reason] ?? 'DISCARDED';
+}

@@ -1,7 +1,7 @@
 import type { DeliveryStatus } from '../generated/prisma/enums.ts';
 
 /**
- * What may follow what. The only place that decides: every statement that moves a delivery takes its `from` here.
+ * What may follow what. The only place that decides: a statement that moves deliveries names a `from` that stands here.
  *
  * SENDING is a claim by one worker; it goes back to QUEUED when the send is to be tried again. SENT means that the
  * provider took the message over. A state without followers is an end.

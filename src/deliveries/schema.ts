@@ -21,10 +21,10 @@ export const deliveryById: Loader<string, Delivery | null> = byId((db, ids) =>
 
 // Deliveries keep the user that they were made for, so a survivor's are read through the tombstones.
 const deliveriesOfUser = relatedPages<Delivery>({
-  from: sql`deliveries d join users owner on owner.id = d.user_id`,
+  from: sql`deliveries d`,
   row: sql`d.*`,
   id: sql`d.id`,
-  parentId: sql`coalesce(owner.merged_into_id, owner.id)`,
+  belongs: sql`d.user_id in (select id from users where parent.id in (id, merged_into_id))`,
 });
 
 const eventsOfDelivery: Loader<string, (DeliveryEvent & { epoch: string })[]> = {
@@ -231,10 +231,10 @@ builder.queryField('deliveries', (t) =>
         from: sql`deliveries d`,
         row: sql`d.*`,
         id: sql`d.id`,
-        where: sql`
-          (${!notificationId} or d.notification_id = ${notificationId ?? null}::uuid)
-          and (${!status} or d.status = ${status ?? null}::delivery_status)
-          and (${!user} or d.user_id in (select id from users where ${userId ?? null}::uuid in (id, merged_into_id)))
+        where: sql`true
+          ${notificationId ? sql`and d.notification_id = ${notificationId}::uuid` : sql``}
+          ${status ? sql`and d.status = ${status}::delivery_status` : sql``}
+          ${user ? sql`and d.user_id in (select id from users where ${userId}::uuid in (id, merged_into_id))` : sql``}
         `,
       };
       return toConnection(page, await loadPage<Delivery>(db, list, { page, withCount: selects(info, 'totalCount') }));

@@ -1,11 +1,16 @@
 import type { Channels } from '../channels/registry.ts';
 import type { Deployment } from '../deployment.ts';
+import type { ChannelPauses } from './channel-pauses.ts';
 
 /** What the jobs of one worker process work with. */
 export interface Worker extends Deployment {
   channels: Channels;
+  /** Which channels are down, as far as this process knows. */
+  pauses: ChannelPauses;
   /** Aborts when the process stops: begin nothing new, give back what has not begun. */
   signal: AbortSignal;
+  /** Aborts a while after `signal`: what is being sent must end now. */
+  sendSignal: AbortSignal;
   /** How long a claim holds without a renewal. A worker that dies keeps its claims for this long. @default 60 // seconds */
   leaseSeconds: number;
 }

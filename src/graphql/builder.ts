@@ -3,10 +3,15 @@ import ErrorsPlugin from '@pothos/plugin-errors';
 import PrismaPlugin from '@pothos/plugin-prisma';
 import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
+import { GraphQLError } from 'graphql';
 import type PrismaTypes from '../generated/pothos-types.ts';
 import { getDatamodel } from '../generated/pothos-types.ts';
 import type { Context } from './context.ts';
+import { decodeGlobalId } from './global-id.ts';
 import { refuseCaller } from './refuse-caller.ts';
+
+/** Ids of one `nodes`. */
+const nodesMax = 100;
 
 /** The one schema builder. Types and fields are added by each concept's `schema.ts`; `schema.ts` here lists them. */
 export const builder = new SchemaBuilder<{
@@ -52,6 +57,7 @@ export const builder = new SchemaBuilder<{
   },
   relay: {
     clientMutationId: 'omit',
+    decodeGlobalID: decodeGlobalId,
     cursorType: 'String',
     nodesOnConnection: { description: 'The nodes of `edges`, without their cursors.' },
     nodeQueryOptions: {
@@ -63,6 +69,10 @@ export const builder = new SchemaBuilder<{
       description: 'As `node`, for up to 100 ids at once; parallel to them.',
       args: { ids: { description: 'Global ids, 100 at most.' } },
       nullable: { list: false, items: true },
+      resolve: (_, { ids }, __, ___, resolveNodes) => {
+        if (ids.length <= nodesMax) return resolveNodes(ids);
+        throw new GraphQLError(`At most ${nodesMax} ids.`, { extensions: { code: 'BAD_USER_INPUT' } });
+      },
     },
     nodeTypeOptions: { description: 'Anything that has a global id.' },
     idFieldOptions: { description: 'Global id: names this object among all of this deployment.' },

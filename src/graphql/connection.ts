@@ -76,12 +76,15 @@ export interface RelatedPageKey {
   withCount: boolean;
 }
 
-/** Where the rows of a list are: `from` is one or more tables, `row` the columns, `id` and `parentId` the keys in them. */
+/**
+ * Where the rows of a list are: `from` is one or more tables, `row` the columns, `id` the key. `belongs` says which rows
+ * are `parent.id`'s.
+ */
 export interface RelatedRows {
   from: Sql;
   row: Sql;
   id: Sql;
-  parentId: Sql;
+  belongs: Sql;
 }
 
 /**
@@ -111,7 +114,7 @@ export function relatedPages<Row extends { id: string }>(rows: RelatedRows): Loa
 
 async function loadGroup<Row extends { id: string }>(
   db: Database,
-  { from, row, id, parentId }: RelatedRows,
+  { from, row, id, belongs }: RelatedRows,
   group: readonly RelatedPageKey[],
 ): Promise<LoadedPage<Row>[]> {
   const [first] = group;
@@ -120,10 +123,10 @@ async function loadGroup<Row extends { id: string }>(
   const found = await db.$queryRaw<Record<string, unknown>[]>(sql`
     select parent.place::int as "parent place", ${withCount ? sql`total.count::int` : sql`null::int`} as "total count", page.*
     from unnest(${group.map((key) => key.parentId)}::uuid[]) with ordinality as parent (id, place)
-    ${withCount ? sql`cross join lateral (select count(*) from ${from} where ${parentId} = parent.id) total` : sql``}
+    ${withCount ? sql`cross join lateral (select count(*) from ${from} where ${belongs}) total` : sql``}
     left join lateral (
       select ${row} from ${from}
-      where ${parentId} = parent.id ${within(page, id)}
+      where ${belongs} ${within(page, id)}
       order by ${id} ${page.isBackward ? sql`desc` : sql`asc`}
       limit ${page.limit + 1}
     ) page on true

@@ -1,18 +1,22 @@
+import { GraphQLError } from 'graphql';
 import { DomainError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
 
 /** The types whose objects have a global id. */
-export type NodeType =
-  | 'User'
-  | 'Installation'
-  | 'PushRecipient'
-  | 'EmailRecipient'
-  | 'SmsRecipient'
-  | 'InAppRecipient'
-  | 'Segment'
-  | 'Notification'
-  | 'Delivery'
-  | 'MergeRecord';
+const nodeTypes = [
+  'User',
+  'Installation',
+  'PushRecipient',
+  'EmailRecipient',
+  'SmsRecipient',
+  'InAppRecipient',
+  'Segment',
+  'Notification',
+  'Delivery',
+  'MergeRecord',
+] as const;
+
+export type NodeType = (typeof nodeTypes)[number];
 
 /**
  * The local id of a reference to one object: a global id of one of `types`, or the local id itself.
@@ -28,9 +32,25 @@ export function parseId(text: string, types: NodeType | readonly NodeType[], pat
 /** As {@link parseId}, but answers null. */
 export function toLocalId(text: string, types: NodeType | readonly NodeType[]): string | null {
   if (isUuid(text)) return text.toLowerCase();
+  const decoded = decode(text);
+  return decoded && [types].flat().includes(decoded.typename) ? decoded.id : null;
+}
+
+/**
+ * What a global id names, as `node` wants it.
+ *
+ * @throws GraphQLError `BAD_USER_INPUT` when it is none of this schema's.
+ */
+export function decodeGlobalId(text: string): { typename: NodeType; id: string } {
+  const decoded = decode(text);
+  if (decoded) return decoded;
+  throw new GraphQLError('This is not a global id.', { extensions: { code: 'BAD_USER_INPUT' } });
+}
+
+function decode(text: string): { typename: NodeType; id: string } | null {
   const [type, id, ...rest] = Buffer.from(text, 'base64').toString('utf8').split(':');
-  const isKnown = [types].flat().some((known) => known === type);
-  return isKnown && rest.length === 0 && id !== undefined && isUuid(id) ? id.toLowerCase() : null;
+  const typename = nodeTypes.find((known) => known === type);
+  return typename && id !== undefined && isUuid(id) && rest.length === 0 ? { typename, id: id.toLowerCase() } : null;
 }
 
 /** The local id of a loaded object: every node's row has one. */

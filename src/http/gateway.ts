@@ -4,9 +4,10 @@ import type { Caller } from '../apps/caller.ts';
 import type { Context } from '../graphql/context.ts';
 import { Loaders } from '../graphql/loaders.ts';
 import { schema } from '../graphql/schema.ts';
-import { useIntrospectionRule } from './introspection-rule.ts';
-import { maskError } from './mask-error.ts';
-import { useTextLimits } from './text-limits.ts';
+import { useInputLimits } from './input-limits.ts';
+import { maskError, useMaskedValidation } from './mask-error.ts';
+import { useRequestForm } from './request-form.ts';
+import { useSchemaPrivacy } from './schema-privacy.ts';
 
 /** What a transport has found out before an operation is looked at. */
 export interface Transport {
@@ -20,7 +21,8 @@ export const messageBytesMax = 1024 * 1024;
 /** The one pipeline that every operation goes through, whatever its transport. */
 export type Gateway = YogaServerInstance<Transport, Context>;
 
-interface GatewayOptions extends Pick<Context, 'db' | 'bus' | 'cipher' | 'log' | 'hub' | 'arePrivateEndpointsAllowed' | 'webPushPublicKey'> {
+interface GatewayOptions
+  extends Pick<Context, 'db' | 'bus' | 'cipher' | 'log' | 'hub' | 'arePrivateEndpointsAllowed' | 'webPushPublicKey'> {
   /** No GraphiQL, and the schema is told to server keys only. */
   isProduction: boolean;
 }
@@ -30,7 +32,12 @@ interface GatewayOptions extends Pick<Context, 'db' | 'bus' | 'cipher' | 'log' |
  * `handle`; the WebSocket transport takes the same steps from `getEnveloped`.
  */
 export function createGateway({ isProduction, ...deployment }: GatewayOptions): Gateway {
-  const plugins: Plugin<Context>[] = [useTextLimits(), useIntrospectionRule({ isProduction })];
+  const plugins: Plugin<Context>[] = [
+    useRequestForm({ bodyBytesMax: messageBytesMax }),
+    useInputLimits(),
+    useSchemaPrivacy({ isProduction }),
+    useMaskedValidation(deployment.log),
+  ];
   return createYoga<Transport, Context>({
     schema,
     plugins,
@@ -42,19 +49,23 @@ export function createGateway({ isProduction, ...deployment }: GatewayOptions): 
       loaders: new Loaders(deployment.db),
     }),
     maskedErrors: { maskError: (error) => maskError(error, deployment.log) },
-    maxRequestBodySize: messageBytesMax,
+    // The request's form is our own matter.
+    maxRequestBodySize: false,
     multipart: false,
     batching: false,
     landingPage: false,
-    // Tokens travel in a header of the client's own making, never in a cookie, so any page may call without credentials.
-    cors: { origin: '*', credentials: false },
+    // The server's own: it answers where yoga is not asked too.
+    cors: false,
     graphiql: isProduction ? false : { title: 'Carillon', defaultQuery: graphiqlQuery, headers: graphiqlHeaders },
     renderGraphiQL,
     logging: false,
   });
 }
 
-const graphiqlHeaders = JSON.stringify({ authorization: 'Bearer <server key>' }, null, 2);
+// A comment, as a wrong key would keep GraphiQL from reading the schema.
+const graphiqlHeaders = `{
+  // "authorization": "Bearer <server key>"
+}`;
 
 const graphiqlQuery = `# Put your server key into the headers below.
 query Outbox {

@@ -1,6 +1,18 @@
 import { GraphQLError } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
 import { DomainError } from '../errors.ts';
+import type { Context } from '../graphql/context.ts';
 import type { Logger } from '../logger.ts';
+
+/** What an error outside a payload may say in `extensions.code`; INTERNAL_SERVER_ERROR is only ever said by the mask. */
+const callerCodes: ReadonlySet<unknown> = new Set([
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'THROTTLED',
+  'OPERATION_NOT_ALLOWED',
+  'OPERATION_TOO_COSTLY',
+  'BAD_USER_INPUT',
+]);
 
 /**
  * The whole disclosure policy: what a caller is told of an error outside a payload.
@@ -19,16 +31,48 @@ export function maskError(error: unknown, log: Logger): GraphQLError {
     const extensions = { code: 'BAD_USER_INPUT', reason: cause.code, inputPath: cause.path };
     return new GraphQLError(cause.message, { ...place, extensions });
   }
-  const thrown = cause instanceof GraphQLError ? cause : error;
-  const isCallers = thrown instanceof GraphQLError && (cause === null || cause instanceof GraphQLError);
-  if (isCallers) {
-    const { http, ...told } = thrown.extensions;
-    const code = typeof told.code === 'string' && !told.code.startsWith('GRAPHQL_') ? told.code : 'BAD_USER_INPUT';
-    return new GraphQLError(thrown.message, { ...place, extensions: { code, ...(http ? { http } : {}) } });
+  if (error instanceof GraphQLError && isCallers(error)) {
+    const { code, http } = { ...toGraphQLError(cause)?.extensions, ...error.extensions };
+    const told = callerCodes.has(code) ? code : 'BAD_USER_INPUT';
+    return new GraphQLError(error.message, { ...place, extensions: { code: told, http: http ?? toHttp(error) } });
   }
-  log.error({ err: cause }, 'An operation failed.');
+  if (!isMasked(error) && !isMasked(cause)) log.error({ err: cause ?? error }, 'An operation failed.');
   return new GraphQLError('Something went wrong on the server.', {
     ...place,
     extensions: { code: 'INTERNAL_SERVER_ERROR' },
   });
+}
+
+/** What a stream throws passes twice: yoga masks it, and WebSocket's error message is masked again. */
+function isMasked(error: unknown): boolean {
+  return error instanceof GraphQLError && error.extensions.code === 'INTERNAL_SERVER_ERROR';
+}
+
+/** Whether GraphQL itself, or somebody with a code, has refused what the caller asked. */
+function isCallers(error: GraphQLError): boolean {
+  const { originalError: cause } = error;
+  if (isMasked(error)) return false;
+  if (cause) return cause instanceof GraphQLError && (callerCodes.has(cause.extensions.code) || isCallers(cause));
+  // At a field and about the field as a whole, without a code: its value is not what the schema promises.
+  const isBrokenPromise = error.path !== undefined && error.nodes?.[0]?.kind === 'Field';
+  return callerCodes.has(error.extensions.code) || !isBrokenPromise;
+}
+
+/** Before execution: 400, unless the client asks for plain `application/json`, where GraphQL over HTTP wants 200 (`spec`). */
+function toHttp({ path }: GraphQLError): { status: number; spec: boolean } | undefined {
+  return path === undefined ? { status: 400, spec: true } : undefined;
+}
+
+/** What validation finds does not pass the mask by itself. */
+export function useMaskedValidation(log: Logger): Plugin<Context> {
+  return {
+    onValidate:
+      () =>
+      ({ result, setResult }) =>
+        setResult(result.map((error) => maskError(error, log))),
+  };
+}
+
+function toGraphQLError(cause: unknown): GraphQLError | null {
+  return cause instanceof GraphQLError ? cause : null;
 }

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { StartupError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Database } from '../storage/database.ts';
+import { allowEveryOrigin } from './allow-every-origin.ts';
 import { authenticate } from './authenticate.ts';
 import type { Gateway } from './gateway.ts';
 import { landingPage } from './landing-page.ts';
@@ -47,12 +48,13 @@ export async function startHttpServer({
     answer(request, response).catch((error: unknown) => {
       log.error({ err: error }, 'A request could not be answered.');
       if (response.headersSent) response.destroy();
-      else sendJson(response, 500, { errors: [{ message: 'Something went wrong on the server.' }] });
+      else sendError(response, 500, { message: 'Something went wrong on the server.', code: 'INTERNAL_SERVER_ERROR' });
     });
   });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    switch (new URL(request.url ?? '/', 'http://localhost').pathname) {
+    const [path] = (request.url ?? '/').split('?');
+    switch (path) {
       case '/graphql':
         return answerGraphql(request, response);
       case '/health':
@@ -68,27 +70,29 @@ export async function startHttpServer({
       case '/':
         return void response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(landingPage);
       default:
-        return sendJson(response, 404, { errors: [{ message: 'There is nothing here. GraphQL is at /graphql.' }] });
+        return sendError(response, 404, {
+          message: 'There is nothing here. GraphQL is at /graphql.',
+          code: 'BAD_USER_INPUT',
+        });
     }
   }
 
   async function answerGraphql(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (allowEveryOrigin(request, response)) return;
     try {
       const caller = await authenticate(db, request.headers.authorization ?? null);
       await gateway.handle(request, response, { caller });
     } catch (error) {
       if (response.headersSent) throw error;
-      const masked = maskError(error, log);
-      const isUnauthenticated = masked.extensions.code === 'UNAUTHENTICATED';
-      const { message, extensions } = masked;
-      sendJson(response, isUnauthenticated ? 401 : 500, {
-        errors: [{ message, extensions: { code: extensions.code } }],
-      });
+      const { message, extensions } = maskError(error, log);
+      const isUnauthenticated = extensions.code === 'UNAUTHENTICATED';
+      sendError(response, isUnauthenticated ? 401 : 500, { message, code: String(extensions.code) });
     }
   }
 
-  const webSockets = serveWebSockets({ server, gateway, db, log });
   await listen(server, host, port);
+  // Only now: ws would take a port that is taken for an error of its own, and print it.
+  const webSockets = serveWebSockets({ server, gateway, db, log });
   return {
     url: toUrl(server),
     async stop() {
@@ -104,6 +108,15 @@ export async function startHttpServer({
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' }).end(JSON.stringify(body));
+}
+
+/** An error in the form of GraphQL's. */
+function sendError(
+  response: ServerResponse,
+  status: number,
+  { message, code }: { message: string; code: string },
+): void {
+  sendJson(response, status, { errors: [{ message, extensions: { code } }] });
 }
 
 async function listen(server: Server, host: string, port: number): Promise<void> {

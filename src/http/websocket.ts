@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import type { GraphQLError } from 'graphql';
 import { handleProtocols } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
@@ -18,16 +19,23 @@ interface WebSocketOptions {
 /** How long a client may take until its `connection_init`. @default 3_000 // 3 seconds */
 const initWaitMs = 3_000;
 
+/** How long a client may take to answer a close, before its connection is cut. @default 5_000 // 5 seconds */
+const closeMs = 5_000;
+
 /**
  * GraphQL over WebSocket (graphql-transport-ws) at `/graphql`. A connection says once who calls
  * (`connection_init { authorization }`); that is looked up again for every operation, so that a revoked key begins nothing
  * more. Each operation takes the steps of the one pipeline.
  */
 export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions): { close(): Promise<void> } {
-  const sockets = new WebSocketServer({ server, path: '/graphql', maxPayload: messageBytesMax, handleProtocols });
+  // A variable, since @types/ws does not know `closeTimeout` yet.
+  const options = { server, path: '/graphql', maxPayload: messageBytesMax, handleProtocols, closeTimeout: closeMs };
+  const sockets = new WebSocketServer(options);
   const disposable = useServer(
     {
       connectionInitWaitTimeout: initWaitMs,
+      // Else the reason of a close would say what went wrong in here.
+      isProd: true,
       async onConnect({ connectionParams }) {
         // `false` closes with 4403, Forbidden.
         return authenticate(db, toAuthorization(connectionParams)).then(
@@ -41,7 +49,7 @@ export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions):
           const { schema, execute, subscribe, contextFactory, parse, validate } = gateway.getEnveloped({ caller });
           const document = parse(payload.query);
           const errors = validate(schema, document);
-          if (errors.length > 0) return errors.map((error: unknown) => maskError(error, log));
+          if (errors.length > 0) return errors;
           return {
             schema,
             document,
@@ -56,9 +64,19 @@ export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions):
       },
       execute: (args) => getSteps(args.rootValue).execute(args),
       subscribe: (args) => getSteps(args.rootValue).subscribe(args),
+      onNext: (_, __, ___, ____, { errors, ...rest }) =>
+        errors && { ...rest, errors: errors.map((error) => toMessage(error)) },
+      // Also what a stream has thrown, and what graphql-ws itself refuses.
+      onError: (_, __, ___, errors) => errors.map((error) => toMessage(maskError(error, log))),
     },
     sockets,
   );
+  // Frames that are too long or none at all: `ws` closes with the code for it, and graphql-ws would write to the console.
+  sockets.on('connection', (socket) => {
+    socket
+      .removeAllListeners('error')
+      .on('error', (err) => log.debug({ err }, 'A WebSocket was closed for its frames.'));
+  });
   return {
     // Every client is told 1001, going away, and comes back with its cursors.
     close: async () => disposable.dispose(),
@@ -69,6 +87,11 @@ function toAuthorization(connectionParams: Record<string, unknown> | undefined):
   const authorization = connectionParams?.authorization;
   if (authorization === undefined || authorization === null) return null;
   return typeof authorization === 'string' ? authorization : '';
+}
+
+/** Without what is meant for an HTTP status. */
+function toMessage({ message, locations, path, extensions: { http, ...extensions } }: GraphQLError) {
+  return { message, locations, path, extensions };
 }
 
 type Steps = Pick<ReturnType<Gateway['getEnveloped']>, 'execute' | 'subscribe'>;

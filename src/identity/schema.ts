@@ -22,7 +22,7 @@ const mergeRecordsOfUser = relatedPages<MergeRecord>({
   from: sql`merge_records m`,
   row: sql`m.*`,
   id: sql`m.id`,
-  parentId: sql`m.survivor_id`,
+  belongs: sql`m.survivor_id = parent.id`,
 });
 
 const MergeRecordObject = builder.prismaObject('MergeRecord', {

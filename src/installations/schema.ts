@@ -21,7 +21,7 @@ const installationsOfUser = relatedPages<Installation>({
   from: sql`installations i`,
   row: sql`i.*`,
   id: sql`i.id`,
-  parentId: sql`i.user_id`,
+  belongs: sql`i.user_id = parent.id`,
 });
 
 const PlatformEnum = builder.enumType('Platform', {

@@ -5,6 +5,7 @@ import type { Notification } from '../generated/prisma/client.ts';
 import { resolveUserReferences } from '../identity/user-reference.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { sql, type Transaction } from '../storage/database.ts';
+import { inTransaction, StaleReadError } from '../storage/transaction.ts';
 import {
   insertInstallationDeliveries,
   insertUnknownUserDeliveries,
@@ -16,39 +17,48 @@ import { type FanOutCursor, fanOutCursorSchema, type Target, targetSchema } from
 const usersPerPage = 500;
 
 /**
- * Resolves a notification's target into deliveries, a page a transaction. Each page moves the cursor, so that a worker
- * that dies is followed by one that goes on where it was; a page that is made twice adds nothing.
+ * Resolves one page of a notification's target into deliveries, in one transaction with the cursor and with the job for
+ * the next page: a worker that dies is followed by one that goes on where it was, a page that is made twice adds nothing,
+ * and a large audience never keeps a small one waiting for longer than a page.
  */
 export const fanOutJob: Job<Worker, { notificationId: string }> = {
   name: 'fan-out',
   payload: z.object({ notificationId: z.uuid() }),
   async run(worker, { notificationId }) {
-    while (!worker.signal.aborted) {
-      const hasMore = await worker.db.$transaction((tx) => fanOutPage(tx, worker, notificationId));
-      worker.bus.wake();
-      if (!hasMore) return;
-    }
+    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, notificationId));
+    worker.bus.wake();
   },
 };
 
-/** @returns whether there is more to do. */
-async function fanOutPage(tx: Transaction, worker: Worker, notificationId: string): Promise<boolean> {
+/** At most one fan-out job of a notification waits. */
+export const fanOutKey = (notificationId: string): string => `fan out ${notificationId}`;
+
+async function fanOutPage(tx: Transaction, worker: Worker, notificationId: string): Promise<void> {
   const notification = await lockUnfinished(tx, notificationId);
-  if (!notification) return false;
+  if (!notification) return;
   const cursor = fanOutCursorSchema.parse(notification.fanOutCursor);
   const target = targetSchema.parse(notification.target);
   const page =
     cursor.phase === 'references' ? await referencesPage(tx, target) : await segmentsPage(tx, target, cursor.after);
+  await holdUsers(tx, page.userIds);
   await moveCursor(tx, { notificationId, next: page.next, leaseSeconds: worker.leaseSeconds });
   // Enqueued before the deliveries are inserted, as the delivery log's lock is to be the last one taken; a worker sees
   // both at the commit.
+  if (page.next) await addJob(tx, fanOutJob, { notificationId }, { key: fanOutKey(notificationId) });
   await addJob(tx, deliverJob, { notificationId });
   const audience = { ...notification, notificationId, configured: worker.channels.configuredChannels() };
   // Installations first: one that is meant itself stays so, though its user is meant too.
   if (page.installationIds.length > 0) await insertInstallationDeliveries(tx, audience, page.installationIds);
   if (page.userIds.length > 0) await insertUserDeliveries(tx, audience, page.userIds);
   if (page.unknown.length > 0) await insertUnknownUserDeliveries(tx, notificationId, page.unknown);
-  return page.next !== null;
+}
+
+/** Keeps users from being merged away until the commit: a tombstone has no recipients, and would be reached nowhere. */
+async function holdUsers(tx: Transaction, ids: readonly string[]): Promise<void> {
+  const rows = await tx.$queryRaw<{ is_merged: boolean }[]>(sql`
+    select merged_into_id is not null as is_merged from users where id = any(${[...ids]}::uuid[]) order by id for share
+  `);
+  if (rows.some((row) => row.is_merged)) throw new StaleReadError();
 }
 
 /** The notification, locked for this page, or null when its fan-out is finished or another worker is at it. */

@@ -27,7 +27,7 @@ const deliveriesOfNotification = relatedPages<Delivery>({
   from: sql`deliveries d`,
   row: sql`d.*`,
   id: sql`d.id`,
-  parentId: sql`d.notification_id`,
+  belongs: sql`d.notification_id = parent.id`,
 });
 
 const NotificationStatus = builder.enumType('NotificationStatus', {

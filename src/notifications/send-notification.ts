@@ -8,7 +8,7 @@ import { isUuid, newId } from '../ids.ts';
 import { addJob } from '../queue/job.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
-import { fanOutJob } from './fan-out.job.ts';
+import { fanOutJob, fanOutKey } from './fan-out.job.ts';
 import type { Target } from './target.ts';
 
 /** What a caller wants said, and to whom. */
@@ -83,7 +83,7 @@ export async function sendNotification(
         now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute'
       )
     `);
-    await addJob(tx, fanOutJob, { notificationId: id });
+    await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id) });
     return { notificationId: id };
   });
 }

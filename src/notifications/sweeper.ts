@@ -1,50 +1,86 @@
 import { takeBackExpiredClaims } from '../deliveries/claim.ts';
-import { deliverJob, expireOverdue } from '../deliveries/deliver.job.ts';
+import { deliverJob } from '../deliveries/deliver.job.ts';
+import { expireOverdue } from '../deliveries/expire-overdue.ts';
 import type { Worker } from '../deliveries/worker.ts';
-import { addJob } from '../queue/job.ts';
+import { addJobs, dropFailedJobs } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
-import { fanOutJob } from './fan-out.job.ts';
+import { fanOutJob, fanOutKey } from './fan-out.job.ts';
+
+/** @default 500 // notifications a statement */
+const notificationsPerPage = 500;
 
 /**
  * Puts back to work what a dead worker left behind, so that nothing stays queued or sending for ever: claims and fan-outs
- * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed. Safe to run in
- * every worker at once.
+ * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed. Removes jobs that
+ * have failed for good. Safe to run in every worker at once; a step that was cut off is done by the next sweep.
  *
  * @param isAlone no other worker can be alive (the database was embedded and has just been started): take back at once.
  */
 export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<void> {
-  await worker.db.$transaction(async (tx) => {
-    const unfinished = await tx.$queryRaw<{ id: string }[]>(sql`
-      update notifications set fan_out_claim_expires_at = now() + make_interval(secs => ${worker.leaseSeconds})
-      where id in (
-        select id from notifications
-        where fan_out_finished_at is null and (${isAlone} or fan_out_claim_expires_at < now())
-        order by id
-        for no key update skip locked
-      )
-      returning id
-    `);
-    for (const { id } of unfinished) await addJob(tx, fanOutJob, { notificationId: id });
-
-    await takeBackExpiredClaims(tx, { all: isAlone });
-  });
-  await resume(worker);
+  await everyPage(worker, (after) => takeOverFanOuts(worker, { isAlone, after }));
+  await takeBackExpiredClaims(worker.db, { all: isAlone });
+  await everyPage(worker, (after) => resumeDeliveries(worker, after));
+  await dropFailedJobs(worker.db);
 }
 
-/** Deliveries that have been due for a while have lost their job, however that came about. */
-async function resume(worker: Worker): Promise<void> {
-  const waiting = await worker.db.$queryRaw<{ notification_id: string; is_overdue: boolean }[]>(sql`
-    select c.notification_id, n.expires_at <= now() as is_overdue
+/** Walks a list of notifications by id, a page at a time, until a page is not full or the worker stops. */
+async function everyPage(
+  { signal }: Pick<Worker, 'signal'>,
+  takePage: (after: string | null) => Promise<readonly string[]>,
+): Promise<void> {
+  let after: string | null = null;
+  do {
+    const ids = await takePage(after);
+    after = ids.length === notificationsPerPage ? (ids.toSorted().at(-1) ?? null) : null;
+  } while (after !== null && !signal.aborted);
+}
+
+async function takeOverFanOuts(
+  { db, leaseSeconds }: Worker,
+  { isAlone, after }: { isAlone: boolean; after: string | null },
+): Promise<string[]> {
+  const whose = isAlone ? sql`` : sql`and fan_out_claim_expires_at < now()`;
+  return db.$transaction(async (tx) => {
+    const rows = await tx.$queryRaw<{ id: string }[]>(sql`
+      with unfinished as (
+        select id from notifications
+        where fan_out_finished_at is null ${whose} and (${after}::uuid is null or id > ${after}::uuid)
+        order by id
+        limit ${notificationsPerPage}
+        for no key update skip locked
+      )
+      update notifications n set fan_out_claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
+      from unfinished
+      where n.id = unfinished.id
+      returning n.id
+    `);
+    const ids = rows.map(({ id }) => id);
+    const wanted = ids.map((id) => ({ payload: { notificationId: id }, key: fanOutKey(id) }));
+    if (ids.length > 0) await addJobs(tx, fanOutJob, wanted);
+    return ids;
+  });
+}
+
+/**
+ * Gives a job to each notification with deliveries that are due, in case theirs is lost: one that waits already is the
+ * same by its key. Ends what is overdue.
+ */
+async function resumeDeliveries(worker: Worker, after: string | null): Promise<string[]> {
+  const waiting = await worker.db.$queryRaw<{ id: string; is_overdue: boolean }[]>(sql`
+    select n.id, n.expires_at <= now() as is_overdue
     from notification_counts c
     join notifications n on n.id = c.notification_id
-    where c.status = 'QUEUED' and c.current > 0
+    where c.status = 'QUEUED' and c.current > 0 and (${after}::uuid is null or c.notification_id > ${after}::uuid)
       and (n.expires_at <= now() or exists (
         select from deliveries d
-        where d.notification_id = c.notification_id and d.status = 'QUEUED' and d.next_attempt_at <= now()
+        where d.notification_id = n.id and d.status = 'QUEUED' and d.next_attempt_at <= now()
       ))
+    order by c.notification_id
+    limit ${notificationsPerPage}
   `);
-  for (const { notification_id: notificationId, is_overdue: isOverdue } of waiting) {
-    if (isOverdue) await expireOverdue(worker, notificationId);
-    else await addJob(worker.db, deliverJob, { notificationId }, { key: `sweep ${notificationId}` });
-  }
+  for (const { id } of waiting.filter((row) => row.is_overdue)) await expireOverdue(worker, id);
+  const due = waiting.filter((row) => !row.is_overdue);
+  const wanted = due.map(({ id }) => ({ payload: { notificationId: id }, key: `sweep ${id}` }));
+  if (due.length > 0) await addJobs(worker.db, deliverJob, wanted);
+  return waiting.map(({ id }) => id);
 }

@@ -1,4 +1,5 @@
-import { Logger as GraphileLogger, run, runMigrations } from 'graphile-worker';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger as GraphileLogger, type Runner, run, runMigrations } from 'graphile-worker';
 import type pg from 'pg';
 import type { Logger } from '../logger.ts';
 import type { Job } from './job.ts';
@@ -25,35 +26,99 @@ export interface JobRunner {
   stop(): Promise<void>;
 }
 
-/** Works off the queue, `concurrency` jobs at a time, until stopped. */
-export async function startJobRunner({
-  pool,
-  log,
-  tasks,
-  concurrency,
-}: {
+interface JobRunnerOptions {
   pool: pg.Pool;
   log: Logger;
   tasks: readonly BoundJob[];
+  /** Jobs at a time. */
   concurrency: number;
-}): Promise<JobRunner> {
+}
+
+/** How long the database is left alone after the queue has failed. */
+const restartMs = 1_000;
+
+/**
+ * Works off the queue, `concurrency` jobs at a time, until stopped. Graphile gives up a worker that cannot tell the
+ * database how its job ended, and never replaces it; so when one is lost, all of them are started anew.
+ */
+export async function startJobRunner(options: JobRunnerOptions): Promise<JobRunner> {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let isLost = Promise.withResolvers<void>();
+  let runner: Runner | null = await startRunner(options, () => isLost.resolve());
+
+  async function replaceWhenLost(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    while (!signal.aborted) {
+      await Promise.race([isLost.promise, stopped]);
+      if (runner) await stopRunner(runner, options.log);
+      runner = null;
+      if (signal.aborted) return;
+      // A stop wakes it from its sleep.
+      await sleep(restartMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      isLost = Promise.withResolvers<void>();
+      const { resolve } = isLost;
+      try {
+        runner = await startRunner(options, resolve);
+      } catch (err) {
+        options.log.warn({ err }, 'The job queue cannot be read yet.');
+        resolve();
+      }
+    }
+  }
+
+  const supervision = replaceWhenLost();
+  return {
+    stop() {
+      stopping.abort();
+      return supervision;
+    },
+  };
+}
+
+async function startRunner({ pool, log, tasks, concurrency }: JobRunnerOptions, onLost: () => void): Promise<Runner> {
   const runner = await run({
     pgPool: pool,
-    concurrency,
-    // Graphile's LISTEN finds new jobs at once; the poll is for those whose time has come.
-    pollInterval: 1_000,
     noHandleSignals: true,
     logger: graphileLogger(log),
     taskList: Object.fromEntries(tasks.map(({ name, run: work }) => [name, work])),
+    preset: {
+      worker: {
+        concurrentJobs: concurrency,
+        // Graphile's LISTEN finds new jobs at once; the poll is for those whose time has come.
+        pollInterval: 1_000,
+        // A database that is away is asked again at each poll, for as long as it takes.
+        maxContiguousErrors: Number.MAX_SAFE_INTEGER,
+      },
+    },
   });
-  return { stop: () => runner.stop() };
+  runner.events.on('worker:fatalError', onLost);
+  runner.promise.then(onLost, onLost);
+  return runner;
 }
 
-/** Graphile's own messages: only what is wrong matters here. They may quote a payload, so only their level is kept in full. */
+async function stopRunner(runner: Runner, log: Logger): Promise<void> {
+  try {
+    await runner.stop();
+  } catch (err) {
+    // It has stopped by itself, or could not tell the database; leases and the sweeper see to the rest.
+    log.warn({ err }, 'The job queue did not stop in order.');
+  }
+}
+
+/** Graphile's own sentences quote errors and payloads, so each level has a fixed one; the error goes to its own field. */
 function graphileLogger(log: Logger): GraphileLogger {
-  return new GraphileLogger(() => (level, message, meta) => {
+  return new GraphileLogger(() => (level, _message, meta) => {
     if (level !== 'error' && level !== 'warning') return;
-    const error = meta && 'error' in meta ? meta.error : undefined;
-    log[level === 'error' ? 'error' : 'warn']({ err: error, task: meta?.job ? 'job' : undefined }, message);
+    const fields = { err: meta?.error ?? meta?.fatalError, job: readJobName(meta?.job) };
+    if (level === 'warning') log.warn(fields, 'The job queue warns.');
+    else if (meta?.failure) log.error(fields, 'A job failed; it will be tried again.');
+    else log.error(fields, 'The job queue has failed.');
   });
+}
+
+function readJobName(job: unknown): string | undefined {
+  const name = typeof job === 'object' && job !== null && 'task_identifier' in job ? job.task_identifier : undefined;
+  return typeof name === 'string' ? name : undefined;
 }

@@ -12,21 +12,56 @@ export interface Job<Context, Payload> {
 export interface JobOptions {
   /** Not before; absent: at once. */
   runAt?: Date;
-  /** At most one waiting job has this key; the one that is to run first stays. */
+  /** At most one waiting job has this key, and it runs at the earliest time that was asked for. One under way does not count. */
   key?: string;
 }
 
+type Queue = Pick<Transaction, '$queryRaw'>;
+type NamedJob<Payload> = Pick<Job<never, Payload>, 'name' | 'payload'>;
+
 /** Enqueues a job inside a transaction: it exists if and only if the transaction commits. */
 export async function addJob<Payload>(
-  tx: Pick<Transaction, '$queryRaw'>,
-  job: Pick<Job<never, Payload>, 'name' | 'payload'>,
+  tx: Queue,
+  job: NamedJob<Payload>,
   payload: Payload,
-  { runAt, key }: JobOptions = {},
+  options: JobOptions = {},
 ): Promise<void> {
+  await addJobs(tx, job, [{ payload, ...options }]);
+}
+
+/** Enqueues many jobs of one kind by one statement. */
+export async function addJobs<Payload>(
+  tx: Queue,
+  job: NamedJob<Payload>,
+  wanted: readonly ({ payload: Payload } & JobOptions)[],
+): Promise<void> {
+  // Graphile's own "preserve_run_at" would keep a later time too: what is due soon would wait for what is due late.
   await tx.$queryRaw(sql`
-    select (graphile_worker.add_job(
-      ${job.name}, ${JSON.stringify(job.payload.parse(payload))}::json,
-      run_at => ${runAt ?? null}::timestamptz, job_key => ${key ?? null}, job_key_mode => 'preserve_run_at'
-    )).id::text
+    select count(*)::int
+    from unnest(
+      ${wanted.map(({ payload }) => JSON.stringify(job.payload.parse(payload)))}::text[],
+      ${wanted.map(({ key }) => key ?? null)}::text[],
+      ${wanted.map(({ runAt }) => runAt?.toISOString() ?? null)}::timestamptz[]
+    ) as wanted (payload, key, run_at)
+    left join graphile_worker.jobs waiting on waiting.key = wanted.key and waiting.locked_at is null
+    cross join lateral graphile_worker.add_job(
+      ${job.name}, wanted.payload::json,
+      run_at => least(coalesce(wanted.run_at, now()), waiting.run_at), job_key => wanted.key
+    )
+  `);
+}
+
+/** @default 1_000 // jobs a statement */
+const failedJobsPerStatement = 1_000;
+
+/**
+ * Removes jobs that have failed for good, which the queue would keep for ever. Each of their failures was logged, and
+ * what they left undone is found by the sweeper.
+ */
+export async function dropFailedJobs(db: Queue): Promise<void> {
+  await db.$queryRaw(sql`
+    select count(*)::int from graphile_worker.complete_jobs(
+      array(select id from graphile_worker.jobs where attempts >= max_attempts order by id limit ${failedJobsPerStatement})
+    )
   `);
 }

@@ -19,7 +19,7 @@ const recipientsOfUser = relatedPages<Recipient>({
   from: sql`recipients r`,
   row: sql`r.*`,
   id: sql`r.id`,
-  parentId: sql`r.user_id`,
+  belongs: sql`r.user_id = parent.id`,
 });
 
 const isRecipientReachable: Loader<string, boolean> = {

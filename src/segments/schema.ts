@@ -19,14 +19,14 @@ const membersOfSegment = relatedPages<User>({
   from: sql`segment_members m join users u on u.id = m.user_id`,
   row: sql`u.*`,
   id: sql`u.id`,
-  parentId: sql`m.segment_id`,
+  belongs: sql`m.segment_id = parent.id`,
 });
 
 const segmentsOfUser = relatedPages<Segment>({
   from: sql`segment_members m join segments s on s.id = m.segment_id`,
   row: sql`s.*`,
   id: sql`s.id`,
-  parentId: sql`m.user_id`,
+  belongs: sql`m.user_id = parent.id`,
 });
 
 const memberCountOfSegment: Loader<string, number> = {

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { Channel, DeliveryReason, Platform } from '../generated/prisma/enums.ts';
+import { camelCaseKeys, type Database, sql } from '../storage/database.ts';
+import { ineligibility } from './eligibility.ts';
+
+const dueDeliverySchema = z.object({
+  id: z.uuid(),
+  /** Sends begun, counting this one, unless there is a refusal. */
+  attempts: z.number(),
+  channel: z.enum(Channel),
+  platform: z.enum(Platform).nullable(),
+  userId: z.uuid().nullable(),
+  /** EMAIL, SMS: the address in normal form. */
+  address: z.string().nullable(),
+  /** PUSH: the sealed address. */
+  addressCipher: z.instanceof(Uint8Array).nullable(),
+  installationId: z.uuid().nullable(),
+  /** Why it must not be sent after all. */
+  refusal: z.enum(DeliveryReason).nullable(),
+});
+
+/** A claimed delivery with all that a channel needs, as it is right now. */
+export type DueDelivery = z.infer<typeof dueDeliverySchema>;
+
+/**
+ * Begins to send claimed deliveries: reads each as it is right now, counts the attempt, and decides again whether it may
+ * be sent: in its time only, a person-targeted one only while the recipient is still that person's (merges followed),
+ * each only while the recipient can be reached. What the claim has lost meanwhile is left out.
+ */
+export async function beginSends(
+  db: Pick<Database, '$queryRaw'>,
+  { token, deliveryIds, leaseSeconds }: { token: string; deliveryIds: readonly string[]; leaseSeconds: number },
+): Promise<DueDelivery[]> {
+  const rows = await db.$queryRaw<object[]>(sql`
+    with held as (
+      select * from deliveries
+      where id = any(${[...deliveryIds]}::uuid[]) and claim_token = ${token}::uuid
+      order by id
+      for no key update
+    ),
+    due as (
+      select
+        d.id, i.platform, r.address, i.address_cipher, r.installation_id,
+        coalesce(
+          case when n.expires_at <= now() then 'TTL_PASSED'::delivery_reason end,
+          case when not d.is_broadcast and r.user_id <> coalesce(u.merged_into_id, u.id) then 'DEPERSONALIZED'::delivery_reason end,
+          ${ineligibility},
+          case when r.channel = 'PUSH' and n.target_only_primary_devices and not i.is_primary_device
+            then 'NOT_PRIMARY'::delivery_reason end
+        ) as refusal
+      from held d
+      join notifications n on n.id = d.notification_id
+      left join users u on u.id = d.user_id
+      left join recipients r on r.id = d.recipient_id
+      left join installations i on i.id = r.installation_id
+    )
+    update deliveries d set
+      attempts = d.attempts + case when due.refusal is null then 1 else 0 end,
+      claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
+    from due
+    where d.id = due.id
+    returning
+      d.id, d.attempts, d.channel::text, due.platform::text, d.user_id, due.address, due.address_cipher,
+      due.installation_id, due.refusal::text
+  `);
+  return rows.map((row) => dueDeliverySchema.parse(camelCaseKeys<unknown>(row)));
+}

@@ -1,0 +1,78 @@
+import type { SendOutcome } from '../channels/channel.ts';
+import { type Database, sql, type Transaction } from '../storage/database.ts';
+import { inTransaction } from '../storage/transaction.ts';
+import type { DueDelivery } from './begin-sends.ts';
+import { type Outcome, writeOutcomes } from './write-outcomes.ts';
+
+/** How a delivery's turn ended. */
+export interface SendEnd {
+  delivery: DueDelivery;
+  /** What the channel answered; null when it was not asked. */
+  sent: SendOutcome | null;
+  outcome: Outcome;
+}
+
+/**
+ * Writes how sends ended, in one transaction: push addresses that are gone are forgotten, then outcomes, then what the
+ * provider confirmed with its answer already. Repeated when it deadlocks, as what was sent must be known to be.
+ */
+export async function recordEnds(db: Database, token: string, ends: readonly SendEnd[]): Promise<void> {
+  if (ends.length === 0) return;
+  await inTransaction(db, async (tx) => {
+    await retireAddresses(tx, ends);
+    await writeOutcomes(
+      tx,
+      token,
+      ends.map(({ outcome }) => outcome),
+    );
+    await recordReceipts(tx, ends);
+  });
+}
+
+/** A push address that is gone is forgotten, unless the installation has registered another one meanwhile. */
+async function retireAddresses(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
+  const gone = ends.flatMap(({ delivery: { installationId, addressCipher }, sent }) =>
+    sent?.kind === 'gone' && installationId !== null && addressCipher !== null
+      ? [{ id: installationId, addressCipher }]
+      : [],
+  );
+  if (gone.length === 0) return;
+  await tx.$executeRaw(sql`
+    with answered as (
+      select * from unnest(
+        ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ addressCipher }) => addressCipher)}::bytea[]
+      ) as given (id, address_cipher)
+    ),
+    held as (
+      select id from installations where id in (select id from answered) order by id for no key update
+    )
+    update installations i set address_cipher = null, address_hash = null, push_status = 'ASK'
+    from held join answered using (id)
+    where i.id = held.id and i.address_cipher = answered.address_cipher
+  `);
+}
+
+/** A statement of its own: each state is an event of its own. */
+async function recordReceipts(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
+  const confirmed = ends.flatMap(({ delivery: { id }, sent }) =>
+    sent?.kind === 'accepted' && sent.receipt !== undefined ? [{ id, receipt: sent.receipt }] : [],
+  );
+  if (confirmed.length === 0) return;
+  // The rows are this transaction's already, but for those whose claim was lost: they may be somebody else's to lock.
+  await tx.$executeRaw(sql`
+    with held as (
+      select d.id, given.receipt
+      from unnest(
+        ${confirmed.map(({ id }) => id)}::uuid[], ${confirmed.map(({ receipt }) => receipt)}::delivery_status[]
+      ) as given (id, receipt)
+      join deliveries d on d.id = given.id and d.status = 'SENT'
+      order by d.id
+      for no key update of d
+    )
+    update deliveries d set
+      status = held.receipt, status_at = now(),
+      reason = case when held.receipt = 'BOUNCED' then 'HARD_BOUNCE' end::delivery_reason
+    from held
+    where d.id = held.id
+  `);
+}

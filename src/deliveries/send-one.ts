@@ -1,0 +1,70 @@
+import type { Address, MessageContent, SendOutcome } from '../channels/channel.ts';
+import { openAddress } from '../installations/installation-address.ts';
+import type { DueDelivery } from './begin-sends.ts';
+import { attemptsMax } from './decide-outcome.ts';
+import { createReceiptToken } from './receipt-token.ts';
+import type { Worker } from './worker.ts';
+
+/** What all deliveries of one notification share. */
+export interface NotificationToSend {
+  id: string;
+  content: MessageContent;
+  expiresAt: Date;
+}
+
+/**
+ * Sends one delivery and answers how that ended; null when nothing is configured for its address. Never throws, so that
+ * one delivery cannot take others down with it: an address that cannot be read fails for good, and what a channel throws
+ * is tried again as often as anything else.
+ */
+export async function sendOne(
+  worker: Worker,
+  notification: NotificationToSend,
+  delivery: DueDelivery,
+): Promise<SendOutcome | null> {
+  const about = { deliveryId: delivery.id, notificationId: notification.id };
+  // No attempt so far lived to tell how it ended.
+  if (delivery.attempts > attemptsMax) return { kind: 'retry', providerCode: 'INTERRUPTED' };
+  let address: Address | null;
+  try {
+    address = toAddress(worker, delivery);
+  } catch (err) {
+    worker.log.error({ err, ...about }, 'The address of a delivery cannot be read.');
+    return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: 'ADDRESS_UNREADABLE' };
+  }
+  const channel = address && worker.channels.channelFor(delivery.channel, address.kind);
+  if (!address || !channel) return null;
+  if (!worker.pauses.mayBegin(delivery.channel)) return { kind: 'channelDown', providerCode: null };
+  const message = {
+    ...about,
+    channel: delivery.channel,
+    platform: delivery.platform,
+    address,
+    content: notification.content,
+    receiptToken: createReceiptToken(worker.cipher, delivery.id),
+    expiresAt: notification.expiresAt,
+    attempt: delivery.attempts,
+  };
+  try {
+    const outcome = await channel.send(message, worker.sendSignal);
+    if (outcome.kind === 'channelDown') worker.pauses.markDown(delivery.channel, outcome.providerCode);
+    else if (outcome.kind !== 'retry') worker.pauses.markUp(delivery.channel);
+    return outcome;
+  } catch (err) {
+    worker.log.error({ err, ...about, channel: channel.name }, 'A channel failed; the delivery will be tried again.');
+    return { kind: 'retry', providerCode: 'INTERNAL_ERROR' };
+  }
+}
+
+function toAddress(worker: Worker, delivery: DueDelivery): Address | null {
+  switch (delivery.channel) {
+    case 'PUSH':
+      return delivery.addressCipher && openAddress(worker.cipher, delivery.addressCipher);
+    case 'EMAIL':
+      return delivery.address === null ? null : { kind: 'email', email: delivery.address };
+    case 'SMS':
+      return delivery.address === null ? null : { kind: 'phone', phone: delivery.address };
+    case 'IN_APP':
+      return delivery.userId === null ? null : { kind: 'inbox', userId: delivery.userId };
+  }
+}
