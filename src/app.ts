@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type pg from 'pg';
 import { newSecret } from './apps/api-key.ts';
-import { prepareFirstStart } from './apps/first-start.ts';
+import { findCaller } from './apps/find-caller.ts';
+import { type FirstKeys, prepareFirstStart } from './apps/first-start.ts';
 import type { BannerFacts } from './banner.ts';
 import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
@@ -69,11 +70,10 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
 
   const cipher = createCipher(place.encryptionKey);
   await checkEncryptionKey(db, cipher);
-  const generatedKeys = await prepareFirstStart(db, place.firstKeys);
-  const keysFile =
-    generatedKeys && !place.keysFile
-      ? await keepFirstApiKeys(config.dataDirectory, place.url, generatedKeys)
-      : place.keysFile;
+  const generatedKeys = onlyGenerated(config, await prepareFirstStart(db, place.firstKeys));
+  await warnOfUselessKeys(config, db, log);
+  const isKept = generatedKeys === null || place.keysFile !== null;
+  const keysFile = isKept ? place.keysFile : await keepFirstApiKeys(config.dataDirectory, place.url, generatedKeys);
 
   const bus = await openBus(config, db, log);
   closers.unshift(bus.close);
@@ -87,15 +87,37 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
     const worker = await startWorker({ ...deployment, pool, channels, isAlone }, workerOptions);
     closers.unshift(worker.stop);
   }
-  const url = config.role === 'worker' ? null : await openDoor(config, { ...deployment, pool, webPushPublicKey: vapid.publicKey }, closers);
+  const url =
+    config.role === 'worker'
+      ? null
+      : await openDoor(config, { ...deployment, pool, webPushPublicKey: vapid.publicKey }, closers);
   const facts: BannerFacts = {
     database: config.databaseUrl === null ? 'embedded' : 'server',
     wakeUps: config.redisUrl === null ? 'in-process' : 'redis',
-    generatedKeys: config.serverKey !== null && config.appKey !== null ? null : generatedKeys,
+    generatedKeys,
     keysFile,
     channels: channels.describe(),
   };
   return { url, facts };
+}
+
+/** Of the keys that were made, those that the operator does not know: to be shown and kept. Null: there are none. */
+function onlyGenerated(config: Config, made: FirstKeys): FirstKeys | null {
+  const serverKey = config.serverKey === null ? made.serverKey : null;
+  const appKey = config.appKey === null ? made.appKey : null;
+  return serverKey === null && appKey === null ? null : { serverKey, appKey };
+}
+
+/** Keys are only taken from the environment at the first start: whoever changes them later should not have to guess. */
+async function warnOfUselessKeys({ serverKey, appKey }: Config, db: Database, log: Logger): Promise<void> {
+  for (const [setting, secret] of Object.entries({ SERVER_KEY: serverKey, APP_KEY: appKey })) {
+    if (secret !== null && !(await findCaller(db, secret))) {
+      log.warn(
+        { setting },
+        'This key is not one of this deployment: a key is taken from the environment at the first start only.',
+      );
+    }
+  }
 }
 
 /** Where the data is, and the keys that go with it. */

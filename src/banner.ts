@@ -1,9 +1,15 @@
+/** API keys that a start generated; null: that one was given, and its holder knows it. */
+export interface GeneratedKeys {
+  serverKey: string | null;
+  appKey: string | null;
+}
+
 /** What a start has come to, for whoever started it. */
 export interface BannerFacts {
   database: 'embedded' | 'server';
   wakeUps: 'redis' | 'in-process';
   /** API keys that this start made; null: none. */
-  generatedKeys: { serverKey: string; appKey: string } | null;
+  generatedKeys: GeneratedKeys | null;
   /** Where these keys are kept; null: nowhere. */
   keysFile: string | null;
   /** What serves each channel, such as `smtp` or `outbox`. */
@@ -41,11 +47,11 @@ export function renderBanner(url: string | null, facts: BannerFacts): string {
 }
 
 /** API keys, shown once. */
-export function renderKeys(keys: { serverKey: string; appKey: string }, keysFile: string | null): string {
+export function renderKeys(keys: GeneratedKeys, keysFile: string | null): string {
   return [
     'Keys, shown this once:',
-    `  Server key  ${keys.serverKey}   secret: back ends`,
-    `  App key     ${keys.appKey}   publishable: apps and web pages`,
+    ...(keys.serverKey === null ? [] : [`  Server key  ${keys.serverKey}   secret: back ends`]),
+    ...(keys.appKey === null ? [] : [`  App key     ${keys.appKey}   publishable: apps and web pages`]),
     keysFile === null ? '  They are kept nowhere: note them down now.' : `  They are kept in ${keysFile}`,
   ].join('\n');
 }

@@ -22,11 +22,12 @@ interface TokenRow {
 }
 
 async function findInstallation(db: Database, secret: string): Promise<Caller | null> {
+  const tokenHash = hashSecret(secret);
   const [row] = await db.$queryRaw<TokenRow[]>(sql`
     select i.id, i.app_id, t.expires_at <= now() as is_expired
     from installation_tokens t
     join installations i on i.id = t.installation_id
-    where t.secret_hash = ${hashSecret(secret)}
+    where t.secret_hash = ${tokenHash}
   `);
   if (!row) return null;
   return {
@@ -34,6 +35,7 @@ async function findInstallation(db: Database, secret: string): Promise<Caller | 
     principal: `installation:${row.id}`,
     appId: row.app_id,
     installationId: row.id,
+    tokenHash,
     isExpired: row.is_expired,
   };
 }

@@ -4,10 +4,10 @@ import type { Database, Transaction } from '../storage/database.ts';
 import { sql } from '../storage/database.ts';
 import { hashSecret, newSecret } from './api-key.ts';
 
-/** The keys that a first start made, to be shown once; a key that came from the environment is not among them. */
+/** Secrets of the first keys. Null: none. */
 export interface FirstKeys {
-  serverKey: string;
-  appKey: string;
+  serverKey: string | null;
+  appKey: string | null;
 }
 
 /**
@@ -15,12 +15,9 @@ export interface FirstKeys {
  * `given` keys (from the environment, or kept from an earlier start) are used as they are; later starts change nothing.
  * Safe when several processes start at once.
  *
- * @returns the keys in force if this call made any key, else null.
+ * @returns the keys that this call made; null where there was one already.
  */
-export async function prepareFirstStart(
-  db: Database,
-  given: { serverKey: string | null; appKey: string | null },
-): Promise<FirstKeys | null> {
+export async function prepareFirstStart(db: Database, given: FirstKeys): Promise<FirstKeys> {
   return db.$transaction(async (tx) => {
     // Two processes that start at once: the second waits, then finds everything there.
     await tx.$executeRaw(sql`select pg_advisory_xact_lock(hashtext('carillon first start'))`);
@@ -34,7 +31,7 @@ export async function prepareFirstStart(
       given: given.serverKey,
     });
     const appKey = await makeKey(tx, { kind: 'APP', name: 'first app key', appId: app.id, given: given.appKey });
-    return serverKey && appKey ? { serverKey, appKey } : null;
+    return { serverKey, appKey };
   });
 }
 

@@ -152,7 +152,7 @@ builder.relayMutationField(
       }),
       installation: t.field({
         type: InstallationObject,
-        description: 'The installation.',
+        description: 'As it belongs now.',
         resolve: ({ installationId }, _, { loaders }) =>
           getInstallation(loaders.load(installationById, installationId)),
       }),
@@ -199,7 +199,7 @@ builder.relayMutationField(
     outputFields: (t) => ({
       installation: t.field({
         type: InstallationObject,
-        description: 'The installation.',
+        description: 'As it belongs now.',
         resolve: ({ installationId }, _, { loaders }) =>
           getInstallation(loaders.load(installationById, installationId)),
       }),

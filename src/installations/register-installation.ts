@@ -51,14 +51,15 @@ export async function registerInstallation(
     : null;
   const sealed = address && sealAddress(deployment.cipher, address);
   return inTransaction(deployment.db, async (tx) => {
-    const known = await findOwn(tx, caller, registration.pushRegistrationId ?? null);
+    const known = await lockOwn(tx, ownId(caller, registration.pushRegistrationId ?? null), sealed?.addressHash ?? null);
     if (sealed) await takeAddress(tx, sealed.addressHash, known);
     const status = pushStatus(registration, { hasAddress: sealed !== null, isKnown: known !== null });
     const data = { ...details, ...sealed, ...status, platform: registration.platform };
     const installationId = known
       ? await renew(tx, known, data)
       : await create(tx, await newInstallation(tx, caller, registration), data);
-    return { installationId, ...(await issueInstallationToken(tx, installationId)) };
+    const usedTokenHash = caller.kind === 'INSTALLATION' ? caller.tokenHash : null;
+    return { installationId, ...(await issueInstallationToken(tx, installationId, usedTokenHash)) };
   });
 }
 
@@ -109,17 +110,31 @@ async function takeAddress(tx: Transaction, addressHash: Uint8Array, ownId: stri
 
 type InstallationData = Omit<Prisma.InstallationUncheckedCreateInput, 'id' | 'appId' | 'userId'>;
 
-/** The installation that the caller may register again, locked, or null. */
-async function findOwn(tx: Transaction, caller: Caller, pushRegistrationId: string | null): Promise<string | null> {
-  const id = caller.kind === 'INSTALLATION' && pushRegistrationId === null ? caller.installationId : pushRegistrationId;
-  if (id === null) return null;
-  const isOwn =
-    caller.kind === 'SERVER' || (caller.kind === 'INSTALLATION' && caller.installationId === id.toLowerCase());
-  if (!isOwn) return null;
-  const [row] = await tx.$queryRaw<{ id: string }[]>(
-    sql`select id from installations where id = ${id}::uuid for no key update`,
-  );
-  return row?.id ?? null;
+/** Id of the installation that the caller may register again, if there is one; null: whatever it says, a new one comes out. */
+function ownId(caller: Caller, pushRegistrationId: string | null): string | null {
+  const id = pushRegistrationId?.toLowerCase() ?? null;
+  if (caller.kind === 'SERVER') return id;
+  if (caller.kind !== 'INSTALLATION') return null;
+  return id === null || id === caller.installationId ? caller.installationId : null;
+}
+
+/**
+ * Locks the installation that is renewed and the one that holds its address, in id order, so that two that swap their
+ * addresses cannot wait for each other. Of many that register one address at once, each waits for the one before.
+ *
+ * @returns `id` if there is such an installation, else null.
+ */
+async function lockOwn(tx: Transaction, id: string | null, addressHash: Uint8Array | null): Promise<string | null> {
+  if (addressHash) {
+    await tx.$executeRaw(
+      sql`select pg_advisory_xact_lock(hashtextextended(${`address ${Buffer.from(addressHash).toString('hex')}`}, 0))`,
+    );
+  }
+  const rows = await tx.$queryRaw<{ id: string }[]>(sql`
+    select id from installations where id = ${id}::uuid or address_hash = ${addressHash}
+    order by id for no key update
+  `);
+  return rows.some((row) => row.id === id) ? id : null;
 }
 
 async function renew(tx: Transaction, id: string, data: InstallationData): Promise<string> {

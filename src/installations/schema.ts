@@ -28,8 +28,8 @@ const PlatformEnum = builder.enumType('Platform', {
   description: 'What an installation runs on.',
   values: {
     [Platform.WEB]: { description: 'A browser.' },
-    [Platform.IOS]: { description: 'iOS.' },
-    [Platform.ANDROID]: { description: 'Android.' },
+    [Platform.IOS]: { description: 'An iPhone or iPad.' },
+    [Platform.ANDROID]: { description: 'A phone or tablet with Android.' },
   },
 });
 
@@ -37,7 +37,7 @@ const PushStatusEnum = builder.enumType('PushStatus', {
   description: 'Whether the person lets this installation receive pushes.',
   values: {
     [PushStatus.ASK]: { description: 'Nobody was asked yet.' },
-    [PushStatus.ALLOWED]: { description: 'Allowed.' },
+    [PushStatus.ALLOWED]: { description: 'The person said yes.' },
     [PushStatus.BLOCKED]: { description: 'Refused.' },
     [PushStatus.UNSUPPORTED]: { description: 'The client cannot receive pushes.' },
     [PushStatus.SUSPENDED]: { description: "Set by the server: another installation took over this one's address." },
@@ -197,7 +197,7 @@ builder.relayMutationField(
   {
     description: 'The installation, and what it needs to speak for itself.',
     outputFields: (t) => ({
-      installation: t.expose('installation', { type: InstallationObject, description: 'The installation.' }),
+      installation: t.expose('installation', { type: InstallationObject, description: 'As it is registered now.' }),
       token: t.exposeString('token', { description: 'Bearer token of this installation. Shown only now.' }),
       expiresAt: t.expose('expiresAt', {
         type: 'DateTime',

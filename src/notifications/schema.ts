@@ -81,7 +81,7 @@ const UserReferenceObject = builder.objectRef<Target['users'][number]>('UserRefe
 const TargetObject = builder.objectRef<Target>('NotificationTarget').implement({
   description: 'Whom a notification is meant for, as it was given.',
   fields: (t) => ({
-    users: t.expose('users', { type: [UserReferenceObject], description: 'Users.' }),
+    users: t.expose('users', { type: [UserReferenceObject], description: 'People, as they were named.' }),
     installations: t.exposeIDList('installations', { description: 'Installations, by push registration id.' }),
     segments: t.field({
       type: [SegmentObject],
@@ -97,8 +97,8 @@ const ReachedObject = builder.objectRef<Progress['reached']>('NotificationReache
   fields: (t) => ({
     sent: t.exposeInt('sent', { description: 'Taken over by a provider.' }),
     delivered: t.exposeInt('delivered', { description: 'Arrived.' }),
-    opened: t.exposeInt('opened', { description: 'Opened.' }),
-    clicked: t.exposeInt('clicked', { description: 'Clicked.' }),
+    opened: t.exposeInt('opened', { description: 'Opened by the person.' }),
+    clicked: t.exposeInt('clicked', { description: 'A link or button of it was clicked.' }),
   }),
 });
 
@@ -110,8 +110,8 @@ export const ProgressObject = builder.objectRef<Progress>('NotificationProgress'
     sending: t.exposeInt('sending', { description: 'Being sent.' }),
     sent: t.exposeInt('sent', { description: 'Taken over by a provider, and nothing more is known.' }),
     delivered: t.exposeInt('delivered', { description: 'Arrived.' }),
-    opened: t.exposeInt('opened', { description: 'Opened.' }),
-    clicked: t.exposeInt('clicked', { description: 'Clicked.' }),
+    opened: t.exposeInt('opened', { description: 'Opened by the person.' }),
+    clicked: t.exposeInt('clicked', { description: 'A link or button of it was clicked.' }),
     failed: t.exposeInt('failed', { description: 'Could not be sent.' }),
     bounced: t.exposeInt('bounced', { description: 'Came back.' }),
     discarded: t.exposeInt('discarded', { description: 'Not sent, on purpose.' }),
@@ -304,7 +304,7 @@ builder.relayMutationField(
       notification: t.field({
         type: NotificationObject,
         nullable: true,
-        description: 'The notification.',
+        description: 'What was accepted.',
         resolve: ({ notificationId }, _, { loaders }) => loaders.load(notificationById, notificationId),
       }),
     }),

@@ -88,8 +88,6 @@ async function startRunner({ pool, log, tasks, concurrency }: JobRunnerOptions, 
         concurrentJobs: concurrency,
         // Graphile's LISTEN finds new jobs at once; the poll is for those whose time has come.
         pollInterval: 1_000,
-        // A database that is away is asked again at each poll, for as long as it takes.
-        maxContiguousErrors: Number.MAX_SAFE_INTEGER,
       },
     },
   });

@@ -80,7 +80,7 @@ const PushRecipient = builder.objectRef<Recipient>('PushRecipient').implement({
   fields: (t) => ({
     installation: t.field({
       type: InstallationObject,
-      description: 'The installation.',
+      description: 'Where the pushes go.',
       resolve: async ({ installationId }, _, { loaders }) => {
         const installation = installationId === null ? null : await loaders.load(installationById, installationId);
         if (!installation) throw new Error('A push recipient has no installation.');

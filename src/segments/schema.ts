@@ -137,7 +137,7 @@ builder.relayMutationField(
     outputFields: (t) => ({
       segment: t.field({
         type: SegmentObject,
-        description: 'The segment.',
+        description: 'As it was made.',
         resolve: ({ segmentId }, _, { loaders }) => getSegment(loaders.load(segmentById, segmentId)),
       }),
     }),
@@ -195,7 +195,7 @@ for (const { name, verb, description, changed } of [
       outputFields: (t) => ({
         segment: t.field({
           type: SegmentObject,
-          description: 'The segment.',
+          description: 'With its members of now.',
           resolve: ({ segmentId }, _, { loaders }) => getSegment(loaders.load(segmentById, segmentId)),
         }),
         changedCount: t.exposeInt('changedCount', { description: changed }),

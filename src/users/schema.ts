@@ -33,7 +33,7 @@ export const ChannelEnum = builder.enumType('Channel', {
   description: 'A way to reach a person.',
   values: {
     [Channel.PUSH]: { description: 'A push message to an installation: web push, FCM or APNs.' },
-    [Channel.EMAIL]: { description: 'An e-mail.' },
+    [Channel.EMAIL]: { description: 'A message to an e-mail address.' },
     [Channel.SMS]: { description: 'A text message to a phone.' },
     [Channel.IN_APP]: { description: "An entry in the user's inbox." },
   },
@@ -42,8 +42,8 @@ export const ChannelEnum = builder.enumType('Channel', {
 export const GenderEnum = builder.enumType('Gender', {
   description: 'As a user gave it.',
   values: {
-    [Gender.MALE]: { description: 'Male.' },
-    [Gender.FEMALE]: { description: 'Female.' },
+    [Gender.MALE]: { description: 'A man or a boy.' },
+    [Gender.FEMALE]: { description: 'A woman or a girl.' },
     [Gender.OTHER]: { description: 'Anything else.' },
   },
 });
@@ -85,7 +85,7 @@ export const UserAttributesInput = builder.inputType('UserAttributesInput', {
     firstName: t.string({ description: 'At most 255 characters.' }),
     middleName: t.string({ description: 'At most 50 characters.' }),
     lastName: t.string({ description: 'At most 255 characters.' }),
-    gender: t.field({ type: GenderEnum, description: 'Gender.' }),
+    gender: t.field({ type: GenderEnum, description: 'As the user gave it.' }),
     birthday: t.field({ type: 'Date', description: 'Day of birth.' }),
     preferredLanguage: t.string({ description: 'BCP 47 language tag, such as "pt-BR".' }),
     preferredChannel: t.field({ type: ChannelEnum, description: 'How the user would like to be reached.' }),
@@ -111,10 +111,10 @@ export const UserObject = builder.prismaObject('User', {
       },
     }),
     displayName: t.exposeString('displayName', { nullable: true, description: 'What to call the user.' }),
-    firstName: t.exposeString('firstName', { nullable: true, description: 'First name.' }),
-    middleName: t.exposeString('middleName', { nullable: true, description: 'Middle name.' }),
-    lastName: t.exposeString('lastName', { nullable: true, description: 'Last name.' }),
-    gender: t.expose('gender', { type: GenderEnum, nullable: true, description: 'Gender.' }),
+    firstName: t.exposeString('firstName', { nullable: true, description: 'Given name.' }),
+    middleName: t.exposeString('middleName', { nullable: true, description: 'What stands between first and last name.' }),
+    lastName: t.exposeString('lastName', { nullable: true, description: 'Family name.' }),
+    gender: t.expose('gender', { type: GenderEnum, nullable: true, description: 'As the user gave it.' }),
     birthday: t.expose('birthday', { type: 'Date', nullable: true, description: 'Day of birth.' }),
     preferredLanguage: t.exposeString('preferredLanguage', { nullable: true, description: 'BCP 47 language tag.' }),
     preferredChannel: t.expose('preferredChannel', {

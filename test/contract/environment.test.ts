@@ -1,0 +1,15 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+
+test('the environment is read in one place', async () => {
+  const names = await readdir('.', { recursive: true });
+  const files = names.filter((name) => /^(src\/(?!generated\/).*|[^/]+)\.ts$/.test(name));
+  const readers: string[] = [];
+  for (const file of files) {
+    const source = await readFile(file, 'utf8');
+    if (/process\s*(\??\.|\[\s*['"`])\s*env\b|import\.meta\.env|['"](node:)?process['"]|\bloadEnvFile\b/.test(source))
+      readers.push(file);
+  }
+  // Prisma's own tool runs before there is a program.
+  expect(readers.sort()).toEqual(['prisma.config.ts', 'src/config.ts']);
+});

@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import type { SendOutcome } from '../../src/channels/channel.ts';
+import { attemptsMax, decideOutcome, decideRefusal } from '../../src/deliveries/decide-outcome.ts';
+import { mayFollow } from '../../src/deliveries/delivery-state.ts';
+import { DeliveryReason } from '../../src/generated/prisma/enums.ts';
+
+const providerCode = 'CODE';
+const chance = { random: 0.5, channelDownMs: 30_000 };
+const delivery = { id: 'delivery', attempts: 1, channel: 'PUSH' } as const;
+const decide = (outcome: SendOutcome, over: Partial<{ attempts: number; channel: 'PUSH' | 'EMAIL' | 'SMS' }> = {}) =>
+  decideOutcome({ ...delivery, ...over }, outcome, chance);
+
+describe('what a provider answered becomes', () => {
+  test.each([
+    ['accepted', { kind: 'accepted', providerCode }, 'SENT', null],
+    ['accepted and delivered', { kind: 'accepted', providerCode, receipt: 'DELIVERED' }, 'SENT', null],
+    ['accepted and bounced', { kind: 'accepted', providerCode, receipt: 'BOUNCED' }, 'SENT', null],
+    ['rejected', { kind: 'rejected', providerCode, reason: 'PROVIDER_REJECTED' }, 'FAILED', 'PROVIDER_REJECTED'],
+    ['not rendered', { kind: 'rejected', providerCode, reason: 'RENDER_FAILED' }, 'FAILED', 'RENDER_FAILED'],
+    ['a hard bounce', { kind: 'rejected', providerCode, reason: 'HARD_BOUNCE' }, 'BOUNCED', 'HARD_BOUNCE'],
+    ['gone', { kind: 'gone', providerCode }, 'FAILED', 'ADDRESS_GONE'],
+    ['to be tried again', { kind: 'retry', providerCode }, 'QUEUED', null],
+    ['a channel that is down', { kind: 'channelDown', providerCode }, 'QUEUED', null],
+  ] as const)('%s', (_, outcome, status, reason) => {
+    const decided = decide(outcome);
+    expect(decided).toMatchObject({ deliveryId: 'delivery', status, reason, providerCode });
+    expect(mayFollow('SENDING', decided.status)).toBe(true);
+  });
+});
+
+test.each(['EMAIL', 'SMS'] as const)('an address of %s that is gone is a hard bounce', (channel) => {
+  expect(decide({ kind: 'gone', providerCode }, { channel })).toMatchObject({ status: 'BOUNCED', reason: 'HARD_BOUNCE' });
+});
+
+test('the wait doubles with each attempt, up to ten minutes', () => {
+  const waits = [1, 2, 3, 4, 5, 6, 7].map((attempts) => decide({ kind: 'retry', providerCode }, { attempts }).delayMs);
+  expect(waits).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000]);
+});
+
+test('chance spreads the wait from a half to one and a half of it', () => {
+  const waits = [0, 1].map(
+    (random) => decideOutcome(delivery, { kind: 'retry', providerCode }, { ...chance, random }).delayMs,
+  );
+  expect(waits).toEqual([1_000, 3_000]);
+});
+
+test('a provider that asks for more time is given it', () => {
+  expect(decide({ kind: 'retry', providerCode, retryAfterMs: 60_000 }).delayMs).toBe(60_000);
+});
+
+test('a provider that asks for less time than the usual wait gets the usual wait', () => {
+  expect(decide({ kind: 'retry', providerCode, retryAfterMs: 0 }).delayMs).toBe(2_000);
+});
+
+test('attempts end', () => {
+  expect(decide({ kind: 'retry', providerCode }, { attempts: attemptsMax - 1 }).status).toBe('QUEUED');
+  expect(decide({ kind: 'retry', providerCode, retryAfterMs: 1 }, { attempts: attemptsMax })).toEqual({
+    deliveryId: 'delivery',
+    status: 'FAILED',
+    reason: 'PROVIDER_UNAVAILABLE',
+    providerCode,
+  });
+});
+
+test('a channel that is down costs no attempt and fails nothing, however often', () => {
+  expect(decide({ kind: 'channelDown', providerCode }, { attempts: 1_000 })).toEqual({
+    deliveryId: 'delivery',
+    status: 'QUEUED',
+    reason: null,
+    providerCode,
+    delayMs: 30_000,
+    isUncounted: true,
+  });
+});
+
+test.each(Object.values(DeliveryReason))('a send refused for %s ends in a state that may follow a claim', (reason) => {
+  const status = decideRefusal(reason);
+  expect(mayFollow('SENDING', status)).toBe(true);
+  expect(status).toBe({ TTL_PASSED: 'EXPIRED', DEPERSONALIZED: 'CANCELLED' }[reason.toString()] ?? 'DISCARDED');
+});

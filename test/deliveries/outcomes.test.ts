@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest';
+import { attemptsMax } from '../../src/deliveries/decide-outcome.ts';
+import { useApp } from '../support/app.ts';
+import { makeNotification, settledDeliveries } from '../support/operations.ts';
+import { makePerson, newEmail, newPhone, toSend } from '../support/send-operations.ts';
+
+const g = useApp({}, { sweepMs: 50 });
+
+const simulated = {
+  email: (tag: string) => ({ channel: 'EMAIL' as const, emails: [newEmail(tag)] }),
+  phone: (digits: string) => ({ channel: 'SMS' as const, phones: [newPhone(digits)] }),
+  push: (tag: string) => ({ channel: 'PUSH' as const, tokenPrefix: `${tag}-` }),
+};
+
+/** The one delivery to a person whose address is played that way, and the notification, once nothing is left to send. */
+async function deliver({ channel, ...person }: Parameters<typeof makePerson>[1] & { channel: 'EMAIL' | 'SMS' | 'PUSH' }) {
+  const user = await makePerson(g.server, person);
+  const id = await makeNotification(g.server, toSend({ users: [{ id: user.id }] }, { channels: [channel] }));
+  // What waits for a later attempt is due at once; the sweeper finds it.
+  const hurry = setInterval(() => g.pool.query("update deliveries set next_attempt_at = now() where status = 'QUEUED'"), 20);
+  try {
+    const notification = await settledDeliveries(g.server, id);
+    const [delivery] = notification.deliveries.nodes;
+    if (!delivery || notification.deliveries.totalCount !== 1) throw new Error('There is not exactly one delivery.');
+    return { user, notification, delivery, story: delivery.events.map(({ status }) => status) };
+  } finally {
+    clearInterval(hurry);
+  }
+}
+
+/** What the counts that exclude each other add up to. */
+function sumOf({ queued, sending, sent, delivered, discarded, failed, bounced, expired, cancelled }: Awaited<ReturnType<typeof deliver>>['notification']['progress']) {
+  return queued + sending + sent + delivered + discarded + failed + bounced + expired + cancelled;
+}
+
+describe('each event is told once, and the counts follow', () => {
+  test.each([
+    ['an e-mail that is accepted', simulated.email('fine'), ['QUEUED', 'SENT'], { sent: 1, reached: { sent: 1, delivered: 0 } }],
+    ['an e-mail that is delivered', simulated.email('delivered'), ['QUEUED', 'SENT', 'DELIVERED'], { delivered: 1, reached: { sent: 1, delivered: 1 } }],
+    ['an SMS that is delivered', simulated.phone('0001'), ['QUEUED', 'SENT', 'DELIVERED'], { delivered: 1, reached: { sent: 1, delivered: 1 } }],
+    ['a push that is delivered', simulated.push('delivered'), ['QUEUED', 'SENT', 'DELIVERED'], { delivered: 1, reached: { sent: 1, delivered: 1 } }],
+    ['an e-mail that bounces', simulated.email('bounced'), ['QUEUED', 'SENT', 'BOUNCED'], { bounced: 1, reached: { sent: 1, delivered: 0 } }],
+    ['an SMS that is rejected', simulated.phone('0003'), ['QUEUED', 'FAILED'], { failed: 1, reached: { sent: 0, delivered: 0 } }],
+    ['a push that is put off once', simulated.push('retry-once'), ['QUEUED', 'SENT'], { sent: 1, reached: { sent: 1, delivered: 0 } }],
+    ['an e-mail that is put off for ever', simulated.email('unavailable'), ['QUEUED', 'FAILED'], { failed: 1, reached: { sent: 0, delivered: 0 } }],
+  ])('%s', async (_, address, story, progress) => {
+    const found = await deliver(address);
+    expect(found.story).toEqual(story);
+    expect(found.notification.progress).toMatchObject({ total: 1, ...progress });
+    expect(sumOf(found.notification.progress)).toBe(1);
+    expect(found.notification.status).toBe('DONE');
+  });
+});
+
+describe('every end says why', () => {
+  test.each([
+    [simulated.email('bounced'), 'BOUNCED', 'HARD_BOUNCE', 'SIMULATED_BOUNCED'],
+    [simulated.email('rejected'), 'FAILED', 'PROVIDER_REJECTED', 'SIMULATED_REJECTED'],
+    [simulated.email('gone'), 'BOUNCED', 'HARD_BOUNCE', 'SIMULATED_GONE'],
+    [simulated.push('gone'), 'FAILED', 'ADDRESS_GONE', 'SIMULATED_GONE'],
+    [simulated.phone('0006'), 'FAILED', 'PROVIDER_UNAVAILABLE', 'SIMULATED_UNAVAILABLE'],
+  ])('%o', async (address, status, reason, providerCode) => {
+    const { delivery } = await deliver(address);
+    expect(delivery).toMatchObject({ status, reason, providerCode });
+    expect(delivery.events.at(-1)).toMatchObject({ status, reason });
+  });
+});
+
+test('a provider that is unavailable is tried as often as is said, and no more', async () => {
+  const { delivery } = await deliver(simulated.push('unavailable'));
+  expect(delivery.attempts).toBe(attemptsMax);
+  expect(await g.db.outboxMessage.count({ where: { address: { startsWith: 'fcm:unavailable-' } } })).toBe(attemptsMax);
+});
+
+test('a push address that is gone is forgotten', async () => {
+  const { user } = await deliver(simulated.push('gone'));
+  expect(await g.db.installation.findUnique({ where: { id: user.installation.pushRegistrationId } })).toMatchObject({
+    addressCipher: null,
+    addressHash: null,
+    pushStatus: 'ASK',
+  });
+});

@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { useApp } from '../support/app.ts';
+import {
+  depersonalize,
+  fcmAddress,
+  makeInstallation,
+  makeNotification,
+  settledDeliveries,
+} from '../support/operations.ts';
+import { countRows, findProfile, getProfile, makePerson, makePrimary, newEmail } from '../support/people.ts';
+
+const g = useApp();
+
+test.each([
+  ['its own token', (token: string) => ({ client: g.app.as(token), named: false })],
+  ['a server key', () => ({ client: g.server, named: true })],
+])('an installation that is depersonalized by %s gets a fresh, empty lead', async (_, caller) => {
+  const person = await makePerson(g, { emails: [newEmail()] });
+  await makePrimary(g, person.installation.pushRegistrationId);
+  const { client, named } = caller(person.token);
+  const result = await depersonalize(client, named ? person.installation.pushRegistrationId : null);
+  expect(result).toMatchObject({
+    installation: { isPrimaryDevice: false, user: { type: 'LEAD', externalUserId: null } },
+  });
+  const lead = await getProfile(g.server, { pushRegistrationId: person.installation.pushRegistrationId });
+  expect(lead).toMatchObject({ emails: [], tags: [], installations: [person.installation.pushRegistrationId] });
+  expect(lead.id).not.toBe(person.id);
+  expect(await getProfile(g.server, { externalUserId: person.externalUserId })).toMatchObject({
+    ...{ id: person.id, type: 'CUSTOMER', installations: [] },
+    emails: [expect.any(String)],
+  });
+});
+
+test('afterwards the installation sees its new lead only, also in the answer', async () => {
+  const person = await makePerson(g);
+  const own = g.app.as(person.token);
+  expect(await findProfile(own, { id: person.id })).toMatchObject({ id: person.id });
+  await depersonalize(own);
+  expect(await findProfile(own, { id: person.id })).toBeNull();
+  expect(await findProfile(own, { externalUserId: person.externalUserId })).toBeNull();
+  expect(await findProfile(own, { pushRegistrationId: person.installation.pushRegistrationId })).not.toBeNull();
+});
+
+test('what is sent to the person reaches it no more; what is sent to the installation does', async () => {
+  const person = await makePerson(g);
+  await makeInstallation(g.app.as(person.token), { platform: 'ANDROID', address: fcmAddress() });
+  await depersonalize(g.server, person.installation.pushRegistrationId);
+  const send = async (target: object) =>
+    settledDeliveries(
+      g.server,
+      await makeNotification(g.server, { content: { title: 'a', body: 'b' }, channels: ['PUSH'], target }),
+    );
+  const toPerson = await send({ users: [{ externalUserId: person.externalUserId }] });
+  expect(toPerson.deliveries.nodes).toMatchObject([{ status: 'DISCARDED', reason: 'NO_ADDRESS' }]);
+  const toInstallation = await send({ installations: [person.installation.pushRegistrationId] });
+  expect(toInstallation.deliveries.nodes).toMatchObject([{ status: 'SENT' }]);
+});
+
+test('an installation that is nobody’s keeps its lead', async () => {
+  const installation = await makeInstallation(g.app);
+  const before = await countRows(g);
+  expect(await depersonalize(g.app.as(installation.token))).toMatchObject({
+    installation: { user: installation.user },
+  });
+  expect(await countRows(g)).toEqual(before);
+});
+
+test('to an installation, another one is as good as missing', async () => {
+  const [person, stranger] = [await makePerson(g), await makePerson(g)];
+  const own = g.app.as(person.token);
+  const refused = { code: 'NO_REGISTRATION', path: ['installation'] };
+  const missing = await depersonalize(own, randomUUID());
+  expect(missing).toMatchObject(refused);
+  expect(await depersonalize(own, stranger.installation.pushRegistrationId)).toEqual(missing);
+  expect(await findProfile(g.server, { pushRegistrationId: stranger.installation.pushRegistrationId })).toMatchObject({
+    id: stranger.id,
+  });
+  expect(await depersonalize(g.server, randomUUID())).toMatchObject(refused);
+});
