@@ -1,4 +1,3 @@
-import type { App } from '../generated/prisma/client.ts';
 import { UserRegistration } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 

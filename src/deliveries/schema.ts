@@ -15,7 +15,7 @@ import { ChannelEnum, toUserReferenceInput, UserObject, UserRefInput, userById }
 import { reportDelivery } from './report-delivery.ts';
 
 /** A delivery by id. */
-export const deliveryById: Loader<string, Delivery | null> = byId((db, ids) =>
+const deliveryById: Loader<string, Delivery | null> = byId((db, ids) =>
   db.delivery.findMany({ where: { id: { in: ids } } }),
 );
 

@@ -148,23 +148,29 @@ function within(page: Page, id: Sql): Sql {
   `;
 }
 
-/** Loads one page of a list that has no parent. `from` may hold joins; `where` holds what else must be true. */
+/**
+ * Loads one page of a list that has no parent, with its length where it is selected, in one statement. `from` may hold
+ * joins; `where` holds what else must be true.
+ */
 export async function loadPage<Row extends { id: string }>(
   db: Database,
   { from, row, id, where }: { from: Sql; row: Sql; id: Sql; where: Sql },
   { page, withCount }: { page: Page; withCount: boolean },
 ): Promise<LoadedPage<Row>> {
+  const direction = page.isBackward ? sql`desc` : sql`asc`;
   const found = await db.$queryRaw<Record<string, unknown>[]>(sql`
-    select ${row} from ${from}
-    where ${where} ${within(page, id)}
-    order by ${id} ${page.isBackward ? sql`desc` : sql`asc`}
-    limit ${page.limit + 1}
+    select total.count as "total count", page.*
+    from (select ${withCount ? sql`count(*)::int as count from ${from} where ${where}` : sql`null::int as count`}) total
+    left join lateral (
+      select ${row} from ${from}
+      where ${where} ${within(page, id)}
+      order by ${id} ${direction}
+      limit ${page.limit + 1}
+    ) page on true
+    order by page.id ${direction}
   `);
-  const parsed = found.map((foundRow) => camelCaseKeys<Row>(foundRow));
-  const [total] = withCount
-    ? await db.$queryRaw<{ count: number }[]>(sql`select count(*)::int as count from ${from} where ${where}`)
-    : [];
-  return { ...cut(page, parsed), totalCount: total?.count ?? null };
+  const parsed = found.filter((foundRow) => foundRow.id !== null).map((foundRow) => camelCaseKeys<Row>(foundRow));
+  return { ...cut(page, parsed), totalCount: withCount ? Number(found[0]?.['total count'] ?? 0) : null };
 }
 
 /** One row more than the page was read, to know whether there is more; rows come back in list order. */

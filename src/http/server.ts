@@ -53,6 +53,11 @@ export async function startHttpServer({
   });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Of these two yoga makes a URL, and shows its stack where that fails.
+    const address = `http://${request.headers.host || 'localhost'}${request.url ?? '/'}`;
+    if (!URL.canParse(address)) {
+      return sendError(response, 400, { message: 'The address is no URL.', code: 'BAD_USER_INPUT' });
+    }
     const [path] = (request.url ?? '/').split('?');
     switch (path) {
       case '/graphql':

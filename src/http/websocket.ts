@@ -36,12 +36,16 @@ export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions):
       connectionInitWaitTimeout: initWaitMs,
       // Else the reason of a close would say what went wrong in here.
       isProd: true,
-      async onConnect({ connectionParams }) {
-        // `false` closes with 4403, Forbidden.
-        return authenticate(db, toAuthorization(connectionParams)).then(
-          () => true,
-          () => false,
-        );
+      async onConnect({ connectionParams, extra }) {
+        try {
+          await authenticate(db, toAuthorization(connectionParams));
+          return true;
+        } catch (error) {
+          // An outage is no reason for a client to give up. A later close, for `false`, changes nothing.
+          const { code } = maskError(error, log).extensions;
+          if (code !== 'UNAUTHENTICATED') extra.socket.close(1013, 'Try again later');
+          return false; // 4403, Forbidden
+        }
       },
       onSubscribe: async ({ connectionParams }, _, payload) => {
         try {

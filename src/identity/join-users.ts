@@ -97,12 +97,13 @@ async function moveInstallations(tx: Transaction, from: string, to: string): Pro
   return rows.map((row) => row.id);
 }
 
-/** The inbox stays with the tombstone, as the survivor has one; an opt-out of either counts for it. */
+/** The inbox stays with the tombstone, as the survivor has one; an opt-out of either counts for both. */
 async function moveRecipients(tx: Transaction, from: string, to: string): Promise<string[]> {
   await tx.$executeRaw(sql`
     update recipients set is_subscribed = false
-    where user_id = ${to}::uuid and channel = 'IN_APP' and is_subscribed
-      and exists (select from recipients where user_id = ${from}::uuid and channel = 'IN_APP' and not is_subscribed)
+    where user_id in (${from}::uuid, ${to}::uuid) and channel = 'IN_APP' and exists (
+      select from recipients where user_id in (${from}::uuid, ${to}::uuid) and channel = 'IN_APP' and not is_subscribed
+    )
   `);
   const rows = await tx.$queryRaw<{ id: string }[]>(sql`
     update recipients set user_id = ${to}::uuid where user_id = ${from}::uuid and channel <> 'IN_APP' returning id

@@ -42,7 +42,11 @@ export function parseInstallationAddress(
     throw new DomainError('VALUE_INVALID', 'A device token is the address of an IOS installation.', path);
   }
   if (!/^[\x21-\x7e]+$/.test(token) || token.length > tokenCharactersMax) {
-    throw new DomainError('VALUE_INVALID', 'A token is printable ASCII without blanks.', [...path, kind, 'token']);
+    throw new DomainError(
+      'VALUE_INVALID',
+      `A token is 1 to ${tokenCharactersMax} characters of printable ASCII without blanks.`,
+      [...path, kind, 'token'],
+    );
   }
   return { kind, token };
 }

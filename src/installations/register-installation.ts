@@ -51,7 +51,11 @@ export async function registerInstallation(
     : null;
   const sealed = address && sealAddress(deployment.cipher, address);
   return inTransaction(deployment.db, async (tx) => {
-    const known = await lockOwn(tx, ownId(caller, registration.pushRegistrationId ?? null), sealed?.addressHash ?? null);
+    const known = await lockOwn(
+      tx,
+      ownId(caller, registration.pushRegistrationId ?? null),
+      sealed?.addressHash ?? null,
+    );
     if (sealed) await takeAddress(tx, sealed.addressHash, known);
     const status = pushStatus(registration, { hasAddress: sealed !== null, isKnown: known !== null });
     const data = { ...details, ...sealed, ...status, platform: registration.platform };

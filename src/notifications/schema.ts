@@ -122,7 +122,7 @@ export const ProgressObject = builder.objectRef<Progress>('NotificationProgress'
   }),
 });
 
-export const NotificationObject = builder.prismaObject('Notification', {
+const NotificationObject = builder.prismaObject('Notification', {
   description: 'What a caller asked to be sent.',
   authScopes: { server: true },
   fields: (t) => ({

@@ -38,8 +38,8 @@ interface JobRunnerOptions {
 const restartMs = 1_000;
 
 /**
- * Works off the queue, `concurrency` jobs at a time, until stopped. Graphile gives up a worker that cannot tell the
- * database how its job ended, and never replaces it; so when one is lost, all of them are started anew.
+ * Works off the queue, `concurrency` jobs at a time, until stopped. Graphile gives up when it cannot tell the database
+ * how a job ended (it was away, say), so it is started anew then. That job stays locked; the sweeper sees to its work.
  */
 export async function startJobRunner(options: JobRunnerOptions): Promise<JobRunner> {
   const stopping = new AbortController();
@@ -88,6 +88,10 @@ async function startRunner({ pool, log, tasks, concurrency }: JobRunnerOptions, 
         concurrentJobs: concurrency,
         // Graphile's LISTEN finds new jobs at once; the poll is for those whose time has come.
         pollInterval: 1_000,
+        // Ends of jobs are written in batches, whose failure stops the pool. By default each is a promise that nobody
+        // awaits: a database that is away for a moment would then end the process by an unhandled rejection.
+        completeJobBatchDelay: 0,
+        failJobBatchDelay: 0,
       },
     },
   });

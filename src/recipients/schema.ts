@@ -4,16 +4,27 @@ import type { Channel } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
 import { localId } from '../graphql/global-id.ts';
-import { byId, type Loader } from '../graphql/loaders.ts';
+import type { Loader } from '../graphql/loaders.ts';
 import { mayReadUser, visible } from '../graphql/ownership.ts';
 import { InstallationObject, installationById } from '../installations/schema.ts';
-import { sql } from '../storage/database.ts';
+import { camelCaseKeys, sql } from '../storage/database.ts';
 import { ChannelEnum, UserObject, userById } from '../users/schema.ts';
 
-/** A recipient by id. */
-export const recipientById: Loader<string, Recipient | null> = byId((db, ids) =>
-  db.recipient.findMany({ where: { id: { in: ids } } }),
-);
+/** A recipient by id. The inbox of a merged user is its survivor's; all its other recipients have moved there. */
+export const recipientById: Loader<string, Recipient | null> = {
+  async load(db, ids) {
+    const rows = await db.$queryRaw<{ asked_id: string }[]>(sql`
+      select asked.id as asked_id, r.*
+      from recipients asked
+      join users u on u.id = asked.user_id
+      left join recipients inbox on inbox.user_id = u.merged_into_id and inbox.channel = 'IN_APP'
+      join recipients r on r.id = coalesce(inbox.id, asked.id)
+      where asked.id = any(${ids}::uuid[])
+    `);
+    const recipients = new Map(rows.map((row) => [row.asked_id, camelCaseKeys<Recipient>(row)]));
+    return ids.map((id) => recipients.get(id) ?? null);
+  },
+};
 
 const recipientsOfUser = relatedPages<Recipient>({
   from: sql`recipients r`,

@@ -39,7 +39,7 @@ export const ChannelEnum = builder.enumType('Channel', {
   },
 });
 
-export const GenderEnum = builder.enumType('Gender', {
+const GenderEnum = builder.enumType('Gender', {
   description: 'As a user gave it.',
   values: {
     [Gender.MALE]: { description: 'A man or a boy.' },
@@ -112,7 +112,10 @@ export const UserObject = builder.prismaObject('User', {
     }),
     displayName: t.exposeString('displayName', { nullable: true, description: 'What to call the user.' }),
     firstName: t.exposeString('firstName', { nullable: true, description: 'Given name.' }),
-    middleName: t.exposeString('middleName', { nullable: true, description: 'What stands between first and last name.' }),
+    middleName: t.exposeString('middleName', {
+      nullable: true,
+      description: 'What stands between first and last name.',
+    }),
     lastName: t.exposeString('lastName', { nullable: true, description: 'Family name.' }),
     gender: t.expose('gender', { type: GenderEnum, nullable: true, description: 'As the user gave it.' }),
     birthday: t.expose('birthday', { type: 'Date', nullable: true, description: 'Day of birth.' }),

@@ -56,6 +56,8 @@ export function parseUserAttributes(
     if (attributes.preferredLanguage === null)
       throw invalid('preferredLanguage', 'Not a BCP 47 language tag, such as "en" or "pt-BR".');
   }
+  // RFC 3339 has a year 0000; PostgreSQL's calendar has none.
+  if (rest.birthday && rest.birthday.getUTCFullYear() < 1) throw invalid('birthday', 'Not a day of the common era.');
   if (typeof rest.timeZone === 'string' && !isTimeZone(rest.timeZone)) {
     throw invalid('timeZone', 'Not an IANA time zone, such as "Europe/Zagreb".');
   }
@@ -70,7 +72,7 @@ export function parseUserAttributes(
   return attributes;
 }
 
-/** The set of tags: each once, trimmed of nothing, sorted. @throws DomainError `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`. */
+/** The set of tags: each once, as it is written, sorted. @throws DomainError `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`. */
 function parseTags(tags: readonly string[], path: readonly string[]): string[] {
   tags.forEach((tag, index) => {
     if (tag.length === 0 || [...tag].length > tagCharactersMax) {
@@ -85,8 +87,12 @@ function parseTags(tags: readonly string[], path: readonly string[]): string[] {
   return set;
 }
 
-/** A BCP 47 tag in its canonical form, or null when it is none. */
+/** BCP 47 sets no limit, and says that 35 characters are enough for any language (RFC 5646, 4.4.1). */
+const languageCharactersMax = 100;
+
+/** A BCP 47 tag in its canonical form, or null when it is none, or longer than any honest one. */
 export function toLanguage(text: string): string | null {
+  if (text.length > languageCharactersMax) return null;
   try {
     return new Intl.Locale(text).toString();
   } catch (error) {

@@ -29,7 +29,10 @@ describe('what a provider answered becomes', () => {
 });
 
 test.each(['EMAIL', 'SMS'] as const)('an address of %s that is gone is a hard bounce', (channel) => {
-  expect(decide({ kind: 'gone', providerCode }, { channel })).toMatchObject({ status: 'BOUNCED', reason: 'HARD_BOUNCE' });
+  expect(decide({ kind: 'gone', providerCode }, { channel })).toMatchObject({
+    status: 'BOUNCED',
+    reason: 'HARD_BOUNCE',
+  });
 });
 
 test('the wait doubles with each attempt, up to ten minutes', () => {

@@ -48,11 +48,17 @@ describe('a receipt', () => {
     }
   });
 
-  test.each(['QUEUED', 'SENDING'] as const)("that overtakes the worker's record of a %s delivery gives SENT first", (status) => {
+  test.each([
+    'QUEUED',
+    'SENDING',
+  ] as const)("that overtakes the worker's record of a %s delivery gives SENT first", (status) => {
     expect(decideReceipt({ status, attempts: 1 }, 'OPENED')).toEqual(['SENT', 'OPENED']);
   });
 
-  test.each(['QUEUED', 'SENDING'] as const)('of a %s delivery that was never begun to be sent is not believed', (status) => {
+  test.each([
+    'QUEUED',
+    'SENDING',
+  ] as const)('of a %s delivery that was never begun to be sent is not believed', (status) => {
     expect(decideReceipt({ status, attempts: 0 }, 'DELIVERED')).toEqual([]);
   });
 

@@ -352,6 +352,8 @@ describe('attributes', () => {
     [{ middleName: 'x'.repeat(51) }, ['middleName']],
     [{ lastName: 'x'.repeat(256) }, ['lastName']],
     [{ preferredLanguage: 'no language' }, ['preferredLanguage']],
+    [{ preferredLanguage: `en-x${'-abcdefgh'.repeat(12)}` }, ['preferredLanguage']],
+    [{ birthday: '0000-01-01' }, ['birthday']],
     [{ timeZone: 'Mars/Olympus' }, ['timeZone']],
     [{ country: 'XX' }, ['country']],
     [{ pictureUrl: 'javascript:alert(1)' }, ['pictureUrl']],

@@ -176,9 +176,10 @@ test('a token that registers again and again, because no answer arrives, goes on
   const { pushRegistrationId, token } = await makeInstallation(g.app);
   for (let lost = 0; lost < 8; lost += 1) await makeInstallation(g.app.as(token));
   expect(await makeInstallation(g.app.as(token))).toMatchObject({ pushRegistrationId });
-  const { rows } = await g.pool.query('select count(*)::int as count from installation_tokens where installation_id = $1', [
-    pushRegistrationId,
-  ]);
+  const { rows } = await g.pool.query(
+    'select count(*)::int as count from installation_tokens where installation_id = $1',
+    [pushRegistrationId],
+  );
   expect(rows).toEqual([{ count: 6 }]);
 });
 

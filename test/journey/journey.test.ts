@@ -68,7 +68,12 @@ async function takeJourney({ url, push, smtp, infobip }: World): Promise<void> {
   expect(user).toMatchObject({ type: 'CUSTOMER', externalUserId: customer });
 
   const notification = await makeNotification(server, {
-    content: { title: 'Your parcel', body: 'It arrives today.', url: 'https://example.com/parcel', data: { parcel: 7 } },
+    content: {
+      title: 'Your parcel',
+      body: 'It arrives today.',
+      url: 'https://example.com/parcel',
+      data: { parcel: 7 },
+    },
     target: { users: [{ externalUserId: customer }] },
     channels: ['PUSH', 'EMAIL', 'SMS'],
   });
@@ -108,7 +113,9 @@ async function expectReplays(server: Client, notification: string, told: readonl
     const items = await again.take(told.length - index);
     await again.close();
     expect(items.map((item) => item.deliveryEvents.__typename).at(-1)).toBe('StreamPosition');
-    expect(items.slice(0, -1).map((item) => item.deliveryEvents.cursor)).toEqual(told.slice(index + 1).map((item) => item.cursor));
+    expect(items.slice(0, -1).map((item) => item.deliveryEvents.cursor)).toEqual(
+      told.slice(index + 1).map((item) => item.cursor),
+    );
   }
 }
 
@@ -122,12 +129,14 @@ async function deliveriesExcept(server: Client, notification: string, channel: s
   for (;;) {
     const { notification: found } = await server.run(ChannelsOf, { notification });
     const others = found?.deliveries.nodes.filter((delivery) => delivery.channel !== channel) ?? [];
-    if (others.length === 2 && others.every((delivery) => delivery.status === 'SENT')) return others.map(({ id }) => id);
+    if (others.length === 2 && others.every((delivery) => delivery.status === 'SENT'))
+      return others.map(({ id }) => id);
   }
 }
 
 function toPayload(payload: unknown): { deliveryId: string; receiptToken: string } {
-  const isPayload = typeof payload === 'object' && payload !== null && 'deliveryId' in payload && 'receiptToken' in payload;
+  const isPayload =
+    typeof payload === 'object' && payload !== null && 'deliveryId' in payload && 'receiptToken' in payload;
   if (!isPayload) throw new Error('The push holds no delivery.');
   return { ...payload, deliveryId: String(payload.deliveryId), receiptToken: String(payload.receiptToken) };
 }

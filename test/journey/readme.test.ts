@@ -18,7 +18,10 @@ test('the first session of the README does what it says, as written', async () =
   await using program = await startProgram({}, directory.path);
   const blocks = shellBlocks('First session');
   // The one thing that is not as written: another program may have the default port here.
-  const script = blocks.map((code) => `${code}\necho '----'\n`).join('').replace('http://127.0.0.1:4000', program.url);
+  const script = blocks
+    .map((code) => `${code}\necho '----'\n`)
+    .join('')
+    .replace('http://127.0.0.1:4000', program.url);
 
   const { stdout, stderr } = await promisify(execFile)('bash', ['-eu', '-c', script], { cwd: directory.path });
   const [, registered, personalized, sent, followed, read, loggedOut] = stdout.split('----\n');
@@ -29,7 +32,12 @@ test('the first session of the README does what it says, as written', async () =
   expect(personalized).toContain('{"channel":"EMAIL","isReachable":true}');
   expect(sent?.trim()).toMatch(/^[\w+/=]+$/);
   for (const channel of ['PUSH', 'EMAIL', 'IN_APP']) {
-    expect(followed?.split('\n').filter((line) => line.includes(`"channel":"${channel}"`)).map(toStatus)).toEqual(['QUEUED', 'SENT']);
+    expect(
+      followed
+        ?.split('\n')
+        .filter((line) => line.includes(`"channel":"${channel}"`))
+        .map(toStatus),
+    ).toEqual(['QUEUED', 'SENT']);
   }
   expect(followed).toContain('"state":"RECOVERED"');
   expect(read).toContain('"progress":{"total":3,"sent":3,"reached":{"sent":3}}');

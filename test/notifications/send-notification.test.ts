@@ -22,18 +22,31 @@ async function fatesOf(...send: Parameters<typeof toSend>): Promise<string[]> {
 describe('a target', () => {
   test('of a user is every address that the user has', async () => {
     const user = await makePerson(g.server, { emails: [newEmail(), newEmail()], phones: [newPhone()] });
-    expect(await fatesOf({ users: [{ id: user.id }] })).toEqual(['EMAIL SENT', 'EMAIL SENT', 'IN_APP SENT', 'PUSH SENT', 'SMS SENT']);
+    expect(await fatesOf({ users: [{ id: user.id }] })).toEqual([
+      'EMAIL SENT',
+      'EMAIL SENT',
+      'IN_APP SENT',
+      'PUSH SENT',
+      'SMS SENT',
+    ]);
   });
 
   test('of an installation is that installation only', async () => {
     const user = await makePerson(g.server, { emails: [newEmail()] });
-    const notification = await makeNotification(g.server, toSend({ installations: [user.installation.pushRegistrationId] }));
+    const notification = await makeNotification(
+      g.server,
+      toSend({ installations: [user.installation.pushRegistrationId] }),
+    );
     const { deliveries } = await settledDeliveries(g.server, notification);
     expect(deliveries.nodes).toMatchObject([{ channel: 'PUSH', status: 'SENT', user: { id: user.id } }]);
   });
 
   test('of segments is everybody in any of them', async () => {
-    const [first, second, outsider] = [await makePerson(g.server), await makePerson(g.server), await makePerson(g.server)];
+    const [first, second, outsider] = [
+      await makePerson(g.server),
+      await makePerson(g.server),
+      await makePerson(g.server),
+    ];
     const segments = [await makeSegment(g.server, [first.id]), await makeSegment(g.server, [first.id, second.id])];
     const notification = await makeNotification(g.server, toSend({ segments }, { channels: ['PUSH'] }));
     const { deliveries } = await settledDeliveries(g.server, notification);
@@ -59,7 +72,14 @@ describe('a target', () => {
     const notification = await makeNotification(g.server, toSend({ users: [{ externalUserId }, { externalUserId }] }));
     const { deliveries } = await settledDeliveries(g.server, notification);
     expect(deliveries.nodes).toMatchObject([
-      { channel: null, status: 'DISCARDED', reason: 'UNKNOWN_USER', user: null, recipient: null, events: [{ status: 'DISCARDED' }] },
+      {
+        channel: null,
+        status: 'DISCARDED',
+        reason: 'UNKNOWN_USER',
+        user: null,
+        recipient: null,
+        events: [{ status: 'DISCARDED' }],
+      },
     ]);
   });
 
@@ -75,7 +95,10 @@ describe('a target', () => {
 describe('channels', () => {
   test('that are asked for are used, and no others', async () => {
     const user = await makePerson(g.server, { emails: [newEmail()], phones: [newPhone()] });
-    expect(await fatesOf({ users: [{ id: user.id }] }, { channels: ['SMS', 'PUSH', 'SMS'] })).toEqual(['PUSH SENT', 'SMS SENT']);
+    expect(await fatesOf({ users: [{ id: user.id }] }, { channels: ['SMS', 'PUSH', 'SMS'] })).toEqual([
+      'PUSH SENT',
+      'SMS SENT',
+    ]);
   });
 
   test('that are asked for and have no address are told of', async () => {
@@ -105,7 +128,9 @@ describe('what is not sent says why', () => {
   const setInstallation = (data: object) => (id: string) => g.db.installation.update({ where: { id }, data });
 
   test('PUSH_DISABLED: push is switched off for the installation', async () => {
-    expect(await pushFate(setInstallation({ isPushRegistrationEnabled: false }))).toEqual(['PUSH DISCARDED PUSH_DISABLED']);
+    expect(await pushFate(setInstallation({ isPushRegistrationEnabled: false }))).toEqual([
+      'PUSH DISCARDED PUSH_DISABLED',
+    ]);
   });
 
   test('PERMISSION_ASK: nobody was asked yet', async () => {
@@ -121,8 +146,12 @@ describe('what is not sent says why', () => {
   });
 
   test('NOT_PRIMARY: only primary devices were meant', async () => {
-    expect(await pushFate(async () => undefined, { targetOnlyPrimaryDevices: true })).toEqual(['PUSH DISCARDED NOT_PRIMARY']);
-    expect(await pushFate(setInstallation({ isPrimaryDevice: true }), { targetOnlyPrimaryDevices: true })).toEqual(['PUSH SENT']);
+    expect(await pushFate(async () => undefined, { targetOnlyPrimaryDevices: true })).toEqual([
+      'PUSH DISCARDED NOT_PRIMARY',
+    ]);
+    expect(await pushFate(setInstallation({ isPrimaryDevice: true }), { targetOnlyPrimaryDevices: true })).toEqual([
+      'PUSH SENT',
+    ]);
   });
 
   test('NOT_PRIMARY: also for an installation that is named itself', async () => {
@@ -176,21 +205,47 @@ describe('a send is refused, and nothing is written,', () => {
     ['with a time to live under 30 seconds', 'VALUE_INVALID', ['ttlSeconds'], someone, { ttlSeconds: 29 }],
     ['with a time to live over 72 hours', 'VALUE_INVALID', ['ttlSeconds'], someone, { ttlSeconds: 259_201 }],
     ['without a text', 'VALUE_INVALID', ['content', 'body'], someone, { content: { body: ' \n' } }],
-    ['with a link that is no web page', 'VALUE_INVALID', ['content', 'url'], someone, { content: { body: 'x', url: 'javascript:x' } }],
+    [
+      'with a link that is no web page',
+      'VALUE_INVALID',
+      ['content', 'url'],
+      someone,
+      { content: { body: 'x', url: 'javascript:x' } },
+    ],
     ['with more than 64 KiB of content', 'LIMIT_EXCEEDED', ['content'], someone, tooLarge],
-    ['to more than 1,000 users and installations', 'LIMIT_EXCEEDED', ['target'], { users: Array(1_000).fill({ externalUserId: 'x' }), installations: [unknownId] }, {}],
+    [
+      'to more than 1,000 users and installations',
+      'LIMIT_EXCEEDED',
+      ['target'],
+      { users: Array(1_000).fill({ externalUserId: 'x' }), installations: [unknownId] },
+      {},
+    ],
     ['to more than 100 segments', 'LIMIT_EXCEEDED', ['target'], { segments: Array(101).fill(unknownId) }, {}],
     ['to a segment that does not exist', 'NOT_FOUND', ['target', 'segments', '0'], { segments: [unknownId] }, {}],
-    ['to what is no e-mail address', 'EMAIL_INVALID', ['target', 'users', '1', 'email'], { users: [{ externalUserId: 'x' }, { email: 'x' }] }, {}],
-    ['to what is no phone number', 'PHONE_INVALID', ['target', 'users', '0', 'phone'], { users: [{ phone: '12' }] }, {}],
-    ['to what is no id', 'VALUE_INVALID', ['target', 'installations', '0'], { installations: ['x'] }, {}],
+    [
+      'to what is no e-mail address',
+      'EMAIL_INVALID',
+      ['target', 'users', '1', 'email'],
+      { users: [{ externalUserId: 'x' }, { email: 'x' }] },
+      {},
+    ],
+    [
+      'to what is no phone number',
+      'PHONE_INVALID',
+      ['target', 'users', '0', 'phone'],
+      { users: [{ phone: '12' }] },
+      {},
+    ],
+    ['to what is no id', 'NOT_FOUND', ['target', 'installations', '0'], { installations: ['x'] }, {}],
   ])('%s: %s', async (_, code, path, target, rest) => {
     expect(await refusalOf(target, rest)).toMatchObject({ code, path });
   });
 
   test('by anybody without a server key', async () => {
     for (const client of [g.app, g.nobody, g.app.as((await makeInstallation(g.app)).token)]) {
-      const { body } = await client.send('mutation { sendNotification(input: { content: { body: "x" }, target: {} }) { __typename } }');
+      const { body } = await client.send(
+        'mutation { sendNotification(input: { content: { body: "x" }, target: {} }) { __typename } }',
+      );
       expect(body.errors?.[0]?.extensions.code).toMatch(/FORBIDDEN|UNAUTHENTICATED/);
     }
   });
@@ -207,7 +262,11 @@ describe('an idempotency key', () => {
   test('with another body is refused', async () => {
     const send = toSend({ users: [{ externalUserId: 'x' }] }, { idempotencyKey: crypto.randomUUID() });
     await makeNotification(g.server, send);
-    for (const other of [{ content: { body: 'Other' } }, { target: { users: [{ externalUserId: 'y' }] } }, { ttlSeconds: 60 }]) {
+    for (const other of [
+      { content: { body: 'Other' } },
+      { target: { users: [{ externalUserId: 'y' }] } },
+      { ttlSeconds: 60 },
+    ]) {
       expect(await sendNotification(g.server, { ...send, ...other })).toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
     }
   });

@@ -58,7 +58,7 @@ const Deliveries = graphql(`
   query Deliveries($notification: ID!) {
     notification(id: $notification) {
       status
-      progress { total queued sending sent delivered discarded failed bounced expired cancelled isComplete reached { sent delivered opened clicked } }
+      progress { total queued sending sent delivered opened clicked discarded failed bounced expired cancelled isComplete reached { sent delivered opened clicked } }
       deliveries(first: 100) { totalCount nodes { id channel status reason providerCode attempts user { id } recipient { id channel } events { status reason } } }
     }
   }

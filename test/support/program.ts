@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const shortLeaseFile = fileURLToPath(new URL('./short-lease-program.ts', import.meta.url));
 
 /** How a program ended: by itself (`exitCode`) or by a signal. */
 export interface Ending {
@@ -38,9 +39,9 @@ type Settings = Record<string, string>;
  * Starts `node src/main.ts` with these settings and nothing else of this process's environment but PATH and HOME, in
  * `directory` (default: this process's).
  */
-export function launchProgram(settings: Settings, directory?: string): Program {
+export function launchProgram(settings: Settings, directory?: string, file = mainFile): Program {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [mainFile], {
+  const child = spawn(process.execPath, [file], {
     cwd: directory,
     env: { PATH, HOME, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -57,8 +58,16 @@ export async function startProgram(settings: Settings, directory?: string): Prom
 }
 
 /** Starts the program as a worker only and waits until it says that it is ready. */
-export async function startWorker(settings: Settings): Promise<Program> {
-  const program = launchProgram({ ROLE: 'worker', ...settings });
+export function startWorker(settings: Settings): Promise<Program> {
+  return readyWorker(launchProgram({ ROLE: 'worker', ...settings }));
+}
+
+/** As `startWorker`, but what it holds is taken over 2 seconds after it was killed, by one that was started so too. */
+export function startShortLeaseWorker(settings: Settings): Promise<Program> {
+  return readyWorker(launchProgram({ ROLE: 'worker', ...settings }, undefined, shortLeaseFile));
+}
+
+async function readyWorker(program: Program): Promise<Program> {
   await waitFor(program, () => /Carillon is ready|"msg":"ready"/.test(program.stdout()));
   return program;
 }

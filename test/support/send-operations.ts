@@ -1,7 +1,9 @@
+import type pg from 'pg';
+import { sql } from '../../src/storage/database.ts';
 import { graphql } from '../generated/gql.ts';
 import type { ReportDeliveryInput, SendNotificationInput } from '../generated/graphql.ts';
 import type { Client } from './client.ts';
-import { fcmAddress, makeInstallation, makeUser } from './operations.ts';
+import { fcmAddress, makeInstallation, makeUser, settledDeliveries } from './operations.ts';
 
 const CreateSegment = graphql(`
   mutation CreateSegmentToSend($name: String!) {
@@ -77,8 +79,11 @@ let phoneCount = Math.floor(Math.random() * 100_000);
 /** A phone number that nobody else has; `digits`, its last four, are what the outbox plays an outcome by. */
 export const newPhone = (digits = '9999') => {
   phoneCount = (phoneCount + 1) % 1_000_000;
-  return `+49151${String(phoneCount).padStart(6, '0')}${digits}`.slice(0, 16);
+  return `+49151${String(phoneCount).padStart(6, '0')}${digits}`;
 };
+
+/** The database's id of what has this global id. */
+export const localIdOf = (id: string) => Buffer.from(id, 'base64').toString().split(':')[1] ?? '';
 
 /** What to send, to whom; it says "Hello". */
 export const toSend = (
@@ -89,3 +94,22 @@ export const toSend = (
   target,
   ...rest,
 });
+
+/** As `settledDeliveries`, but what is to be tried again later is due at once. */
+export async function settledInAHurry(g: { server: Client; pool: pg.Pool }, notification: string) {
+  let isSettled = false;
+  const hurry = async () => {
+    while (!isSettled) {
+      await g.pool.query(sql`
+        update deliveries set next_attempt_at = now()
+        where notification_id = ${localIdOf(notification)}::uuid and status = 'QUEUED' and next_attempt_at > now()`);
+    }
+  };
+  const hurrying = hurry();
+  try {
+    return await settledDeliveries(g.server, notification);
+  } finally {
+    isSettled = true;
+    await hurrying;
+  }
+}

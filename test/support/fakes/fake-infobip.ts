@@ -25,6 +25,8 @@ export interface FakeInfobip {
   /** Takes the next request and answers with this status of its message. */
   replyNextStatus(groupName: string, name: string): void;
   requestCount(): number;
+  /** Answers what is held, and everything from now on. */
+  release(): void;
   close(): Promise<void>;
 }
 
@@ -44,9 +46,14 @@ const requestSchema = z.strictObject({
   ]),
 });
 
-export async function startFakeInfobip({ apiKey = 'test-key' } = {}): Promise<FakeInfobip> {
+/** @param holdAfter messages that are answered; what is taken after them is kept waiting for its answer until `release`. */
+export async function startFakeInfobip({
+  apiKey = 'test-key',
+  holdAfter = Number.POSITIVE_INFINITY,
+} = {}): Promise<FakeInfobip> {
   const { items: messages, add, received } = createReceived<ReceivedSms>();
   const scripted: ScriptedReply[] = [];
+  const released = Promise.withResolvers<void>();
   let requestCount = 0;
 
   async function take(request: IncomingMessage): Promise<ScriptedReply> {
@@ -63,6 +70,7 @@ export async function startFakeInfobip({ apiKey = 'test-key' } = {}): Promise<Fa
     if (messages.some((message) => message.messageId === messageId))
       return toStatus('REJECTED', 'REJECTED_DUPLICATE_MESSAGE_ID', messageId);
     add({ sender, to, text: content.text, messageId, validityMinutes: options.validityPeriod.amount });
+    if (messages.length > holdAfter) await released.promise;
     return toStatus('PENDING', 'PENDING_ACCEPTED', messageId);
   }
 
@@ -83,6 +91,7 @@ export async function startFakeInfobip({ apiKey = 'test-key' } = {}): Promise<Fa
     replyNext: (reply) => scripted.push(reply),
     replyNextStatus: (groupName, name) => scripted.push(toStatus(groupName, name, 'scripted')),
     requestCount: () => requestCount,
+    release: released.resolve,
     close: () => closeHttp(server),
   };
 }

@@ -1,0 +1,126 @@
+import { expect, test } from 'vitest';
+import { fanOutJob } from '../../src/notifications/fan-out.job.ts';
+import { sql } from '../../src/storage/database.ts';
+import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
+import { makeNotification, settledDeliveries } from '../support/operations.ts';
+import { localIdOf, makePerson, makeSegment, mergeUsers, newEmail, toSend } from '../support/send-operations.ts';
+import { until } from '../support/until.ts';
+
+const g = useGatewayAndWorker();
+
+/** Global id of a new segment with `count` new users, each with an e-mail address. */
+async function makeAudience(count: number): Promise<string> {
+  const segment = await makeSegment(g.server, []);
+  await g.pool.query(sql`
+    with made as (insert into users (id) select uuid_v7() from generate_series(1, ${count}) returning id),
+    addressed as (
+      insert into recipients (id, channel, user_id, address) select uuid_v7(), 'EMAIL', id, id || '@example.com' from made
+    )
+    insert into segment_members (segment_id, user_id) select ${localIdOf(segment)}::uuid, id from made`);
+  return segment;
+}
+
+test('a user who was merged between the call and the fan-out is reached through the survivor, once', async () => {
+  const [survivor, merged] = [await makePerson(g.server), await makePerson(g.server, { emails: [newEmail()] })];
+  const segments = [await makeSegment(g.server, [survivor.id, merged.id])];
+  const target = { users: [{ id: merged.id }, { id: survivor.id }], segments };
+  const notification = await makeNotification(g.server, toSend(target));
+  await mergeUsers(g.server, { survivor: survivor.id, merged: merged.id });
+  await g.startWorker();
+  const { deliveries } = await settledDeliveries(g.server, notification);
+  expect(deliveries.nodes.map(({ channel, status }) => `${channel} ${status}`).sort()).toEqual([
+    'EMAIL SENT',
+    'IN_APP SENT',
+    'PUSH SENT',
+    'PUSH SENT',
+  ]);
+  expect(new Set(deliveries.nodes.map(({ user }) => user?.id))).toEqual(new Set([survivor.id]));
+});
+
+test('who is a member is decided at the fan-out, not at the call', async () => {
+  const [stays, leaves] = [await makePerson(g.server), await makePerson(g.server)];
+  const segment = await makeSegment(g.server, [stays.id, leaves.id]);
+  const notification = await makeNotification(g.server, toSend({ segments: [segment] }, { channels: ['PUSH'] }));
+  await g.pool.query(sql`delete from segment_members where user_id = ${localIdOf(leaves.id)}::uuid`);
+  await g.startWorker();
+  const { deliveries } = await settledDeliveries(g.server, notification);
+  expect(deliveries.nodes.map(({ user }) => user?.id)).toEqual([stays.id]);
+});
+
+test('a segment of several pages is reached as a whole, each member once', async () => {
+  const segments = [await makeAudience(1_201), await makeAudience(300)];
+  const notification = await makeNotification(g.server, toSend({ segments }, { channels: ['EMAIL'] }));
+  await g.startWorker();
+  expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1_501, sent: 1_501 });
+});
+
+test('a fan-out that was killed between its pages goes on where it was, without duplicates', async () => {
+  const notification = await makeNotification(
+    g.server,
+    toSend({ segments: [await makeAudience(1_201)] }, { channels: ['EMAIL'] }),
+  );
+  const id = localIdOf(notification);
+  // The third page (the references are the first) fails in the middle of its transaction, however often it is tried.
+  await g.pool.query(`
+    create or replace function fail_third_page() returns trigger language plpgsql as $$ begin
+      if (select count(*) from deliveries where notification_id = '${id}') > 500 then raise 'killed'; end if;
+      return null;
+    end $$`);
+  await g.pool.query(sql`create trigger fail_third_page after insert on deliveries execute function fail_third_page()`);
+  const dying = await g.startWorker();
+  await until(async () => {
+    const { rowCount } = await g.pool.query(sql`
+      select from notifications where id = ${id}::uuid and fan_out_cursor ->> 'after' is not null`);
+    return rowCount === 1;
+  });
+  await dying.stop();
+  await g.pool.query(sql`drop trigger fail_third_page on deliveries`);
+  expect(await g.db.delivery.count({ where: { notificationId: id } })).toBe(500);
+  // Its job is gone with it: only the lease tells.
+  await g.pool.query(
+    sql`select graphile_worker.complete_jobs(array(select id from graphile_worker.jobs where key like 'fan out %'))`,
+  );
+  await g.pool.query(sql`update notifications set fan_out_claim_expires_at = now() where id = ${id}::uuid`);
+  await g.startWorker();
+  expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1_201, sent: 1_201 });
+});
+
+test('fan-outs that run twice at once make nothing twice', async () => {
+  const notification = await makeNotification(
+    g.server,
+    toSend({ segments: [await makeAudience(1_201)] }, { channels: ['EMAIL'] }),
+  );
+  const payload = JSON.stringify({ notificationId: localIdOf(notification) });
+  for (const _ of Array(5)) {
+    await g.pool.query(sql`select graphile_worker.add_job(${fanOutJob.name}, ${payload}::json)`);
+  }
+  await Promise.all([g.startWorker(), g.startWorker()]);
+  expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1_201, sent: 1_201 });
+});
+
+test('a merge that comes in the middle of a page waits for its end, and nobody is missed', async () => {
+  const [survivor, merged] = [await makePerson(g.server), await makePerson(g.server, { emails: [newEmail()] })];
+  await g.startWorker({}, { sweepMs: 60_000 });
+  // The page stops right before it inserts, until the test lets it go on.
+  const holder = await g.pool.connect();
+  await holder.query('begin; lock table deliveries in share mode');
+  const notification = await makeNotification(
+    g.server,
+    toSend({ users: [{ id: merged.id }] }, { channels: ['EMAIL'] }),
+  );
+  await until(() => isWaitingFor('insert into deliveries'));
+  const merging = mergeUsers(g.server, { survivor: survivor.id, merged: merged.id });
+  await until(() => isWaitingFor('from users where id'));
+  await holder.query('commit');
+  holder.release();
+  await merging;
+  expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1, sent: 1 });
+});
+
+/** Whether a statement of this database that contains `text` waits for a lock. */
+async function isWaitingFor(text: string): Promise<boolean> {
+  const { rowCount } = await g.pool.query(sql`
+    select from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock' and position(${text} in query) > 0`);
+  return rowCount !== 0;
+}
