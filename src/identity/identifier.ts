@@ -47,7 +47,7 @@ const blockedValues = new Set([
 ]);
 
 /** Whether `externalUserId` is a value that names nobody: empty, zeros, "-1", "undefined", "anonymous" and their like. */
-export function isBlockedExternalUserId(value: string): boolean {
+function isBlockedExternalUserId(value: string): boolean {
   return blockedPattern.test(value) || blockedValues.has(value.toLowerCase());
 }
 

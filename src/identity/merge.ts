@@ -47,7 +47,7 @@ export async function mergeUsers(
 }
 
 /** Whether two users may become one. Pure. @throws DomainError `MERGE_CONFLICT`, `IDENTIFIER_LIMIT_EXCEEDED`. */
-export function refuseMerge(survivor: NamedUser, merged: NamedUser, allowAlias: boolean): void {
+function refuseMerge(survivor: NamedUser, merged: NamedUser, allowAlias: boolean): void {
   if (survivor.user.id === merged.user.id) {
     throw new DomainError('MERGE_CONFLICT', 'Both references name the same user.', ['merged']);
   }

@@ -113,7 +113,7 @@ async function readSituation(
  * @throws DomainError `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
  * `PERSONALIZATION_IMPOSSIBLE`, in this order.
  */
-export function decidePersonalize(
+function decidePersonalize(
   { current, holders }: PersonalizeSituation,
   { identifiers, forceDepersonalize }: { identifiers: readonly Identifier[]; forceDepersonalize: boolean },
 ): PersonalizePlan {

@@ -118,3 +118,22 @@ test('a push address that is gone is forgotten', async () => {
     pushStatus: 'ASK',
   });
 });
+
+test('a push address that was renewed while the provider called the old one gone is kept', async () => {
+  const user = await makePerson(g.server, { tokenPrefix: 'gone-' });
+  const { pushRegistrationId: id } = user.installation;
+  // The outbox keeps the message during the send: that is when the installation registers its new address.
+  await g.pool.query(`
+    create function renew_address() returns trigger language plpgsql as $$ begin
+      update installations set address_cipher = 'renewed' where id = '${id}'; return null;
+    end $$`);
+  await g.pool.query('create trigger renew_address after insert on outbox_messages execute function renew_address()');
+  const notification = await makeNotification(g.server, toSend({ users: [{ id: user.id }] }, { channels: ['PUSH'] }));
+  const { deliveries } = await settledInAHurry(g, notification);
+  await g.pool.query('drop trigger renew_address on outbox_messages');
+  expect(deliveries.nodes).toMatchObject([{ status: 'FAILED', reason: 'ADDRESS_GONE' }]);
+  expect(await g.db.installation.findUnique({ where: { id } })).toMatchObject({
+    addressCipher: new Uint8Array(Buffer.from('renewed')),
+    pushStatus: 'ALLOWED',
+  });
+});

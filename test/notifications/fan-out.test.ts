@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { fanOutJob } from '../../src/notifications/fan-out.job.ts';
+import { readProgress } from '../../src/notifications/progress.ts';
 import { sql } from '../../src/storage/database.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeNotification, settledDeliveries } from '../support/operations.ts';
@@ -52,6 +53,20 @@ test('a segment of several pages is reached as a whole, each member once', async
   const notification = await makeNotification(g.server, toSend({ segments }, { channels: ['EMAIL'] }));
   await g.startWorker();
   expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1_501, sent: 1_501 });
+});
+
+test('the counts add up to the total at every moment of a send', async () => {
+  const segments = [await makeAudience(1_201)];
+  const notification = await makeNotification(g.server, toSend({ segments }, { channels: ['EMAIL', 'SMS'] }));
+  await g.startWorker();
+  const totals = await until(async () => {
+    const progress = await readProgress(g.db, localIdOf(notification));
+    if (!progress) return null;
+    const { total, reached, isComplete, ...counts } = progress;
+    expect(Object.values(counts).reduce((sum, count) => sum + count, 0)).toBe(total);
+    return isComplete && progress;
+  });
+  expect(totals).toMatchObject({ total: 2_402, sent: 1_201, discarded: 1_201, reached: { sent: 1_201, delivered: 0 } });
 });
 
 test('a fan-out that was killed between its pages goes on where it was, without duplicates', async () => {

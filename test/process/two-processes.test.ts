@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createClient } from '../support/client.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
@@ -9,6 +9,9 @@ import { countStories, followEvents, inFlightMax, infobipSettings, sendThousandS
 
 const redis = await redisUrl();
 const SERVER_KEY = 'server-key-of-the-tests';
+
+// Programs start and stop several times in each.
+vi.setConfig({ testTimeout: 120_000 });
 
 test.skipIf(redis === null)(
   'a worker that is killed in the middle of a thousand deliveries is followed by another, and a gateway tells each event once',

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createClient } from '../support/client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type FakeInfobip, startFakeInfobip } from '../support/fakes/fake-infobip.ts';
@@ -10,6 +10,9 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 import { countStories, followEvents, inFlightMax, infobipSettings, sendThousandSms } from '../support/thousand-sms.ts';
 
 const SERVER_KEY = 'server-key-of-the-tests';
+
+// Programs start and stop several times in each.
+vi.setConfig({ testTimeout: 120_000 });
 
 let temporary: Awaited<ReturnType<typeof makeTemporaryDirectory>>;
 let infobip: FakeInfobip;

@@ -16,7 +16,7 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     role: 'all',
     host: '127.0.0.1',
     port: 0,
-    dataDirectory: 'unused',
+    dataDirectory: '/dev/null/unused',
     databaseUrl,
     redisUrl: null,
     dataEncryptionKey: randomBytes(32),

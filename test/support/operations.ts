@@ -103,9 +103,12 @@ export const depersonalize = async (client: Client, installation: string | null 
 
 /** A notification's deliveries once nothing is left to send. */
 export async function settledDeliveries(client: Client, notification: string) {
+  let wasComplete = false;
   for (;;) {
     const found = (await client.run(Deliveries, { notification })).notification;
     if (!found) throw new Error('There is no such notification.');
-    if (found.progress.isComplete) return found;
+    // One operation reads totals and deliveries by two statements: the deliveries may be from before the last change.
+    if (wasComplete) return found;
+    wasComplete = found.progress.isComplete;
   }
 }
