@@ -43,7 +43,8 @@ export async function beginSends(
         d.id, i.platform, r.address, i.address_cipher, r.installation_id,
         coalesce(
           case when n.expires_at <= now() then 'TTL_PASSED'::delivery_reason end,
-          case when not d.is_broadcast and r.user_id <> coalesce(u.merged_into_id, u.id) then 'DEPERSONALIZED'::delivery_reason end,
+          case when not d.is_broadcast and coalesce(owner.merged_into_id, owner.id) <> coalesce(u.merged_into_id, u.id)
+            then 'DEPERSONALIZED'::delivery_reason end,
           ${ineligibility},
           case when r.channel = 'PUSH' and n.target_only_primary_devices and not i.is_primary_device
             then 'NOT_PRIMARY'::delivery_reason end
@@ -52,6 +53,8 @@ export async function beginSends(
       join notifications n on n.id = d.notification_id
       left join users u on u.id = d.user_id
       left join recipients r on r.id = d.recipient_id
+      -- An inbox stays with its tombstone.
+      left join users owner on owner.id = r.user_id
       left join installations i on i.id = r.installation_id
     )
     update deliveries d set

@@ -38,8 +38,7 @@ async function fanOutPage(tx: Transaction, worker: Worker, notificationId: strin
   if (!notification) return;
   const cursor = fanOutCursorSchema.parse(notification.fanOutCursor);
   const target = targetSchema.parse(notification.target);
-  const page =
-    cursor.phase === 'references' ? await referencesPage(tx, target) : await segmentsPage(tx, target, cursor.after);
+  const page = await readPage(tx, { target, cursor, createdAt: notification.createdAt });
   await holdUsers(tx, page.userIds);
   await moveCursor(tx, { notificationId, next: page.next, leaseSeconds: worker.leaseSeconds });
   // Enqueued before the deliveries are inserted, as the delivery log's lock is to be the last one taken; a worker sees
@@ -77,6 +76,20 @@ interface Page {
   next: FanOutCursor | null;
 }
 
+async function readPage(
+  tx: Transaction,
+  { target, cursor, createdAt }: { target: Target; cursor: FanOutCursor; createdAt: Date },
+): Promise<Page> {
+  switch (cursor.phase) {
+    case 'references':
+      return referencesPage(tx, target);
+    case 'segments':
+      return segmentsPage(tx, target, cursor.after);
+    case 'merged':
+      return mergedPage(tx, target, { createdAt, after: cursor.after });
+  }
+}
+
 async function referencesPage(tx: Transaction, { users, installations, segments }: Target): Promise<Page> {
   const resolved = await resolveUserReferences(tx, users);
   return {
@@ -94,10 +107,41 @@ async function segmentsPage(tx: Transaction, { segments }: Target, after: string
     order by user_id
     limit ${usersPerPage}
   `);
+  // Between two pages a merge can have moved a membership to a user whom the walk has passed.
+  const last: FanOutCursor | null = after === null ? null : { phase: 'merged', after: null };
+  return toPage(rows, (next) => ({ phase: 'segments', after: next }), last);
+}
+
+/** A transaction that began before the notification's can have merged after it: none takes this long. */
+const mergeMinutesMax = 5;
+
+/** Members who became so by a merge since the notification was accepted. Who has a delivery already gets no second one. */
+async function mergedPage(
+  tx: Transaction,
+  { segments }: Target,
+  { createdAt, after }: { createdAt: Date; after: string | null },
+): Promise<Page> {
+  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
+    select distinct m.user_id from merge_records r
+    join segment_members m on m.user_id = r.survivor_id
+    where r.created_at >= ${createdAt}::timestamptz - make_interval(mins => ${mergeMinutesMax})
+      and m.segment_id = any(${segments}::uuid[]) and (${after}::uuid is null or m.user_id > ${after}::uuid)
+    order by m.user_id
+    limit ${usersPerPage}
+  `);
+  return toPage(rows, (next) => ({ phase: 'merged', after: next }), null);
+}
+
+/** A page of members: a full one is followed by another from its last user on, the last one by `then`. */
+function toPage(
+  rows: readonly { user_id: string }[],
+  goOn: (after: string) => FanOutCursor,
+  then: FanOutCursor | null,
+): Page {
   const userIds = rows.map((row) => row.user_id);
   const last = userIds.at(-1);
   const isFull = userIds.length === usersPerPage && last !== undefined;
-  return { userIds, installationIds: [], unknown: [], next: isFull ? { phase: 'segments', after: last } : null };
+  return { userIds, installationIds: [], unknown: [], next: isFull ? goOn(last) : then };
 }
 
 async function moveCursor(

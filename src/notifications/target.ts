@@ -9,9 +9,13 @@ export const targetSchema = z.object({
 });
 export type Target = z.infer<typeof targetSchema>;
 
-/** Where a fan-out goes on: the references first, as one page, then the members of the segments by user id. */
+/**
+ * Where a fan-out goes on: the references first, as one page, then the members of the segments by user id, then those whom
+ * a merge has made members meanwhile.
+ */
 export const fanOutCursorSchema = z.discriminatedUnion('phase', [
   z.object({ phase: z.literal('references') }),
   z.object({ phase: z.literal('segments'), after: z.uuid().nullable() }),
+  z.object({ phase: z.literal('merged'), after: z.uuid().nullable() }),
 ]);
 export type FanOutCursor = z.infer<typeof fanOutCursorSchema>;

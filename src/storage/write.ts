@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
-import { sql, type Transaction } from './database.ts';
+import { type Database, sql, type Transaction } from './database.ts';
 import { inTransaction } from './transaction.ts';
 
 /** What names a write, so that a repeat of it can be told. */
@@ -84,4 +84,14 @@ function canonicalJson(value: unknown): string {
     if (inner === null || typeof inner !== 'object' || Array.isArray(inner) || inner instanceof Date) return inner;
     return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
+}
+
+/** Removes keys whose time is over, a bounded number at a time. Repeats of their writes are new writes then. */
+export async function forgetIdempotencyKeys(db: Pick<Database, '$executeRaw'>): Promise<void> {
+  await db.$executeRaw(sql`
+    delete from idempotency_keys where (principal, mutation, key) in (
+      select principal, mutation, key from idempotency_keys where expires_at < now() order by expires_at limit 10000
+      for update skip locked
+    )
+  `);
 }

@@ -132,6 +132,39 @@ test('a merge that comes in the middle of a page waits for its end, and nobody i
   expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1, sent: 1 });
 });
 
+test('a member who is merged between two pages, into somebody whom the walk has passed, is not missed', async () => {
+  const survivor = await makePerson(g.server, { emails: [newEmail()] });
+  const merged = await makePerson(g.server);
+  const segment = await makeSegment(g.server, [merged.id]);
+  const notification = await makeNotification(g.server, toSend({ segments: [segment] }, { channels: ['EMAIL'] }));
+  // As if a first page had ended right behind the survivor.
+  const cursor = JSON.stringify({ phase: 'segments', after: localIdOf(survivor.id) });
+  await g.pool.query(
+    sql`update notifications set fan_out_cursor = ${cursor}::jsonb where id = ${localIdOf(notification)}::uuid`,
+  );
+  await mergeUsers(g.server, { survivor: survivor.id, merged: merged.id });
+  await g.startWorker();
+  const { deliveries } = await settledDeliveries(g.server, notification);
+  expect(deliveries.nodes.map(({ user, status }) => [user?.id, status])).toEqual([[survivor.id, 'SENT']]);
+});
+
+test('what was queued for the inbox of a user who is merged then still goes out', async () => {
+  const [survivor, merged] = [await makePerson(g.server), await makePerson(g.server)];
+  const notification = await makeNotification(
+    g.server,
+    toSend({ users: [{ id: merged.id }] }, { channels: ['IN_APP'] }),
+  );
+  const stopped = await g.startWorker();
+  await settledDeliveries(g.server, notification);
+  await stopped.stop();
+  await g.pool.query(sql`
+    update deliveries set status = 'QUEUED', attempts = 0 where notification_id = ${localIdOf(notification)}::uuid`);
+  await mergeUsers(g.server, { survivor: survivor.id, merged: merged.id });
+  await g.startWorker({}, { sweepMs: 100 });
+  const { deliveries } = await settledDeliveries(g.server, notification);
+  expect(deliveries.nodes.map(({ status, reason }) => [status, reason])).toEqual([['SENT', null]]);
+});
+
 /** Whether a statement of this database that contains `text` waits for a lock. */
 async function isWaitingFor(text: string): Promise<boolean> {
   const { rowCount } = await g.pool.query(sql`

@@ -117,3 +117,12 @@ test('a fan-out that fails each time has one waiting job, however often it is sw
   expect((await g.pool.query(sql`select from graphile_worker.jobs`)).rowCount).toBeLessThanOrEqual(6);
   await g.pool.query(sql`delete from notifications where id = ${id}::uuid`);
 });
+
+test('idempotency keys whose time is over are forgotten, others are kept', async () => {
+  await g.pool.query(sql`
+    insert into idempotency_keys (principal, mutation, key, body_hash, expires_at)
+    values ('key:1', 'personalize', 'over', '', now() - interval '1 second'), ('key:1', 'personalize', 'kept', '', now() + interval '1 hour')`);
+  await g.startWorker();
+  await until(async () => (await g.db.idempotencyKey.count({ where: { key: 'over' } })) === 0);
+  expect(await g.db.idempotencyKey.count({ where: { key: 'kept' } })).toBe(1);
+});

@@ -294,6 +294,9 @@ CREATE INDEX "identifiers_user_id_idx" ON "identifiers"("user_id");
 CREATE INDEX "merge_records_survivor_id_id_idx" ON "merge_records"("survivor_id", "id");
 
 -- CreateIndex
+CREATE INDEX "merge_records_created_at_idx" ON "merge_records"("created_at");
+
+-- CreateIndex
 CREATE UNIQUE INDEX "installations_address_hash_key" ON "installations"("address_hash");
 
 -- CreateIndex

@@ -42,8 +42,11 @@ create unique index recipients_one_inbox_per_user on recipients (user_id) where 
 create unique index installations_one_primary_per_user_and_app on installations (user_id, app_id) where is_primary_device;
 -- A user shows one external user id; the others are aliases.
 create unique index identifiers_one_external_user_id on identifiers (user_id) where kind = 'EXTERNAL_USER_ID' and not is_alias;
--- What a deliver job claims, and what the sweeper looks for.
+-- What a deliver job claims.
 create index deliveries_due on deliveries (notification_id, next_attempt_at) where status = 'QUEUED';
+-- What a depersonalize calls off.
+create index deliveries_queued_by_recipient on deliveries (recipient_id) where status = 'QUEUED';
+-- What the sweeper looks for.
 create index deliveries_claimed on deliveries (claim_expires_at) where status = 'SENDING';
 create index notification_counts_waiting on notification_counts (notification_id) where status = 'QUEUED' and current > 0;
 create index notifications_unfinished on notifications (fan_out_claim_expires_at) where fan_out_finished_at is null;
