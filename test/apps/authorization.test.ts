@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { newSecret } from '../../src/apps/api-key.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import type { Client, RawAnswer } from '../support/client.ts';
-import { findProfile, makePerson, mergeUsers, newEmail, newPhone } from '../support/people.ts';
+import { findProfile, makePerson, mergeUsers } from '../support/people.ts';
 
 const g = useApp();
 

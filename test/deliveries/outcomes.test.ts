@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { attemptsMax } from '../../src/deliveries/decide-outcome.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { makeNotification } from '../support/operations.ts';
-import { makePerson, newEmail, newPhone, settledInAHurry, toSend } from '../support/send-operations.ts';
+import { makePerson, settledInAHurry, toSend } from '../support/send-operations.ts';
 
 const g = useApp({}, { sweepMs: 50 });
 

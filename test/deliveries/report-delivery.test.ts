@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { createReceiptToken } from '../../src/deliveries/receipt-token.ts';
 import { createCipher } from '../../src/storage/cipher.ts';
 import { sql } from '../../src/storage/database.ts';
+import { fcmAddress } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import type { Client } from '../support/client.ts';
 import {
   depersonalize,
-  fcmAddress,
   makeInstallation,
   makeNotification,
   makeUser,

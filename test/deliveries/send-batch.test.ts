@@ -1,19 +1,12 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { sql } from '../../src/storage/database.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
 import { startBrokenServer } from '../support/fakes/broken-server.ts';
 import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
 import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { depersonalize, makeNotification, settledDeliveries } from '../support/operations.ts';
-import {
-  localIdOf,
-  makePerson,
-  mergeUsers,
-  newEmail,
-  newPhone,
-  settledInAHurry,
-  toSend,
-} from '../support/send-operations.ts';
+import { localIdOf, makePerson, mergeUsers, settledInAHurry, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 
 const g = useGatewayAndWorker();

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, expect, test } from 'vitest';
 import { graphql } from '../generated/gql.ts';
+import { fcmAddress } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
-import { fcmAddress, makeInstallation, makeNotification, personalize } from '../support/operations.ts';
+import { makeInstallation, makeNotification, personalize } from '../support/operations.ts';
 import { countRows, request } from '../support/request.ts';
 
 const g = useApp();

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { fcmAddress } from '../support/addresses.ts';
 import { testKeys, useApp } from '../support/app.ts';
-import { fcmAddress, makeInstallation, makeNotification } from '../support/operations.ts';
+import { makeInstallation, makeNotification } from '../support/operations.ts';
 import { parseAnswer } from '../support/request.ts';
 
 const g = useApp();

@@ -1,14 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { fcmAddress, newEmail } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
-import {
-  depersonalize,
-  fcmAddress,
-  makeInstallation,
-  makeNotification,
-  settledDeliveries,
-} from '../support/operations.ts';
-import { countRows, findProfile, getProfile, makePerson, makePrimary, newEmail } from '../support/people.ts';
+import { depersonalize, makeInstallation, makeNotification, settledDeliveries } from '../support/operations.ts';
+import { countRows, findProfile, getProfile, makePerson, makePrimary } from '../support/people.ts';
 
 const g = useApp();
 

@@ -1,19 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { graphql } from '../generated/gql.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { makeInstallation, makeUser } from '../support/operations.ts';
-import {
-  countRows,
-  findProfile,
-  getProfile,
-  makePerson,
-  makePrimary,
-  mergeUsers,
-  newEmail,
-  newPhone,
-  optOut,
-} from '../support/people.ts';
+import { countRows, findProfile, getProfile, makePerson, makePrimary, mergeUsers, optOut } from '../support/people.ts';
 
 const g = useApp();
 

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { newEmail } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { makeInstallation, personalize } from '../support/operations.ts';
-import { getProfile, newEmail } from '../support/people.ts';
+import { getProfile } from '../support/people.ts';
 
 const g = useApp();
 

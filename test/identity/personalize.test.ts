@@ -1,17 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { makeInstallation, makeUser, personalize, registerInstallation } from '../support/operations.ts';
-import {
-  countRows,
-  findProfile,
-  getProfile,
-  makePerson,
-  mergeUsers,
-  newEmail,
-  newPhone,
-  optOut,
-} from '../support/people.ts';
+import { countRows, findProfile, getProfile, makePerson, mergeUsers, optOut } from '../support/people.ts';
 
 const g = useApp();
 

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { graphql } from '../generated/gql.ts';
+import { fcmAddress } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
-import { fcmAddress, makeInstallation, makeUser, registerInstallation } from '../support/operations.ts';
+import { makeInstallation, makeUser, registerInstallation } from '../support/operations.ts';
 import { countRows, findProfile, makePerson } from '../support/people.ts';
 
 const g = useApp();

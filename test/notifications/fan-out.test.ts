@@ -2,9 +2,10 @@ import { expect, test } from 'vitest';
 import { fanOutJob } from '../../src/notifications/fan-out.job.ts';
 import { readProgress } from '../../src/notifications/progress.ts';
 import { sql } from '../../src/storage/database.ts';
+import { newEmail } from '../support/addresses.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeNotification, settledDeliveries } from '../support/operations.ts';
-import { localIdOf, makePerson, makeSegment, mergeUsers, newEmail, toSend } from '../support/send-operations.ts';
+import { localIdOf, makePerson, makeSegment, mergeUsers, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 
 const g = useGatewayAndWorker();

@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { fcmAddress, newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import {
   depersonalize,
-  fcmAddress,
   makeInstallation,
   makeNotification,
   registerInstallation,
   sendNotification,
   settledDeliveries,
 } from '../support/operations.ts';
-import { makePerson, makeSegment, newEmail, newPhone, toSend } from '../support/send-operations.ts';
+import { makePerson, makeSegment, toSend } from '../support/send-operations.ts';
 
 const g = useApp();
 

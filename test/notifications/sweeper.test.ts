@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { sql } from '../../src/storage/database.ts';
+import { newEmail } from '../support/addresses.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { insertDeliveries, insertNotification } from '../support/log-events.ts';
 import { makeNotification, settledDeliveries } from '../support/operations.ts';
-import { localIdOf, makePerson, newEmail, settledInAHurry, toSend } from '../support/send-operations.ts';
+import { localIdOf, makePerson, settledInAHurry, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 
 const g = useGatewayAndWorker();

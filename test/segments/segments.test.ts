@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { graphql } from '../generated/gql.ts';
 import type { UserRef } from '../generated/graphql.ts';
+import { newEmail } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { makeInstallation, personalize } from '../support/operations.ts';
-import { makePerson, mergeUsers, newEmail } from '../support/people.ts';
+import { makePerson, mergeUsers } from '../support/people.ts';
 
 const g = useApp();
 

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { newSecret } from '../../src/apps/api-key.ts';
+import { newEmail } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import type { Client } from '../support/client.ts';
 import { makeInstallation } from '../support/operations.ts';
-import { countRows, makePerson, newEmail } from '../support/people.ts';
+import { countRows, makePerson } from '../support/people.ts';
 
 const g = useApp();
 

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { graphql } from '../generated/gql.ts';
 import type { PersonalizeInput, RegisterInstallationInput, SendNotificationInput } from '../generated/graphql.ts';
 import type { Client } from './client.ts';
@@ -73,9 +72,6 @@ export async function makeInstallation(client: Client, input: Partial<RegisterIn
   if (result?.__typename !== 'RegisterInstallationPayload') throw new Error(`Refused: ${JSON.stringify(result)}`);
   return { ...result.installation, token: result.token };
 }
-
-/** An FCM address that nobody else has; its deliveries go to the outbox. */
-export const fcmAddress = (prefix = '') => ({ fcm: { token: `${prefix}${randomUUID()}` } });
 
 export const personalize = async (client: Client, input: PersonalizeInput) =>
   (await client.run(Personalize, { input })).personalize;

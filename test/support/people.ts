@@ -74,17 +74,6 @@ export async function makePerson(
   return { ...user, externalUserId, installation, token: installation.token };
 }
 
-/** An e-mail address that nobody else has. */
-export const newEmail = () => `${randomUUID()}@example.com`;
-
-let phonesMade = 0;
-
-/** A phone number that no other one of this file has, E.164. */
-export function newPhone(): string {
-  phonesMade += 1;
-  return `+316${String(10_000_000 + phonesMade)}`;
-}
-
 /** How many rows there are of what identity writes: equal before and after what must write nothing. */
 export async function countRows({ pool }: Pick<FileApp, 'pool'>): Promise<Record<string, number>> {
   const { rows } = await pool.query(`

@@ -2,8 +2,9 @@ import type pg from 'pg';
 import { sql } from '../../src/storage/database.ts';
 import { graphql } from '../generated/gql.ts';
 import type { ReportDeliveryInput, SendNotificationInput } from '../generated/graphql.ts';
+import { fcmAddress } from './addresses.ts';
 import type { Client } from './client.ts';
-import { fcmAddress, makeInstallation, makeUser, settledDeliveries } from './operations.ts';
+import { makeInstallation, makeUser, settledDeliveries } from './operations.ts';
 
 const CreateSegment = graphql(`
   mutation CreateSegmentToSend($name: String!) {
@@ -71,16 +72,6 @@ export async function makePerson(server: Client, { emails = [], phones = [], tok
   });
   return { ...user, installation };
 }
-
-/** An e-mail address that nobody else has; `tag` is what the outbox plays an outcome by. */
-export const newEmail = (tag?: string) => `${crypto.randomUUID()}${tag ? `+${tag}` : ''}@example.com`;
-
-let phoneCount = Math.floor(Math.random() * 100_000);
-/** A phone number that nobody else has; `digits`, its last four, are what the outbox plays an outcome by. */
-export const newPhone = (digits = '9999') => {
-  phoneCount = (phoneCount + 1) % 1_000_000;
-  return `+49151${String(phoneCount).padStart(6, '0')}${digits}`;
-};
 
 /** The database's id of what has this global id. */
 export const localIdOf = (id: string) => Buffer.from(id, 'base64').toString().split(':')[1] ?? '';

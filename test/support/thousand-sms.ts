@@ -1,8 +1,9 @@
 import { graphql } from '../generated/gql.ts';
+import { newPhone } from './addresses.ts';
 import type { Client } from './client.ts';
 import type { FakeInfobip } from './fakes/fake-infobip.ts';
 import { makeNotification } from './operations.ts';
-import { makePerson, newPhone, toSend } from './send-operations.ts';
+import { makePerson, toSend } from './send-operations.ts';
 
 const Follow = graphql(`
   subscription FollowThousand($notification: ID!) {
