@@ -5,7 +5,7 @@ import { schema } from './src/graphql/schema.ts';
 
 /**
  * `npm run codegen` writes schema.graphql, which is committed, and the typed documents, which are not: types of the
- * operations in test/, for `graphql(…)`.
+ * operations in test/, for `graphql(…)`. With `--documents` it writes these alone.
  */
 export async function writeSchema(): Promise<void> {
   await writeFile('schema.graphql', `${printSchema(schema)}\n`);
@@ -34,6 +34,6 @@ export async function writeTypedDocuments(): Promise<void> {
 }
 
 if (import.meta.main) {
-  await writeSchema();
+  if (!process.argv.includes('--documents')) await writeSchema();
   await writeTypedDocuments();
 }

@@ -22,23 +22,25 @@ export const errorCodes = {
   TARGET_EMPTY: 'The target names nobody.',
   IDEMPOTENCY_KEY_REUSED: 'The idempotency key was used before, with another input.',
   NAME_TAKEN: 'The name is in use.',
-  STATE_CONFLICT: 'The object is in a state in which this cannot be done.',
   TOKEN_INVALID: 'The token is not valid for this.',
 } as const;
 
 /** Code of a refusal. */
 export type ErrorCode = keyof typeof errorCodes;
 
-/** A refusal. `path` names the input field it is about, from the input's root: `['userIdentity', 'emails', '0']`. */
+/**
+ * A refusal. `inputPath` names the input field it is about, from the input's root: `['userIdentity', 'emails', '0']`. (Not
+ * `path`: GraphQL takes an error with a `path` for one that already knows its place in the answer.)
+ */
 export class DomainError extends Error {
   override readonly name = 'DomainError';
   readonly code: ErrorCode;
-  readonly path: readonly string[] | null;
+  readonly inputPath: readonly string[] | null;
 
-  constructor(code: ErrorCode, message: string, path: readonly string[] | null = null) {
+  constructor(code: ErrorCode, message: string, inputPath: readonly string[] | null = null) {
     super(message);
     this.code = code;
-    this.path = path;
+    this.inputPath = inputPath;
   }
 }
 

@@ -36,7 +36,9 @@ const accessKey = () =>
   z
     .string()
     .min(20, 'must have at least 20 characters.')
-    .regex(/^[\x21-\x7e]*$/, 'must consist of visible ASCII characters, without blanks.');
+    .regex(/^[\x21-\x7e]*$/, 'must consist of visible ASCII characters, without blanks.')
+    // What begins so is looked up among installation tokens.
+    .refine((text) => !text.startsWith('car_inst_'), 'must not begin as an installation token does (car_inst_).');
 
 const bytes = (count: number, encoding: 'base64' | 'base64url') => {
   const alphabet = encoding === 'base64' ? /^[A-Za-z0-9+/]*={0,2}$/ : /^[A-Za-z0-9_-]*={0,2}$/;

@@ -188,6 +188,11 @@ describe('mistakes', () => {
     ],
     ['a short key', { SERVER_KEY: 'short' }, 'SERVER_KEY must have at least 20 characters.'],
     [
+      'a key that looks like an installation token',
+      { APP_KEY: 'car_inst_aaaaaaaaaaaaaaaaaaaa' },
+      'APP_KEY must not begin as an installation token does (car_inst_).',
+    ],
+    [
       'one key for both',
       { SERVER_KEY: 'the-same-key-for-everyone', APP_KEY: 'the-same-key-for-everyone' },
       'APP_KEY must differ from SERVER_KEY: apps publish it.',

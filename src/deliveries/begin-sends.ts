@@ -45,9 +45,7 @@ export async function beginSends(
           case when n.expires_at <= now() then 'TTL_PASSED'::delivery_reason end,
           case when not d.is_broadcast and coalesce(owner.merged_into_id, owner.id) <> coalesce(u.merged_into_id, u.id)
             then 'DEPERSONALIZED'::delivery_reason end,
-          ${ineligibility},
-          case when r.channel = 'PUSH' and n.target_only_primary_devices and not i.is_primary_device
-            then 'NOT_PRIMARY'::delivery_reason end
+          ${ineligibility(sql`n.target_only_primary_devices`)}
         ) as refusal
       from held d
       join notifications n on n.id = d.notification_id

@@ -9,5 +9,6 @@ export const contentSchema: z.ZodType<MessageContent> = z.object({
   icon: z.string().nullable(),
   image: z.string().nullable(),
   url: z.string().nullable(),
-  data: z.record(z.string(), z.unknown()).nullable(),
+  // Not `z.record`, which leaves out `__proto__`: data is the caller's, whatever its keys.
+  data: z.custom<Record<string, unknown>>((data) => typeof data === 'object' && data !== null).nullable(),
 });

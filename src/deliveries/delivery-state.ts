@@ -1,7 +1,8 @@
 import type { DeliveryStatus } from '../generated/prisma/enums.ts';
 
 /**
- * What may follow what. The only place that decides: a statement that moves deliveries names a `from` that stands here.
+ * What may follow what. Receipts are decided by it; each statement that moves deliveries by itself names the state that it
+ * moves them from, and its pair stands here.
  *
  * SENDING is a claim by one worker; it goes back to QUEUED when the send is to be tried again. SENT means that the
  * provider took the message over. A state without followers is an end.

@@ -35,7 +35,11 @@ export async function reportDelivery(
   if (typeof receiptToken === 'string' && !hasToken) {
     throw new DomainError('TOKEN_INVALID', 'This is not the receipt token of this delivery.', ['receiptToken']);
   }
-  const principal = caller?.principal ?? `delivery:${deliveryId}`;
+  const isKnown = caller?.kind === 'SERVER' || (caller?.kind === 'INSTALLATION' && !caller.isExpired);
+  // Before the idempotency key is looked at, which would answer anybody who knows it.
+  if (!isKnown && !hasToken) throw new DomainError('NOT_FOUND', 'There is no such delivery.', ['delivery']);
+  // A publishable key is everybody's: who reports by the token is known by the delivery alone.
+  const principal = isKnown ? caller.principal : `delivery:${deliveryId}`;
   const about = { principal, mutation: 'reportDelivery', idempotencyKey, input: { deliveryId, status, at } };
   return write(deployment, about, async (tx) => {
     const delivery = await lockDelivery(tx, deliveryId);

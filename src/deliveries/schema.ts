@@ -1,7 +1,7 @@
 import type { Delivery, DeliveryEvent } from '../generated/prisma/client.ts';
 import { DeliveryEventStatus, DeliveryReason, DeliveryStatus } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
-import { loadPage, parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
+import { loadPage, parsePage, relatedConnection, relatedPages, selects, toConnection } from '../graphql/connection.ts';
 import type { Context } from '../graphql/context.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { localId, parseId, toLocalId } from '../graphql/global-id.ts';
@@ -42,7 +42,7 @@ const eventsOfDelivery: Loader<string, (DeliveryEvent & { epoch: string })[]> = 
 };
 
 const DeliveryStatusEnum = builder.enumType('DeliveryStatus', {
-  description: 'How far a delivery has come. It never goes backwards.',
+  description: 'How far a delivery has come. No receipt ever moves it backwards.',
   values: {
     [DeliveryStatus.QUEUED]: { description: 'Waits to be sent, or to be tried again.' },
     [DeliveryStatus.SENDING]: { description: 'A worker is at it.' },
@@ -89,8 +89,7 @@ const DeliveryReasonEnum = builder.enumType('DeliveryReason', {
     [DeliveryReason.ADDRESS_GONE]: { description: 'The address is no longer in use.' },
     [DeliveryReason.PROVIDER_REJECTED]: { description: 'The provider refused the message for good.' },
     [DeliveryReason.PROVIDER_UNAVAILABLE]: { description: 'The provider could not be reached in all attempts.' },
-    [DeliveryReason.HARD_BOUNCE]: { description: 'The address does not accept mail, for good.' },
-    [DeliveryReason.SOFT_BOUNCE]: { description: 'The address did not accept it this time.' },
+    [DeliveryReason.HARD_BOUNCE]: { description: 'The address accepts no messages, for good.' },
     [DeliveryReason.TTL_PASSED]: { description: 'Its time to live passed.' },
     [DeliveryReason.RENDER_FAILED]: { description: 'The message could not be made, such as one too large for a push.' },
     [DeliveryReason.CHANNEL_NOT_CONFIGURED]: { description: 'No provider is configured for such an address.' },
@@ -188,13 +187,7 @@ builder.prismaObjectField(UserObject, 'deliveries', (t) =>
   t.connection({
     type: DeliveryObject,
     description: 'What was sent to the user, oldest first, also before a merge.',
-    resolve: async ({ id: parentId }, args, { loaders }, info) => {
-      const page = parsePage(args);
-      return toConnection(
-        page,
-        await loaders.load(deliveriesOfUser, { parentId, page, withCount: selects(info, 'totalCount') }),
-      );
-    },
+    resolve: ({ id }, args, { loaders }, info) => relatedConnection(deliveriesOfUser, id, { args, loaders, info }),
   }),
 );
 
@@ -221,9 +214,8 @@ builder.queryField('deliveries', (t) =>
     args: {
       notification: t.arg.id({ description: 'Only of this notification. Global id.' }),
       user: t.arg({ type: UserRefInput, description: 'Only of this user, also before a merge.' }),
-      status: t.arg({ type: DeliveryStatusEnum, description: 'Only those that are in this status now.' }),
     },
-    resolve: async (_, { notification, user, status, ...args }, { db }, info) => {
+    resolve: async (_, { notification, user, ...args }, { db }, info) => {
       const page = parsePage(args);
       const notificationId = notification && parseId(notification, 'Notification', ['notification']);
       const userId = user && (await findUserId(db, toUserReferenceInput(user), ['user']));
@@ -233,7 +225,6 @@ builder.queryField('deliveries', (t) =>
         id: sql`d.id`,
         where: sql`true
           ${notificationId ? sql`and d.notification_id = ${notificationId}::uuid` : sql``}
-          ${status ? sql`and d.status = ${status}::delivery_status` : sql``}
           ${user ? sql`and d.user_id in (select id from users where ${userId}::uuid in (id, merged_into_id))` : sql``}
         `,
       };

@@ -1,7 +1,7 @@
 import { type FieldNode, GraphQLError, type GraphQLResolveInfo, type SelectionNode } from 'graphql';
 import { isUuid } from '../ids.ts';
 import { camelCaseKeys, type Database, type Sql, sql } from '../storage/database.ts';
-import type { Loader } from './loaders.ts';
+import type { Loader, Loaders } from './loaders.ts';
 
 /** Arguments of a connection as they come. */
 export interface PageArguments {
@@ -74,6 +74,17 @@ export interface RelatedPageKey {
   parentId: string;
   page: Page;
   withCount: boolean;
+}
+
+/** One page of the list that belongs to one object, as Pothos wants a connection. */
+export async function relatedConnection<Row extends { id: string }>(
+  loader: Loader<RelatedPageKey, LoadedPage<Row>>,
+  parentId: string,
+  { args, loaders, info }: { args: PageArguments; loaders: Loaders; info: GraphQLResolveInfo },
+) {
+  const page = parsePage(args);
+  const key = { parentId, page, withCount: selects(info, 'totalCount') };
+  return toConnection(page, await loaders.load(loader, key));
 }
 
 /**

@@ -7,8 +7,8 @@ import type { Loaders } from './loaders.ts';
 export interface Context extends Deployment {
   /** Null: nobody. Nothing but introspection, and receipts by their token, is open to nobody. */
   caller: Caller | null;
-  /** Users of installations that this operation has registered: who holds the new token may read them. */
-  registeredUserIds: Set<string>;
+  /** Installations that this operation has registered: who was given the token may read their users. */
+  registeredInstallationIds: Set<string>;
   /** Deliveries that this operation has reported on: who may tell may read. */
   reportedDeliveryIds: Set<string>;
   loaders: Loaders;

@@ -11,13 +11,17 @@ const ErrorCodeEnum = builder.enumType('ErrorCode', {
 const ErrorInterface = builder.interfaceRef<DomainError>('Error').implement({
   description: 'Why nothing was done. A result union has one member for each refusal that its mutation knows.',
   fields: (t) => ({
-    code: t.field({ type: ErrorCodeEnum, description: 'For programs.', resolve: (error) => error.code }),
+    code: t.field({
+      type: ErrorCodeEnum,
+      description: 'Which refusal this is, for programs. Codes do not change.',
+      resolve: (error) => error.code,
+    }),
     message: t.exposeString('message', { description: 'For people who write programs. Its words may change.' }),
     path: t.field({
       type: ['String'],
       nullable: true,
       description: 'The input field it is about, from the input down: `["userIdentity", "emails", "0"]`.',
-      resolve: (error) => error.path && [...error.path],
+      resolve: (error) => error.inputPath && [...error.inputPath],
     }),
   }),
 });

@@ -17,13 +17,13 @@ const ownerOfInstallation: Loader<string, string | null> = {
  * Whether the caller may see what belongs to a user: a server key may see everyone's, an installation its present user's.
  * Asked anew after each write, since that may change whose an installation is.
  */
-export async function mayReadUser(
-  { caller, loaders, registeredUserIds }: Context,
-  userId: string | null,
-): Promise<boolean> {
-  if (caller?.kind === 'SERVER' || (userId !== null && registeredUserIds.has(userId))) return true;
-  if (caller?.kind !== 'INSTALLATION' || caller.isExpired || userId === null) return false;
-  return (await loaders.load(ownerOfInstallation, caller.installationId)) === userId;
+export async function mayReadUser(context: Context, userId: string | null): Promise<boolean> {
+  const { caller, loaders, registeredInstallationIds } = context;
+  if (caller?.kind === 'SERVER') return true;
+  if (userId === null) return false;
+  const own = caller?.kind === 'INSTALLATION' && !caller.isExpired ? [caller.installationId] : [];
+  const owners = await loaders.loadMany(ownerOfInstallation, [...own, ...registeredInstallationIds]);
+  return owners.includes(userId);
 }
 
 /** `row` if the caller may see what belongs to its user, else null, as if it did not exist. */

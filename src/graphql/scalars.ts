@@ -42,7 +42,12 @@ function badInput(message: string): GraphQLError {
 function parseDateTime(value: unknown): Date {
   const date = typeof value === 'string' && dateTimePattern.test(value) ? new Date(value) : null;
   // `Date` rolls 30 February over into March; a day that does not exist is refused.
-  const isReal = date && typeof value === 'string' && isRealDay(value.slice(0, 10)) && !Number.isNaN(date.getTime());
+  const isReal =
+    date &&
+    typeof value === 'string' &&
+    isRealDay(value.slice(0, 10)) &&
+    !Number.isNaN(date.getTime()) &&
+    date.getUTCFullYear() > 0;
   if (!isReal) throw badInput('This is not an RFC 3339 date and time, such as "2026-11-22T15:04:05Z".');
   return date;
 }

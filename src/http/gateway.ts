@@ -44,7 +44,7 @@ export function createGateway({ isProduction, ...deployment }: GatewayOptions): 
     context: ({ caller }) => ({
       ...deployment,
       caller,
-      registeredUserIds: new Set(),
+      registeredInstallationIds: new Set(),
       reportedDeliveryIds: new Set(),
       loaders: new Loaders(deployment.db),
     }),

@@ -28,7 +28,7 @@ export function maskError(error: unknown, log: Logger): GraphQLError {
       ? { nodes: error.nodes, source: error.source, positions: error.positions, path: error.path }
       : {};
   if (cause instanceof DomainError) {
-    const extensions = { code: 'BAD_USER_INPUT', reason: cause.code, inputPath: cause.path };
+    const extensions = { code: 'BAD_USER_INPUT', reason: cause.code, inputPath: cause.inputPath };
     return new GraphQLError(cause.message, { ...place, extensions });
   }
   if (error instanceof GraphQLError && isCallers(error)) {

@@ -15,7 +15,8 @@ export interface DepersonalizeRequest {
 
 /**
  * Takes an installation away from its user (rule U10, decision 9): it gets a fresh, empty lead, and nothing that is
- * targeted at the person reaches it from the commit on. Broadcasts still do. An installation that is nobody's stays as it is.
+ * targeted at the person reaches it from the commit on. Broadcasts still do. An installation that is
+ * nobody's stays as it is.
  *
  * @throws DomainError `NO_REGISTRATION`, `IDEMPOTENCY_KEY_REUSED`.
  */
@@ -36,7 +37,8 @@ export async function depersonalize(
         sql`select user_id from installations where id = ${installationId}::uuid for no key update`,
       );
       if (!user || locked?.user_id !== installation.userId) throw new StaleReadError();
-      if (isNamed(user)) {
+      const isShared = (await tx.installation.count({ where: { userId: installation.userId } })) > 1;
+      if (isNamed(user) || isShared) {
         await detachInstallation(tx, installationId);
         await cancelPersonTargetedDeliveries(tx, installationId);
       }

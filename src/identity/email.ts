@@ -5,6 +5,9 @@ import { DomainError } from '../errors.ts';
 const localPart = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
 const domainLabel = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
+// `domainToASCII` reads a URL's host: it would cut at some of these, drop others, and decode the percent sign.
+const notInDomain = /[\s\p{Cc}\p{Cf}%/?#\\:@[\]<>^|]/u;
+
 /** @default 255 // characters, product.md */
 const emailCharactersMax = 255;
 // RFC 5321, 4.5.3.1.1
@@ -27,7 +30,9 @@ export function normalizeEmail(text: string): string | null {
   const at = text.lastIndexOf('@');
   if (at < 1 || text.length > emailCharactersMax) return null;
   const local = text.slice(0, at).toLowerCase();
-  const domain = domainToASCII(text.slice(at + 1)).toLowerCase();
+  const written = text.slice(at + 1);
+  if (notInDomain.test(written)) return null;
+  const domain = domainToASCII(written).toLowerCase();
   const labels = domain.split('.');
   const isValid =
     local.length <= localPartCharactersMax &&

@@ -1,7 +1,7 @@
 import { DomainError } from '../errors.ts';
 import type { MergeRecord } from '../generated/prisma/client.ts';
 import { builder } from '../graphql/builder.ts';
-import { parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
+import { relatedConnection, relatedPages } from '../graphql/connection.ts';
 import type { Context } from '../graphql/context.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { localId, toLocalId } from '../graphql/global-id.ts';
@@ -36,7 +36,7 @@ const MergeRecordObject = builder.prismaObject('MergeRecord', {
       resolve: ({ survivorId }, _, { loaders }) => loaders.load(userById, survivorId),
     }),
     mutation: t.exposeString('reason', { description: 'The mutation that did it: `mergeUsers` or `personalize`.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the two became one.' }),
   }),
 });
 
@@ -50,13 +50,7 @@ builder.prismaObjectField(UserObject, 'mergeRecords', (t) =>
     type: MergeRecordObject,
     authScopes: { server: true },
     description: 'What was merged into this user, oldest first. For server keys.',
-    resolve: async ({ id: parentId }, args, { loaders }, info) => {
-      const page = parsePage(args);
-      return toConnection(
-        page,
-        await loaders.load(mergeRecordsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }),
-      );
-    },
+    resolve: ({ id }, args, { loaders }, info) => relatedConnection(mergeRecordsOfUser, id, { args, loaders, info }),
   }),
 );
 

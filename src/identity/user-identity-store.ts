@@ -1,6 +1,7 @@
 import type { User } from '../generated/prisma/client.ts';
 import type { IdentifierKind } from '../generated/prisma/enums.ts';
 import { sql, type Transaction } from '../storage/database.ts';
+import { StaleReadError } from '../storage/transaction.ts';
 import type { Identifier } from './identifier.ts';
 
 /** A user as identity decisions see one. */
@@ -28,6 +29,18 @@ export async function lockUsers(tx: Transaction, ids: Iterable<string>): Promise
   await tx.$queryRaw(sql`select id from users where id = any(${wanted}::uuid[]) order by id for no key update`);
   const users = await tx.user.findMany({ where: { id: { in: wanted } }, include: { identifiers: true } });
   return new Map(users.map(({ identifiers, ...user }) => [user.id, { user, identifiers }]));
+}
+
+/**
+ * Keeps users from being merged away until the commit, for what is about to refer to them.
+ *
+ * @throws StaleReadError when one is a tombstone already, so that the transaction is repeated.
+ */
+export async function holdUsers(tx: Transaction, ids: readonly string[]): Promise<void> {
+  const rows = await tx.$queryRaw<{ is_merged: boolean }[]>(sql`
+    select merged_into_id is not null as is_merged from users where id = any(${[...ids]}::uuid[]) order by id for share
+  `);
+  if (rows.some((row) => row.is_merged)) throw new StaleReadError();
 }
 
 /** The distinct users that hold any of `identifiers`. */

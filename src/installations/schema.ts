@@ -2,7 +2,7 @@ import type { Caller } from '../apps/caller.ts';
 import type { Installation } from '../generated/prisma/client.ts';
 import { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
-import { parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
+import { relatedConnection, relatedPages } from '../graphql/connection.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { localId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
@@ -91,11 +91,7 @@ builder.prismaObjectField(UserObject, 'installations', (t) =>
   t.connection({
     type: InstallationObject,
     description: "The user's installations of all apps, by id.",
-    resolve: async ({ id: parentId }, args, { loaders }, info) => {
-      const page = parsePage(args);
-      const key = { parentId, page, withCount: selects(info, 'totalCount') };
-      return toConnection(page, await loaders.load(installationsOfUser, key));
-    },
+    resolve: ({ id }, args, { loaders }, info) => relatedConnection(installationsOfUser, id, { args, loaders, info }),
   }),
 );
 
@@ -179,7 +175,7 @@ builder.relayMutationField(
     authScopes: { server: true, app: true, formerInstallation: true },
     errors: refusedWith('VALUE_INVALID'),
     resolve: async (_, { input }, context) => {
-      const { caller, arePrivateEndpointsAllowed, loaders, registeredUserIds } = context;
+      const { caller, arePrivateEndpointsAllowed, loaders, registeredInstallationIds } = context;
       if (!caller) throw refuseCaller(caller);
       const pushRegistrationId =
         input.pushRegistrationId && (toLocalId(input.pushRegistrationId, 'Installation') ?? input.pushRegistrationId);
@@ -190,7 +186,7 @@ builder.relayMutationField(
       });
       loaders.renew();
       const installation = await getInstallation(loaders.load(installationById, registered.installationId));
-      registeredUserIds.add(installation.userId);
+      registeredInstallationIds.add(installation.id);
       return { ...registered, installation };
     },
   },
@@ -201,7 +197,8 @@ builder.relayMutationField(
       token: t.exposeString('token', { description: 'Bearer token of this installation. Shown only now.' }),
       expiresAt: t.expose('expiresAt', {
         type: 'DateTime',
-        description: 'When the token stops working: 30 days from now.',
+        description:
+          'When the token stops working at the latest: 30 days from now. Of one installation the newest five work, and the one in use.',
       }),
     }),
   },

@@ -2,10 +2,11 @@ import { z } from 'zod';
 import { deliverJob } from '../deliveries/deliver.job.ts';
 import type { Worker } from '../deliveries/worker.ts';
 import type { Notification } from '../generated/prisma/client.ts';
+import { holdUsers } from '../identity/user-identity-store.ts';
 import { resolveUserReferences } from '../identity/user-reference.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { sql, type Transaction } from '../storage/database.ts';
-import { inTransaction, StaleReadError } from '../storage/transaction.ts';
+import { inTransaction } from '../storage/transaction.ts';
 import {
   insertInstallationDeliveries,
   insertUnknownUserDeliveries,
@@ -50,14 +51,6 @@ async function fanOutPage(tx: Transaction, worker: Worker, notificationId: strin
   if (page.installationIds.length > 0) await insertInstallationDeliveries(tx, audience, page.installationIds);
   if (page.userIds.length > 0) await insertUserDeliveries(tx, audience, page.userIds);
   if (page.unknown.length > 0) await insertUnknownUserDeliveries(tx, notificationId, page.unknown);
-}
-
-/** Keeps users from being merged away until the commit: a tombstone has no recipients, and would be reached nowhere. */
-async function holdUsers(tx: Transaction, ids: readonly string[]): Promise<void> {
-  const rows = await tx.$queryRaw<{ is_merged: boolean }[]>(sql`
-    select merged_into_id is not null as is_merged from users where id = any(${[...ids]}::uuid[]) order by id for share
-  `);
-  if (rows.some((row) => row.is_merged)) throw new StaleReadError();
 }
 
 /** The notification, locked for this page, or null when its fan-out is finished or another worker is at it. */

@@ -32,11 +32,7 @@ export async function insertUserDeliveries(
         coalesce(r.channel, wanted.channel) as channel,
         audience.user_id,
         r.id as recipient_id,
-        coalesce(
-          ${ineligibility},
-          case when r.channel = 'PUSH' and ${targetOnlyPrimaryDevices} and not i.is_primary_device
-            then 'NOT_PRIMARY'::delivery_reason end
-        ) as reason
+        ${ineligibility(sql`${targetOnlyPrimaryDevices}`)} as reason
       from unnest(${userIds}::uuid[]) as audience (user_id)
       cross join unnest(${channels.length > 0 ? channels : [null]}::channel[]) as wanted (channel)
       left join recipients r on r.user_id = audience.user_id
@@ -64,10 +60,7 @@ export async function insertInstallationDeliveries(
     from (
       select
         meant.id as installation_id, r.id as recipient_id, i.user_id,
-        coalesce(
-          ${ineligibility},
-          case when ${targetOnlyPrimaryDevices} and not i.is_primary_device then 'NOT_PRIMARY'::delivery_reason end
-        ) as reason
+        ${ineligibility(sql`${targetOnlyPrimaryDevices}`)} as reason
       from unnest(${installationIds}::uuid[]) as meant (id)
       left join installations i on i.id = meant.id
       left join recipients r on r.installation_id = i.id

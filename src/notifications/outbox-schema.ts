@@ -16,7 +16,7 @@ const OutboxMessageObject = builder.objectRef<OutboxMessage>('OutboxMessage').im
       description: 'What would have been sent, in the form of its channel.',
       resolve: ({ rendered }) => rendered,
     }),
-    at: t.expose('renderedAt', { type: 'DateTime', description: 'When.' }),
+    at: t.expose('renderedAt', { type: 'DateTime', description: 'When it was written here.' }),
   }),
 });
 

@@ -4,7 +4,7 @@ import { DeliveryObject } from '../deliveries/schema.ts';
 import type { Delivery, Notification } from '../generated/prisma/client.ts';
 import { Purpose } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
-import { loadPage, parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
+import { loadPage, parsePage, relatedConnection, relatedPages, selects, toConnection } from '../graphql/connection.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { localId, parseId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
@@ -164,11 +164,8 @@ const NotificationObject = builder.prismaObject('Notification', {
     deliveries: t.connection({
       type: DeliveryObject,
       description: 'Its deliveries, oldest first.',
-      resolve: async ({ id: parentId }, args, { loaders }, info) => {
-        const page = parsePage(args);
-        const key = { parentId, page, withCount: selects(info, 'totalCount') };
-        return toConnection(page, await loaders.load(deliveriesOfNotification, key));
-      },
+      resolve: ({ id }, args, { loaders }, info) =>
+        relatedConnection(deliveriesOfNotification, id, { args, loaders, info }),
     }),
   }),
 });

@@ -8,6 +8,7 @@ import { isUuid, newId } from '../ids.ts';
 import { addJob } from '../queue/job.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
+import { isHttpUrl } from '../users/user-attributes.ts';
 import { fanOutJob, fanOutKey } from './fan-out.job.ts';
 import type { Target } from './target.ts';
 
@@ -69,6 +70,9 @@ export async function sendNotification(
   if (request.channels && channels.length === 0) {
     throw new DomainError('VALUE_INVALID', 'Name a channel, or leave the field out.', ['channels']);
   }
+  if (target.installations.length > 0 && channels.length > 0 && !channels.includes('PUSH')) {
+    throw new DomainError('VALUE_INVALID', 'Installations are reached by PUSH only.', ['channels']);
+  }
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
   return write(deployment, about, async (tx) => {
     await refuseUnknownSegments(tx, target.segments);
@@ -93,7 +97,7 @@ function parseContent(input: ContentInput): MessageContent {
   if (body.trim() === '')
     throw new DomainError('VALUE_INVALID', 'There is nothing to say: the body is empty.', ['content', 'body']);
   for (const [name, value] of Object.entries({ icon, image, url })) {
-    if (typeof value === 'string' && !isWebUrl(value)) {
+    if (typeof value === 'string' && !isHttpUrl(value)) {
       throw new DomainError('VALUE_INVALID', 'Not an http or https URL.', ['content', name]);
     }
   }
@@ -110,10 +114,6 @@ function parseContent(input: ContentInput): MessageContent {
     throw new DomainError('LIMIT_EXCEEDED', `The content has more than ${contentBytesMax} bytes.`, ['content']);
   }
   return content;
-}
-
-function isWebUrl(text: string): boolean {
-  return URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol);
 }
 
 function parseTarget({ users, installations, segments }: TargetInput): Target {

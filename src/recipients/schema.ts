@@ -1,8 +1,8 @@
 import { ineligibility } from '../deliveries/eligibility.ts';
 import type { Recipient } from '../generated/prisma/client.ts';
-import type { Channel } from '../generated/prisma/enums.ts';
+import { Channel } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
-import { parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
+import { relatedConnection, relatedPages } from '../graphql/connection.ts';
 import { localId } from '../graphql/global-id.ts';
 import type { Loader } from '../graphql/loaders.ts';
 import { mayReadUser, visible } from '../graphql/ownership.ts';
@@ -37,7 +37,7 @@ const isRecipientReachable: Loader<string, boolean> = {
   async load(db, ids) {
     const rows = await db.$queryRaw<{ id: string }[]>(sql`
       select r.id from recipients r left join installations i on i.id = r.installation_id
-      where r.id = any(${ids}::uuid[]) and ${ineligibility} is null
+      where r.id = any(${ids}::uuid[]) and ${ineligibility(sql`false`)} is null
     `);
     const reachable = new Set(rows.map((row) => row.id));
     return ids.map((id) => reachable.has(id));
@@ -125,11 +125,19 @@ const InAppRecipient = builder.objectRef<Recipient>('InAppRecipient').implement(
   authScopes: (recipient, context) => mayReadUser(context, recipient.userId),
 });
 
-for (const object of [PushRecipient, EmailRecipient, SmsRecipient, InAppRecipient]) {
+for (const [channel, object] of [
+  [Channel.PUSH, PushRecipient],
+  [Channel.EMAIL, EmailRecipient],
+  [Channel.SMS, SmsRecipient],
+  [Channel.IN_APP, InAppRecipient],
+] as const) {
   builder.nodeRef(object, {
     id: { resolve: localId },
-    loadOne: async (id, context) =>
-      visible(context, await context.loaders.load(recipientById, id), (recipient) => recipient.userId),
+    loadOne: async (id, context) => {
+      const recipient = await context.loaders.load(recipientById, id);
+      // An id that says another type names nothing.
+      return recipient?.channel === channel ? visible(context, recipient, ({ userId }) => userId) : null;
+    },
   });
 }
 
@@ -137,12 +145,6 @@ builder.prismaObjectField(UserObject, 'recipients', (t) =>
   t.connection({
     type: RecipientInterface,
     description: 'The addresses at which the user can be reached, oldest first.',
-    resolve: async ({ id: parentId }, args, { loaders }, info) => {
-      const page = parsePage(args);
-      return toConnection(
-        page,
-        await loaders.load(recipientsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }),
-      );
-    },
+    resolve: ({ id }, args, { loaders }, info) => relatedConnection(recipientsOfUser, id, { args, loaders, info }),
   }),
 );

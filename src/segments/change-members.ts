@@ -1,8 +1,8 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
+import { holdUsers } from '../identity/user-identity-store.ts';
 import { parseUserReference, resolveUserReferences, type UserReferenceInput } from '../identity/user-reference.ts';
 import { sql, type Transaction } from '../storage/database.ts';
-import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
 
 /** Puts users into a static segment or takes them out. */
@@ -70,12 +70,4 @@ async function changeMembers(
     const changedCount = await change(tx, known);
     return { segmentId, changedCount, unknown: resolved.flatMap((id, index) => (id === null ? [index] : [])) };
   });
-}
-
-/** Keeps users from being merged away until the commit: a membership of a tombstone would never be found. */
-async function holdUsers(tx: Transaction, ids: readonly string[]): Promise<void> {
-  const rows = await tx.$queryRaw<{ is_merged: boolean }[]>(sql`
-    select merged_into_id is not null as is_merged from users where id = any(${ids}::uuid[]) order by id for share
-  `);
-  if (rows.some((row) => row.is_merged)) throw new StaleReadError();
 }

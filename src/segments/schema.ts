@@ -1,6 +1,6 @@
 import type { Segment, User } from '../generated/prisma/client.ts';
 import { builder } from '../graphql/builder.ts';
-import { parsePage, relatedPages, selects, toConnection } from '../graphql/connection.ts';
+import { relatedConnection, relatedPages } from '../graphql/connection.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { localId, parseId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
@@ -61,13 +61,7 @@ export const SegmentObject = builder.prismaObject('Segment', {
     members: t.connection({
       type: UserObject,
       description: 'The users in it, oldest profile first.',
-      resolve: async ({ id: parentId }, args, { loaders }, info) => {
-        const page = parsePage(args);
-        return toConnection(
-          page,
-          await loaders.load(membersOfSegment, { parentId, page, withCount: selects(info, 'totalCount') }),
-        );
-      },
+      resolve: ({ id }, args, { loaders }, info) => relatedConnection(membersOfSegment, id, { args, loaders, info }),
     }),
   }),
 });
@@ -82,13 +76,7 @@ builder.prismaObjectField(UserObject, 'segments', (t) =>
     type: SegmentObject,
     authScopes: { server: true },
     description: 'The segments that the user is in, oldest first. For server keys.',
-    resolve: async ({ id: parentId }, args, { loaders }, info) => {
-      const page = parsePage(args);
-      return toConnection(
-        page,
-        await loaders.load(segmentsOfUser, { parentId, page, withCount: selects(info, 'totalCount') }),
-      );
-    },
+    resolve: ({ id }, args, { loaders }, info) => relatedConnection(segmentsOfUser, id, { args, loaders, info }),
   }),
 );
 

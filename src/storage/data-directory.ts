@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, chmod, constants, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { StartupError } from '../errors.ts';
 import { lockDirectory } from './directory-lock.ts';
@@ -77,10 +77,29 @@ async function refuseUnwritable<T>(directory: string, work: () => Promise<T>): P
 }
 
 async function createDirectory(directory: string): Promise<void> {
-  const created = await mkdir(directory, { recursive: true, mode: 0o700 });
-  // Root's PostgreSQL runs as another user, who has to pass through. (`mkdir` made the parents 0700 too.)
+  const created = await makeDirectories(directory);
+  // Root's PostgreSQL runs as another user, who has to pass through. (The parents were made 0700 too.)
   if (created !== undefined && userInfo().uid === 0) await openToPassers(created, directory);
   await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+}
+
+/**
+ * Makes a directory and the parents that it lacks, mode 0700, and returns the first one made. Node's own `recursive` tries
+ * for ever where a parent takes no directories, such as /proc.
+ */
+async function makeDirectories(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return path;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    if (error.code === 'EEXIST') return undefined;
+    const parent = dirname(path);
+    if (error.code !== 'ENOENT' || parent === path) throw error;
+    const first = await makeDirectories(parent);
+    await mkdir(path, { mode: 0o700 });
+    return first ?? path;
+  }
 }
 
 /** Sets mode 0711 on `last` and on each of its parents down from `first`. */

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { Prisma } from '../generated/prisma/client.ts';
 import type { Database, Transaction } from './database.ts';
 
@@ -14,6 +15,8 @@ export async function inTransaction<T>(db: Database, body: (tx: Transaction) => 
       return await db.$transaction(body);
     } catch (error) {
       if (attempt >= attemptsMax || !isConflict(error)) throw error;
+      // Whoever was in the way is given time to finish, and not everybody comes back at once.
+      await setTimeout(Math.random() * Math.min(200, 2 ** attempt));
     }
   }
 }

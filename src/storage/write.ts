@@ -78,7 +78,10 @@ async function takeKey<Result>(
   ]);
 }
 
-/** JSON with sorted keys and without absent ones, so that the order in which a client writes its fields does not matter. */
+/**
+ * JSON with sorted keys, so that the order in which a client writes its fields does not matter. A field that is absent is not
+ * the same as one that is null: one keeps a value, the other removes it.
+ */
 function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) => {
     if (inner === null || typeof inner !== 'object' || Array.isArray(inner) || inner instanceof Date) return inner;

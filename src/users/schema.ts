@@ -56,7 +56,7 @@ const UserTypeEnum = builder.enumType('UserType', {
   },
 });
 
-/** How a person's profile is declared in other concepts' schemas. */
+/** How every input names a user. */
 export const UserRefInput = builder.inputType('UserRef', {
   isOneOf: true,
   description: 'Names one user, in exactly one way. A merged user is its survivor.',
@@ -65,7 +65,9 @@ export const UserRefInput = builder.inputType('UserRef', {
     externalUserId: t.string({ description: "The id in the app's own back end, or an alias of it." }),
     email: t.string({ description: 'One of the e-mail addresses.' }),
     phone: t.string({ description: 'One of the phone numbers, E.164, with or without "+".' }),
-    pushRegistrationId: t.string({ description: "The id of one of the user's installations." }),
+    pushRegistrationId: t.string({
+      description: "Push registration id or global id of one of the user's installations.",
+    }),
   }),
 });
 

@@ -207,3 +207,27 @@ test.each([
   const { body } = await g.server.send('query($ref: UserRef!) { user(ref: $ref) { id } }', { ref });
   expect(body.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason, inputPath } }]);
 });
+
+test('who registers and logs out in one operation does not go on reading the person', async () => {
+  const person = await makePerson(g, { emails: [newEmail()] });
+  const { body } = await g.app.as(person.token).send(`mutation {
+    registerInstallation(input: { platform: WEB }) { __typename }
+    depersonalize(input: {}) { __typename }
+    again: registerInstallation(input: { platform: WEB }) {
+      ... on RegisterInstallationPayload { installation { user { id externalUserId type } } }
+    }
+  }`);
+  expect(body.errors).toBeUndefined();
+  expect(body.data).toMatchObject({ again: { installation: { user: { externalUserId: null, type: 'LEAD' } } } });
+  expect(JSON.stringify(body)).not.toContain(person.externalUserId);
+});
+
+test('a global id that says another type than the recipient has names nothing', async () => {
+  const email = newEmail();
+  await makePerson(g, { emails: [email] });
+  const { id } = await g.db.recipient.findFirstOrThrow({ where: { address: email } });
+  for (const type of ['SmsRecipient', 'PushRecipient', 'InAppRecipient']) {
+    const { body } = await g.server.send(`{ node(id: "${btoa(`${type}:${id}`)}") { id } }`);
+    expect(body).toEqual({ data: { node: null } });
+  }
+});

@@ -13,7 +13,7 @@ function parse(change: Partial<typeof good> = {}, arePrivateEndpointsAllowed = f
 }
 
 function refusing(field: string) {
-  return expect.objectContaining({ name: 'DomainError', code: 'VALUE_INVALID', path: [...path, field] });
+  return expect.objectContaining({ name: 'DomainError', code: 'VALUE_INVALID', inputPath: [...path, field] });
 }
 
 test('a browser’s subscription is taken as it is', () => {

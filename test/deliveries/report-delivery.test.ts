@@ -195,3 +195,12 @@ describe('the time of a receipt', () => {
     expect(between.events.at(-1)).toMatchObject({ status: 'CLICKED', at: between.updatedAt });
   });
 });
+
+test('who repeats the idempotency key of somebody with a token, without one, is told nothing', async () => {
+  const { delivery, receiptToken } = await makeSentPush();
+  const report = { delivery, status: 'DELIVERED', idempotencyKey: 'first' } as const;
+  expect(await reportDelivery(g.nobody, { ...report, receiptToken })).toMatchObject({
+    __typename: 'ReportDeliveryPayload',
+  });
+  expect(await reportDelivery(g.nobody, report)).toEqual(refused);
+});

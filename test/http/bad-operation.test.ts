@@ -157,7 +157,21 @@ const Content = graphql(`
   }
 `);
 
-test('data with __proto__ loses it, keeps the rest, and changes no object', async () => {
+test('a moment before the year 1 is refused, as PostgreSQL has none', async () => {
+  const report =
+    'mutation ($at: DateTime!) { reportDelivery(input: { delivery: "x", status: OPENED, at: $at }) { __typename } }';
+  for (const at of ['0000-01-01T00:00:00Z', '0001-01-01T00:00:00+23:59']) await expectRefusal(report, { at });
+});
+
+test('a refusal in a query names the field that was refused, and the input that it is about', async () => {
+  const { body } = await g.server.send('{ a: user(ref: { email: "bad" }) { id } b: user(ref: { phone: "x" }) { id } }');
+  expect(body.errors).toMatchObject([
+    { path: ['a'], extensions: { code: 'BAD_USER_INPUT', reason: 'EMAIL_INVALID', inputPath: ['ref', 'email'] } },
+    { path: ['b'], extensions: { code: 'BAD_USER_INPUT', reason: 'PHONE_INVALID', inputPath: ['ref', 'phone'] } },
+  ]);
+});
+
+test('data with __proto__ is kept as it came, and changes no object', async () => {
   const data: Record<string, unknown> = JSON.parse(
     '{ "__proto__": { "admin": true }, "constructor": { "prototype": { "admin": true } } }',
   );
@@ -167,6 +181,8 @@ test('data with __proto__ loses it, keeps the rest, and changes no object', asyn
   });
   const { notification } = await g.server.run(Content, { id });
 
-  expect(JSON.stringify(notification?.content.data)).toBe('{"constructor":{"prototype":{"admin":true}}}');
+  expect(JSON.stringify(notification?.content.data)).toBe(
+    '{"__proto__":{"admin":true},"constructor":{"prototype":{"admin":true}}}',
+  );
   expect(Reflect.get({}, 'admin')).toBeUndefined();
 });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { fcmAddress, newEmail } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { depersonalize, makeInstallation, makeNotification, settledDeliveries } from '../support/operations.ts';
-import { countRows, findProfile, getProfile, makePerson, makePrimary } from '../support/people.ts';
+import { countRows, findProfile, getProfile, makePerson, makePrimary, mergeUsers } from '../support/people.ts';
 
 const g = useApp();
 
@@ -59,6 +59,13 @@ test('an installation that is nobody’s keeps its lead', async () => {
     installation: { user: installation.user },
   });
   expect(await countRows(g)).toEqual(before);
+});
+
+test('an installation that shares a nameless user with another one leaves it', async () => {
+  const [stays, leaves] = [await makeInstallation(g.app), await makeInstallation(g.app)];
+  await mergeUsers(g.server, { survivor: { id: stays.user.id }, merged: { id: leaves.user.id } });
+  expect(await depersonalize(g.app.as(leaves.token))).toMatchObject({ installation: { user: { type: 'LEAD' } } });
+  expect((await getProfile(g.server, { id: stays.user.id })).installations).toEqual([stays.pushRegistrationId]);
 });
 
 test('to an installation, another one is as good as missing', async () => {

@@ -348,6 +348,8 @@ describe('attributes', () => {
     [{ birthday: '0000-01-01' }, ['birthday']],
     [{ timeZone: 'Mars/Olympus' }, ['timeZone']],
     [{ country: 'XX' }, ['country']],
+    [{ country: 'UK' }, ['country']],
+    [{ country: 'ZZ' }, ['country']],
     [{ pictureUrl: 'javascript:alert(1)' }, ['pictureUrl']],
     [{ tags: ['fine', ''] }, ['tags', '1']],
     [{ tags: ['x'.repeat(257)] }, ['tags', '0']],

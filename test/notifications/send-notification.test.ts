@@ -278,3 +278,12 @@ describe('an idempotency key', () => {
     await makeNotification(g.server, toSend({ users: [{ externalUserId: 'x' }] }, { idempotencyKey }));
   });
 });
+
+test('installations are not sent to by another channel than push', async () => {
+  const { installation } = await makePerson(g.server);
+  const target = { installations: [installation.pushRegistrationId] };
+  expect(await sendNotification(g.server, toSend(target, { channels: ['EMAIL'] }))).toMatchObject({
+    code: 'VALUE_INVALID',
+    path: ['channels'],
+  });
+});

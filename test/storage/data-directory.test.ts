@@ -101,6 +101,11 @@ test('a directory that cannot be written is refused, also to root', async () => 
   await expect(openDataDirectory(path)).rejects.toThrow(/^The data directory \/proc\/1 cannot be written/);
 });
 
+test('a directory whose parent takes none is refused at once', async () => {
+  path = '/proc/nope/deeper';
+  await expect(openDataDirectory(path)).rejects.toThrow(/^The data directory \/proc\/nope\/deeper cannot be written/);
+});
+
 test('the keys are made once and kept for their owner only', async () => {
   const directory = await openDataDirectory(path);
   const made = await directory.readKeys(firstKeys);

@@ -20,5 +20,5 @@ test.each([
   ['a position below zero', Buffer.alloc(28, 0xff).toString('base64url')],
   ['a NUL character', `\0${encodeCursor(cursor).slice(1)}`],
 ])('%s is refused as a cursor', (_, text) => {
-  expect(() => parseCursor(text)).toThrow(expect.objectContaining({ code: 'VALUE_INVALID', path: ['after'] }));
+  expect(() => parseCursor(text)).toThrow(expect.objectContaining({ code: 'VALUE_INVALID', inputPath: ['after'] }));
 });

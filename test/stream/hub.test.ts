@@ -137,7 +137,7 @@ test.each([0, 1, 2, 3, 4])('the cursor of item %i of a replay brings exactly wha
 test('a cursor that the stream never gave is refused before anything is read', () => {
   const { hub, statementsCount } = openHub();
   expect(() => hub.events({}, { after: 'x' })).toThrow(
-    expect.objectContaining({ code: 'VALUE_INVALID', path: ['after'] }),
+    expect.objectContaining({ code: 'VALUE_INVALID', inputPath: ['after'] }),
   );
   expect(statementsCount()).toBe(0);
 });

@@ -24,7 +24,8 @@ $$;
 insert into delivery_log default values;
 alter table delivery_log add constraint delivery_log_has_one_row check (id);
 
--- Two kinds of row cannot be: a recipient of the wrong shape, a claim without a lease.
+-- Rows that cannot be: a recipient of the wrong shape, a claim without a lease, a tombstone of itself, half an address, a
+-- publishable key of no app.
 alter table recipients add constraint recipients_address_fits_channel check (
   case channel
     when 'PUSH' then installation_id is not null and address is null
@@ -35,6 +36,10 @@ alter table recipients add constraint recipients_address_fits_channel check (
 alter table deliveries add constraint deliveries_claim_while_sending check (
   (status = 'SENDING') = (claim_token is not null and claim_expires_at is not null)
 );
+
+alter table users add constraint users_merged_into_another check (merged_into_id <> id);
+alter table installations add constraint installations_address_whole check ((address_hash is null) = (address_cipher is null));
+alter table api_keys add constraint api_keys_app_of_publishable check ((kind = 'APP') = (app_id is not null));
 
 -- One in-app inbox per user.
 create unique index recipients_one_inbox_per_user on recipients (user_id) where channel = 'IN_APP';
@@ -65,8 +70,9 @@ as $$
 $$;
 
 -- Positions are given in commit order: the lock is held from before the first nextval until the transaction is visible,
--- so a reader that has seen position n will never see a lower one appear. It is the last lock that a transaction takes:
--- change deliveries in the final statement, and lock nothing after it.
+-- so a reader that has seen position n will never see a lower one appear. It is the last lock that a transaction takes
+-- (but for the counts of its notifications, whose holders never wait for it): change deliveries in the final statement,
+-- and lock nothing after it.
 create function lock_delivery_events() returns trigger
 language plpgsql
 as $$
