@@ -1,19 +1,23 @@
+/** What is known of every caller. */
+interface Credential {
+  /** Names the caller in records (`createdBy`, `actor`, idempotency): stable over token renewal. */
+  principal: string;
+  /** Whose rights these are, as `access_changes` name it: the key's id, or the installation's. */
+  subjectId: string;
+  /** SHA-256 of the key or token, as it is kept. */
+  secretHash: Uint8Array<ArrayBuffer>;
+}
+
 /**
- * Who calls. `principal` names the caller in records (`createdBy`, `actor`, idempotency): stable over token renewal.
+ * Who calls.
  *
  * - `SERVER`: a back end, with a server key. May do everything.
  * - `APP`: an app's client before it has registered, with the publishable key.
- * - `INSTALLATION`: one installation, with its token. `isExpired`: the token only serves to register again. `tokenHash`:
- *   SHA-256, as the token is kept.
+ * - `INSTALLATION`: one installation, with its token. `isExpired`: the token only serves to register again.
  */
-export type Caller =
-  | { kind: 'SERVER'; principal: string }
-  | { kind: 'APP'; principal: string; appId: string }
-  | {
-      kind: 'INSTALLATION';
-      principal: string;
-      appId: string;
-      installationId: string;
-      tokenHash: Uint8Array;
-      isExpired: boolean;
-    };
+export type Caller = Credential &
+  (
+    | { kind: 'SERVER' }
+    | { kind: 'APP'; appId: string }
+    | { kind: 'INSTALLATION'; appId: string; installationId: string; expiresAt: Date; isExpired: boolean }
+  );

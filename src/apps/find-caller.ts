@@ -7,35 +7,46 @@ import type { Caller } from './caller.ts';
  * that depends on the secret. An expired installation token still tells whose it was.
  */
 export async function findCaller(db: Database, secret: string): Promise<Caller | null> {
-  if (secret.startsWith(secretPrefixes.INSTALLATION)) return findInstallation(db, secret);
-  const key = await db.apiKey.findUnique({ where: { secretHash: hashSecret(secret) } });
+  const secretHash = hashSecret(secret);
+  return secret.startsWith(secretPrefixes.INSTALLATION) ? findInstallation(db, secretHash) : findKey(db, secretHash);
+}
+
+/** Who the caller is by now: null when its key or token is no longer known, or revoked. */
+export async function findCallerAgain(db: Database, { kind, secretHash }: Caller): Promise<Caller | null> {
+  return kind === 'INSTALLATION' ? findInstallation(db, secretHash) : findKey(db, secretHash);
+}
+
+async function findKey(db: Database, secretHash: Caller['secretHash']): Promise<Caller | null> {
+  const key = await db.apiKey.findUnique({ where: { secretHash } });
   if (!key || key.revokedAt) return null;
-  const principal = `key:${key.id}`;
-  if (key.kind === 'SERVER') return { kind: 'SERVER', principal };
-  return key.appId === null ? null : { kind: 'APP', principal, appId: key.appId };
+  const credential = { principal: `key:${key.id}`, subjectId: key.id, secretHash };
+  if (key.kind === 'SERVER') return { kind: 'SERVER', ...credential };
+  return key.appId === null ? null : { kind: 'APP', ...credential, appId: key.appId };
 }
 
 interface TokenRow {
   id: string;
   app_id: string;
+  expires_at: Date;
   is_expired: boolean;
 }
 
-async function findInstallation(db: Database, secret: string): Promise<Caller | null> {
-  const tokenHash = hashSecret(secret);
+async function findInstallation(db: Database, secretHash: Caller['secretHash']): Promise<Caller | null> {
   const [row] = await db.$queryRaw<TokenRow[]>(sql`
-    select i.id, i.app_id, t.expires_at <= now() as is_expired
+    select i.id, i.app_id, t.expires_at, t.expires_at <= now() as is_expired
     from installation_tokens t
     join installations i on i.id = t.installation_id
-    where t.secret_hash = ${tokenHash}
+    where t.secret_hash = ${secretHash}
   `);
   if (!row) return null;
   return {
     kind: 'INSTALLATION',
     principal: `installation:${row.id}`,
+    subjectId: row.id,
+    secretHash,
     appId: row.app_id,
     installationId: row.id,
-    tokenHash,
+    expiresAt: row.expires_at,
     isExpired: row.is_expired,
   };
 }

@@ -3,7 +3,7 @@ import type { Context } from './context.ts';
 import type { Loader } from './loaders.ts';
 
 /** Whose an installation is now. */
-const ownerOfInstallation: Loader<string, string | null> = {
+export const ownerOfInstallation: Loader<string, string | null> = {
   async load(db: Database, ids) {
     const rows = await db.$queryRaw<{ id: string; user_id: string }[]>(sql`
       select id, user_id from installations where id = any(${ids}::uuid[])

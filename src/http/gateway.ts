@@ -4,15 +4,19 @@ import type { Caller } from '../apps/caller.ts';
 import type { Context } from '../graphql/context.ts';
 import { Loaders } from '../graphql/loaders.ts';
 import { schema } from '../graphql/schema.ts';
+import type { Sink } from '../stream/relay.ts';
 import { useInputLimits } from './input-limits.ts';
 import { maskError, useMaskedValidation } from './mask-error.ts';
 import { useRequestForm } from './request-form.ts';
 import { useSchemaPrivacy } from './schema-privacy.ts';
+import { useSubscriptions } from './subscriptions.ts';
 
 /** What a transport has found out before an operation is looked at. */
 export interface Transport {
   /** Null: nobody, who may not do much. A caller with a wrong key has not come this far. */
   caller: Caller | null;
+  /** Where a subscription's answers go by themselves. Absent: who asked iterates over them. */
+  sink?: Sink;
 }
 
 /** Request bodies and WebSocket messages. @default 1_048_576 // 1 MiB */
@@ -37,6 +41,7 @@ export function createGateway({ isProduction, ...deployment }: GatewayOptions): 
     useInputLimits(),
     useSchemaPrivacy({ isProduction }),
     useMaskedValidation(deployment.log),
+    useSubscriptions(deployment.log),
   ];
   return createYoga<Transport, Context>({
     schema,

@@ -76,3 +76,8 @@ export function useMaskedValidation(log: Logger): Plugin<Context> {
 function toGraphQLError(cause: unknown): GraphQLError | null {
   return cause instanceof GraphQLError ? cause : null;
 }
+
+/** An error as JSON, without what is meant for an HTTP status. */
+export function formatError({ message, locations, path, extensions: { http, ...extensions } }: GraphQLError) {
+  return { message, ...(locations && { locations }), ...(path && { path }), extensions };
+}

@@ -1,5 +1,4 @@
 import type { Server } from 'node:http';
-import type { GraphQLError } from 'graphql';
 import { handleProtocols } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
@@ -7,7 +6,8 @@ import type { Logger } from '../logger.ts';
 import type { Database } from '../storage/database.ts';
 import { authenticate } from './authenticate.ts';
 import { type Gateway, messageBytesMax } from './gateway.ts';
-import { maskError } from './mask-error.ts';
+import { formatError, maskError } from './mask-error.ts';
+import { createOperationSink } from './operation-sink.ts';
 
 interface WebSocketOptions {
   server: Server;
@@ -47,10 +47,14 @@ export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions):
           return false; // 4403, Forbidden
         }
       },
-      onSubscribe: async ({ connectionParams }, _, payload) => {
+      onSubscribe: async ({ connectionParams, extra: { socket, request } }, operationId, payload) => {
         try {
           const caller = await authenticate(db, toAuthorization(connectionParams));
-          const { schema, execute, subscribe, contextFactory, parse, validate } = gateway.getEnveloped({ caller });
+          const sink = createOperationSink(socket, request.socket, operationId);
+          const { schema, execute, subscribe, contextFactory, parse, validate } = gateway.getEnveloped({
+            caller,
+            sink,
+          });
           const document = parse(payload.query);
           const errors = validate(schema, document);
           if (errors.length > 0) return errors;
@@ -68,10 +72,9 @@ export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions):
       },
       execute: (args) => getSteps(args.rootValue).execute(args),
       subscribe: (args) => getSteps(args.rootValue).subscribe(args),
-      onNext: (_, __, ___, ____, { errors, ...rest }) =>
-        errors && { ...rest, errors: errors.map((error) => toMessage(error)) },
+      onNext: (_, __, ___, ____, { errors, ...rest }) => errors && { ...rest, errors: errors.map(formatError) },
       // Also what a stream has thrown, and what graphql-ws itself refuses.
-      onError: (_, __, ___, errors) => errors.map((error) => toMessage(maskError(error, log))),
+      onError: (_, __, ___, errors) => errors.map((error) => formatError(maskError(error, log))),
     },
     sockets,
   );
@@ -91,11 +94,6 @@ function toAuthorization(connectionParams: Record<string, unknown> | undefined):
   const authorization = connectionParams?.authorization;
   if (authorization === undefined || authorization === null) return null;
   return typeof authorization === 'string' ? authorization : '';
-}
-
-/** Without what is meant for an HTTP status. */
-function toMessage({ message, locations, path, extensions: { http, ...extensions } }: GraphQLError) {
-  return { message, locations, path, extensions };
 }
 
 type Steps = Pick<ReturnType<Gateway['getEnveloped']>, 'execute' | 'subscribe'>;

@@ -62,7 +62,7 @@ export async function registerInstallation(
     const installationId = known
       ? await renew(tx, known, data)
       : await create(tx, await newInstallation(tx, caller, registration), data);
-    const usedTokenHash = caller.kind === 'INSTALLATION' ? caller.tokenHash : null;
+    const usedTokenHash = caller.kind === 'INSTALLATION' ? caller.secretHash : null;
     return { installationId, ...(await issueInstallationToken(tx, installationId, usedTokenHash)) };
   });
 }

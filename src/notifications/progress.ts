@@ -3,9 +3,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { DeliveryStatus } from '../generated/prisma/enums.ts';
 import type { Logger } from '../logger.ts';
 import { type Database, sql } from '../storage/database.ts';
+import type { Access } from '../stream/gate.ts';
 import type { Hub } from '../stream/hub.ts';
 import { createLatch, type Latch } from '../stream/latch.ts';
-import { openStream, type Stream } from '../stream/open-stream.ts';
+import type { Stream } from '../stream/open-stream.ts';
 import { createOutage } from '../stream/outage.ts';
 import { createPulse, type Next } from '../stream/pulse.ts';
 
@@ -102,6 +103,8 @@ interface ProgressStreamOptions {
   log: Logger;
   notificationId: string;
   signal?: AbortSignal | undefined;
+  /** By what right it is read. Absent: the caller sees to it. */
+  access?: Access | undefined;
 }
 
 /**
@@ -109,27 +112,27 @@ interface ProgressStreamOptions {
  * second, and for the last time when they are complete, which ends it. Ends without a word when there is no such
  * notification, and when the hub closes. All streams of one hub share one statement a tick.
  */
-export function streamProgress({ hub, db, log, notificationId, signal }: ProgressStreamOptions): Stream<Progress> {
+export function streamProgress({ hub, db, log, notificationId, ...read }: ProgressStreamOptions): Stream<Progress> {
   let board = boards.get(hub);
   if (!board) {
     board = createBoard({ hub, db, log });
     boards.set(hub, board);
   }
-  return board.view(notificationId.toLowerCase(), signal);
+  const { view } = board;
+  return hub.open((ending) => view(notificationId.toLowerCase(), ending), read);
 }
 
 const boards = new WeakMap<Hub, Board>();
 
 /** The totals that somebody looks at. */
 interface Board {
-  view(notificationId: string, signal: AbortSignal | undefined): Stream<Progress>;
+  /** Yields one at a time; throws when `ending` aborts. */
+  view(notificationId: string, ending: AbortSignal): AsyncGenerator<readonly Progress[], void, undefined>;
 }
 
 interface Subject {
   /** Undefined: not read yet. Null: no such notification. */
   latest: Progress | null | undefined;
-  /** The hub has closed. */
-  hasEnded: boolean;
   /** Opened when there is something to look at. */
   readonly viewers: Set<Latch>;
   readonly touched: Stream<'touched'>;
@@ -141,7 +144,6 @@ function createBoard({ hub, db, log }: { hub: Hub; db: Database; log: Logger }):
     ended: "Notifications' totals can be read again",
   });
   const subjects = new Map<string, Subject>();
-  const streams = new Set<Stream<unknown>>();
   let isDue = false;
   const pulse = createPulse(refreshAll, () => subjects.size > 0);
 
@@ -182,7 +184,7 @@ function createBoard({ hub, db, log }: { hub: Hub; db: Database; log: Logger }):
 
   function addSubject(id: string): Subject {
     const touched = hub.touched({ notificationId: id });
-    const subject: Subject = { latest: undefined, hasEnded: false, viewers: new Set(), touched };
+    const subject: Subject = { latest: undefined, viewers: new Set(), touched };
     subjects.set(id, subject);
     follow(id, subject);
     readFirst(id, subject);
@@ -208,11 +210,9 @@ function createBoard({ hub, db, log }: { hub: Hub; db: Database; log: Logger }):
   async function follow(id: string, subject: Subject) {
     for await (const _ of subject.touched) refreshSoon();
     removeSubject(id, subject);
-    subject.hasEnded = true;
-    for (const viewer of subject.viewers) viewer.open();
   }
 
-  async function* viewOf(id: string, ending: AbortSignal): AsyncGenerator<Progress, void, undefined> {
+  async function* view(id: string, ending: AbortSignal): AsyncGenerator<readonly Progress[], void, undefined> {
     const subject = subjects.get(id) ?? addSubject(id);
     const viewer = createLatch();
     subject.viewers.add(viewer);
@@ -220,13 +220,13 @@ function createBoard({ hub, db, log }: { hub: Hub; db: Database; log: Logger }):
     let shown: Progress | undefined;
     try {
       for (;;) {
-        const { latest, hasEnded } = subject;
+        const { latest } = subject;
         if (latest && !isDeepStrictEqual(latest, shown)) {
           shown = latest;
-          yield latest;
+          yield [latest];
           if (latest.isComplete) return;
           await sleep(intervalMs, undefined, { signal: ending });
-        } else if (latest === null || hasEnded) {
+        } else if (latest === null) {
           return;
         } else {
           await viewer.passed();
@@ -239,5 +239,5 @@ function createBoard({ hub, db, log }: { hub: Hub; db: Database; log: Logger }):
     }
   }
 
-  return { view: (id, signal) => openStream((ending) => viewOf(id, ending), { signal, among: streams }) };
+  return { view };
 }

@@ -1,10 +1,14 @@
 import { DeliveryEventObject } from '../deliveries/schema.ts';
 import { DomainError } from '../errors.ts';
+import { readAccess } from '../graphql/access.ts';
 import { builder } from '../graphql/builder.ts';
+import type { Context } from '../graphql/context.ts';
 import { parseId } from '../graphql/global-id.ts';
-import { findUserId } from '../identity/user-reference.ts';
+import { mayReadUser, ownerOfInstallation } from '../graphql/ownership.ts';
+import { refuseCaller } from '../graphql/refuse-caller.ts';
+import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
 import type { PositionItem, StreamItem } from '../stream/event-stream.ts';
-import { toUserReferenceInput, UserRefInput } from '../users/schema.ts';
+import { toUserReferenceInput, UserRefInput, userById } from '../users/schema.ts';
 import { streamProgress } from './progress.ts';
 import { notificationById, ProgressObject } from './schema.ts';
 
@@ -37,27 +41,28 @@ const DeliveryStreamItem = builder.unionType('DeliveryStreamItem', {
 builder.subscriptionFields((t) => ({
   deliveryEvents: t.field({
     type: DeliveryStreamItem,
-    authScopes: { server: true },
+    authScopes: { server: true, installation: true },
     description:
-      'State changes of deliveries, each once and in order: of a notification, of a user, or all. Comes back with the last cursor as `after` to miss and repeat nothing.',
+      'State changes of deliveries, each once and in order: of a notification, of a user, or all. Comes back with the last cursor as `after` to miss and repeat nothing. An installation follows its own user only, and is told by an error when that ends.',
     args: {
       notification: t.arg.id({ description: 'Only of this notification. Global id.' }),
-      user: t.arg({ type: UserRefInput, description: 'Only of this user; if merged, of the survivor.' }),
+      user: t.arg({
+        type: UserRefInput,
+        description:
+          'Only of this user; if merged, of the survivor. Absent, and the caller is an installation: its own.',
+      }),
       after: t.arg.string({
         description:
           'A cursor: what came after it, then RECOVERED, then live. Empty: from the oldest that is kept. Absent: from now.',
       }),
     },
     subscribe: async (_, { notification, user, after }, context) => {
-      const notificationId = notification ? parseId(notification, 'Notification', ['notification']) : undefined;
-      const userId = user ? await findUserId(context.db, toUserReferenceInput(user), ['user']) : undefined;
-      if (userId === null) throw new DomainError('NOT_FOUND', 'There is no such user.', ['user']);
-      return context.hub.events({ ...(notificationId && { notificationId }), ...(userId && { userId }) }, { after });
+      const notificationId = notification ? await getNotificationId(context, notification) : undefined;
+      const userId = await getUserId(context, user ? toUserReferenceInput(user) : null);
+      const topic = { ...(notificationId && { notificationId }), ...(userId && { userId }) };
+      return context.hub.events(topic, { after, access: readAccess(context, (now) => mayReadAll(now, userId)) });
     },
-    resolve: (item: StreamItem, _, { loaders }) => {
-      loaders.renew();
-      return item.kind === 'position' ? item : { ...item.entry, cursor: item.cursor };
-    },
+    resolve: (item: StreamItem) => (item.kind === 'position' ? item : { ...item.entry, cursor: item.cursor }),
   }),
   notificationProgress: t.field({
     type: ProgressObject,
@@ -65,13 +70,41 @@ builder.subscriptionFields((t) => ({
     description:
       'Totals of a notification as they change: at once, then at most four times a second; ends after the last.',
     args: { notification: t.arg.id({ required: true, description: 'Global id.' }) },
-    subscribe: async (_, { notification }, { hub, db, log, loaders }) => {
-      const notificationId = parseId(notification, 'Notification', ['notification']);
-      if (!(await loaders.load(notificationById, notificationId))) {
-        throw new DomainError('NOT_FOUND', 'There is no such notification.', ['notification']);
-      }
-      return streamProgress({ hub, db, log, notificationId });
+    subscribe: async (_, { notification }, context) => {
+      const notificationId = await getNotificationId(context, notification);
+      return streamProgress({ ...context, notificationId, access: readAccess(context) });
     },
     resolve: (progress) => progress,
   }),
 }));
+
+/** An installation is not told whether a notification exists: of one that does not, its user has no deliveries. */
+async function getNotificationId({ caller, loaders }: Context, globalId: string): Promise<string> {
+  const id = parseId(globalId, 'Notification', ['notification']);
+  if (caller?.kind === 'SERVER' && !(await loaders.load(notificationById, id))) {
+    throw new DomainError('NOT_FOUND', 'There is no such notification.', ['notification']);
+  }
+  return id;
+}
+
+/** Whose deliveries are meant; null: everybody's. A user that the caller may not see is as one that does not exist. */
+async function getUserId(context: Context, reference: UserReferenceInput | null): Promise<string | null> {
+  const { caller, db, loaders } = context;
+  if (!reference && caller?.kind === 'SERVER') return null;
+  if (!reference) {
+    const own = caller?.kind === 'INSTALLATION' ? await loaders.load(ownerOfInstallation, caller.installationId) : null;
+    if (own === null) throw refuseCaller(null);
+    return own;
+  }
+  const userId = await findUserId(db, reference, ['user']);
+  if (userId === null || !(await mayReadAll(context, userId))) {
+    throw new DomainError('NOT_FOUND', 'There is no such user.', ['user']);
+  }
+  return userId;
+}
+
+/** Whether the caller may see what becomes of a user's deliveries; null: of everybody's. */
+async function mayReadAll(context: Context, userId: string | null): Promise<boolean> {
+  const user = userId === null ? null : await context.loaders.load(userById, userId);
+  return mayReadUser(context, user?.id ?? null);
+}

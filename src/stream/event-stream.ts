@@ -1,4 +1,5 @@
 import { type Cursor, encodeCursor } from './cursor.ts';
+import type { Gate } from './gate.ts';
 import { createLatch } from './latch.ts';
 import type { LogGap, LogPage, Topic } from './log.ts';
 import type { Pager } from './pager.ts';
@@ -27,42 +28,50 @@ interface EventStreamOptions {
   topic: Topic;
   /** Undefined: from now. Null: from the oldest kept. */
   after: Cursor | null | undefined;
+  gate: Gate;
+  /**
+   * Asked when the stream is in step at `position` and has nothing to yield: whether somebody else takes it from there.
+   * Resolves with where the stream then is, when it has to go on by itself.
+   */
+  carry?(position: Cursor): Promise<Cursor> | undefined;
 }
 
-/** The items of one stream. Throws only when `signal` aborts. */
+/** The items of one stream, all at once that are there. Throws only when `signal` aborts. */
 export async function* streamEvents(
   options: EventStreamOptions,
   signal: AbortSignal,
-): AsyncGenerator<StreamItem, void, undefined> {
-  const { reader, pager, topic, after } = options;
+): AsyncGenerator<readonly StreamItem[], void, undefined> {
+  const { reader, pager, topic, after, gate } = options;
   const news = createLatch();
   signal.addEventListener('abort', news.open, { once: true });
   let seat: Seat | undefined;
   try {
     let due: PositionItem['state'] | undefined = after === undefined ? 'LIVE' : 'RECOVERED';
-    let page = after === undefined ? emptyPage(await pager.head(signal)) : await pager.page(topic, after, signal);
+    let page = await readPage(after);
     for (;;) {
+      gate.heed(page);
       let position: Cursor;
       if (page.kind === 'gap') {
         position = page.oldest;
         due = 'RECOVERED';
         if (seat) reader.leave(seat);
         seat = undefined;
-        yield toPositionItem('GAP', position);
+        yield [toPositionItem('GAP', position)];
       } else {
         position = page.completeThrough;
         // Before anything is yielded, while what was just read is fresh: the stream may take its time with it.
         if (seat?.isLost) seat = undefined;
         if (!page.hasMore) seat ??= reader.join({ topic, at: position, news });
-        for (const entry of page.entries) yield toEventItem(position.epoch, entry);
+        const items: StreamItem[] = page.entries.map((entry) => toEventItem(position.epoch, entry));
         if (due && !page.hasMore) {
-          yield toPositionItem(due, position);
+          items.push(toPositionItem(due, position));
           due = undefined;
         }
-        if (seat) position = yield* followSeat(seat, position, signal);
+        if (items.length > 0) yield items;
+        if (seat) position = yield* followSeat(seat, position);
       }
       const servedFrom = seat?.servedFrom;
-      page = await pager.page(topic, position, signal);
+      page = await readPage(position);
       // The log's end, read after the reader was there, lies before it: the reader's place is of another log.
       if (servedFrom && page.kind === 'page' && !page.hasMore && !isThrough(page.completeThrough, servedFrom))
         reader.dismiss();
@@ -70,47 +79,57 @@ export async function* streamEvents(
   } finally {
     if (seat) reader.leave(seat);
   }
-}
 
-/**
- * Yields what is put into the seat, as long as the stream is in step: it has read through the place from which the seat
- * is served. Returns where the stream is when it has to read for itself.
- */
-async function* followSeat(
-  seat: Seat,
-  from: Cursor,
-  signal: AbortSignal,
-): AsyncGenerator<EventItem, Cursor, undefined> {
-  let position = from;
-  while (!seat.servedFrom && !seat.isLost) {
-    await seat.news.passed();
-    signal.throwIfAborted();
+  async function readPage(from: Cursor | null | undefined): Promise<LogPage | LogGap> {
+    if (from !== undefined) return pager.page(topic, { after: from, access: gate.question() }, signal);
+    const head = await pager.head(signal);
+    return { ...head, kind: 'page', entries: [], completeThrough: head, hasMore: false };
   }
-  if (!seat.servedFrom || !isThrough(position, seat.servedFrom)) return position;
-  for (;;) {
-    const event = seat.take();
-    if (event) {
-      const { entry } = event;
-      // The stream has read it for itself.
-      if (entry.position <= position.position) continue;
-      position = { epoch: position.epoch, position: entry.position, tag: entry.tag };
-      yield event;
-    } else if (seat.isLost) {
-      return seat.resumeAt && isThrough(seat.resumeAt, position) ? seat.resumeAt : position;
-    } else {
-      await seat.news.passed();
-      signal.throwIfAborted();
+
+  /**
+   * Yields what is put into the seat, as long as the stream is in step: it has read through the place from which the seat
+   * is served. Returns where the stream is when it has to read for itself.
+   */
+  async function* followSeat(at: Seat, from: Cursor): AsyncGenerator<readonly EventItem[], Cursor, undefined> {
+    let position = from;
+    while (!at.servedFrom && !at.isLost) await nextNews();
+    if (!at.servedFrom || !isThrough(position, at.servedFrom)) return position;
+    for (;;) {
+      const events = behind(position, at.take());
+      const last = events.at(-1);
+      if (last) {
+        position = { epoch: position.epoch, position: last.entry.position, tag: last.entry.tag };
+        yield events;
+      } else if (at.isLost) {
+        return at.resumeAt && isThrough(at.resumeAt, position) ? at.resumeAt : position;
+      } else {
+        const carried = options.carry?.(position);
+        if (carried) {
+          reader.leave(at);
+          seat = undefined;
+          return await carried;
+        }
+        await nextNews();
+      }
     }
   }
+
+  async function nextNews() {
+    await news.passed();
+    signal.throwIfAborted();
+  }
+}
+
+/** Without what the stream has read for itself. */
+function behind(position: Cursor, events: readonly EventItem[]): readonly EventItem[] {
+  const [first] = events;
+  if (!first || first.entry.position > position.position) return events;
+  return events.filter(({ entry }) => entry.position > position.position);
 }
 
 /** Whether `cursor` has all that lies up to `other`. */
-function isThrough(cursor: Cursor, other: Cursor): boolean {
+export function isThrough(cursor: Cursor, other: Cursor): boolean {
   return cursor.epoch === other.epoch && cursor.position >= other.position;
-}
-
-function emptyPage(completeThrough: Cursor): LogPage | LogGap {
-  return { kind: 'page', entries: [], completeThrough, hasMore: false };
 }
 
 function toPositionItem(state: PositionItem['state'], cursor: Cursor): PositionItem {

@@ -2,13 +2,16 @@ import type pg from 'pg';
 import { isUuid } from '../ids.ts';
 import type { Logger } from '../logger.ts';
 import type { Bus } from './bus.ts';
-import { parseCursor } from './cursor.ts';
+import { type Cursor, parseCursor } from './cursor.ts';
 import { type StreamItem, streamEvents } from './event-stream.ts';
+import type { Access } from './gate.ts';
 import { createLatch } from './latch.ts';
 import type { Topic } from './log.ts';
-import { openStream, type Stream } from './open-stream.ts';
+import { openStream, type Produce, type Stream, untilAborted } from './open-stream.ts';
+import { createOutage } from './outage.ts';
 import { createPager } from './pager.ts';
 import { createReader } from './reader.ts';
+import { createRelay, type Passenger, type Relay, type Render, renderTurns, type Sink } from './relay.ts';
 
 // What is promised: a stream yields each event of its topic exactly once, in order, from where it was asked to begin;
 // broken off anywhere, it goes on with the last cursor it gave, on any gateway. What it cannot tell, it calls a GAP.
@@ -33,6 +36,31 @@ import { createReader } from './reader.ts';
 // Items are made when they are asked for: a stream that is not read holds a seat's worth of references at most, and
 // after that nothing but its place.
 
+/** What is asked of the hub besides the topic. */
+interface ReadOptions {
+  /** Ends the stream when it aborts. */
+  signal?: AbortSignal | undefined;
+  /** By what right it is read: asked anew whenever that may have ended. Absent: the caller sees to it. */
+  access?: Access | undefined;
+}
+
+/** Where a stream's items go when they are not pulled one by one. */
+export interface Outlet {
+  readonly sink: Sink;
+  readonly render: Render;
+  /** Names all outlets whose frames are the same for the same events of the same topic. Null: there are no others. */
+  readonly sharedAs: string | null;
+}
+
+/** A stream of the delivery log. */
+export interface EventStream extends Stream<StreamItem> {
+  /**
+   * Writes every item to the outlet, until the stream ends; nobody may pull then. As long as the stream is in step it
+   * shares rendering with all that are in step under the same name. Rejects with why the reader may not read on.
+   */
+  forward(outlet: Outlet): Promise<void>;
+}
+
 /** Streams of the delivery log for this process's subscribers. */
 export interface Hub {
   /**
@@ -41,15 +69,17 @@ export interface Hub {
    * `GAP` first, and then from the oldest kept. Ends when `signal` aborts, on `return`, and when the hub closes.
    * Throws `VALUE_INVALID` for an `after` that is no cursor.
    */
-  events(
-    topic: Topic,
-    options?: { after?: string | null | undefined; signal?: AbortSignal | undefined },
-  ): Stream<StreamItem>;
+  events(topic: Topic, options?: ReadOptions & { after?: string | null | undefined }): EventStream;
   /**
    * Yields at once, and then each time that the notification may have new events; however many there were since the last
    * yield, it yields once. What is read after a yield shows every change that was announced before it.
    */
-  touched(topic: { notificationId: string }, options?: { signal?: AbortSignal | undefined }): Stream<'touched'>;
+  touched(topic: { notificationId: string }, options?: ReadOptions): Stream<'touched'>;
+  /** A stream of somebody else's making, which ends with the hub and, by `access`, with its reader's rights. */
+  open<Item>(
+    produce: (signal: AbortSignal) => AsyncGenerator<readonly Item[], void, undefined>,
+    options?: ReadOptions,
+  ): Stream<Item>;
   /** Ends all streams as if there were no more to come. Resolves when the database is not used any more. */
   close(): Promise<void>;
 }
@@ -58,7 +88,7 @@ interface HubOptions {
   pool: pg.Pool;
   bus: Bus;
   log: Logger;
-  /** How long to wait for a wake-up before looking anyway. @default 1_000 */
+  /** How long to wait for a wake-up before looking anyway. @default 500 // milliseconds */
   pollMs?: number;
   /** Entries per read. @default 500 */
   pageSize?: number;
@@ -76,7 +106,7 @@ export function createHub(options: HubOptions): Hub {
     pool,
     bus,
     log,
-    pollMs = 1_000,
+    pollMs = 500,
     pageSize = 500,
     bufferedEventsMax = 1_000,
     catchUpReadsMax = 4,
@@ -84,25 +114,63 @@ export function createHub(options: HubOptions): Hub {
   } = options;
   const pager = createPager({ pool, log, pageSize, readsMax: catchUpReadsMax });
   const reader = createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seatSizeMax: bufferedEventsMax });
+  const outage = createOutage(log, {
+    began: 'Whether streams may go on cannot be found out; they wait',
+    ended: 'Streams go on',
+  });
   const streams = new Set<Stream<unknown>>();
+  const relays = new Map<string, Relay>();
   let isClosed = false;
 
-  function open<Item>(
-    produce: (signal: AbortSignal) => AsyncGenerator<Item, void, undefined>,
-    signal: AbortSignal | undefined,
-  ) {
-    const stream = openStream(produce, { signal, among: streams });
+  function open<Item>(produce: Produce<Item>, { signal, access }: ReadOptions) {
+    const stream = openStream(produce, { signal, access, outage, guard: reader.guard, among: streams });
     if (isClosed) stream.end();
     return stream;
   }
 
+  function openEvents(topic: Topic, after: Cursor | null | undefined, read: ReadOptions): EventStream {
+    let outlet: Outlet | undefined;
+    const stream = open<StreamItem>((ending, gate) => {
+      const passenger = () => outlet && { sink: outlet.sink, isShut: () => gate.isShut, signal: ending };
+      const carry = (position: Cursor) => outlet && board(topic, position, outlet, passenger());
+      return streamEvents({ reader, pager, topic, after, gate, carry }, ending);
+    }, read);
+    const { ending } = stream;
+    return Object.assign(stream, {
+      async forward(to: Outlet) {
+        outlet = to;
+        try {
+          for (let items = await stream.nextBatch(); items; items = await stream.nextBatch()) {
+            await writeItems(stream, items, to);
+          }
+        } catch (error) {
+          if (!ending.aborted) throw error;
+          // It was ended in the middle of a batch; perhaps it tells why.
+          await stream.nextBatch();
+        }
+      },
+    });
+  }
+
+  /** Gets a stream on the relay that its outlet shares with others, which is made if there is none. */
+  function board(topic: Topic, position: Cursor, { sharedAs, render }: Outlet, passenger: Passenger | undefined) {
+    if (sharedAs === null || !passenger) return undefined;
+    const key = JSON.stringify([topic.notificationId, topic.userId, sharedAs]);
+    let relay = relays.get(key);
+    if (!relay) {
+      const stream = openEvents(topic, position, {});
+      relay = createRelay({ stream, at: position, render, onOver: () => relays.delete(key) });
+      relays.set(key, relay);
+    }
+    return relay.board(position, passenger);
+  }
+
   return {
-    events(topic, { after, signal } = {}) {
-      const normal = normalTopic(topic);
+    events(topic, { after, ...read } = {}) {
       const place = after === '' ? null : typeof after === 'string' ? parseCursor(after) : undefined;
-      return open((ending) => streamEvents({ reader, pager, topic: normal, after: place }, ending), signal);
+      return openEvents(normalTopic(topic), place, read);
     },
-    touched({ notificationId }, { signal } = {}) {
+    touched({ notificationId }, read = {}) {
       const id = normalId(notificationId);
       return open(async function* (ending) {
         const news = createLatch();
@@ -113,12 +181,18 @@ export function createHub(options: HubOptions): Hub {
           for (;;) {
             await news.passed();
             ending.throwIfAborted();
-            yield 'touched' as const;
+            yield ['touched'] as const;
           }
         } finally {
           stop();
         }
-      }, signal);
+      }, read);
+    },
+    open(produce, read = {}) {
+      return open((ending, gate) => {
+        gate.shut();
+        return produce(ending);
+      }, read);
     },
     async close() {
       isClosed = true;
@@ -127,6 +201,15 @@ export function createHub(options: HubOptions): Hub {
       await pager.idle();
     },
   };
+}
+
+/** Writes items no faster than they are taken, and nothing that the stream's reader may not have any more. */
+async function writeItems(stream: Stream<StreamItem>, items: readonly StreamItem[], { sink, render }: Outlet) {
+  for await (const { frames } of renderTurns(items, render)) {
+    if (!(await stream.mayGoOn())) return;
+    sink.write(frames);
+    if (sink.isFull) await untilAborted(sink.drained(), stream.ending);
+  }
 }
 
 function normalTopic({ notificationId, userId }: Topic): Topic {

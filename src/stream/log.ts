@@ -32,14 +32,31 @@ export interface Topic {
   readonly userId?: string;
 }
 
+/** A place in `access_changes`, which tell whose rights have become less; in commit order. 0: before the first. */
+export type AccessPosition = bigint;
+
+/** Asks whose rights have become less behind a place: one subject's, or anybody's. */
+export interface AccessQuestion {
+  readonly subjectId?: string;
+  readonly after: AccessPosition;
+}
+
+/** What every read tells beside the entries, of the same moment. */
+export interface AccessAnswer {
+  /** The newest change's place. */
+  readonly accessPosition: AccessPosition;
+  /** Who was asked for and has lost rights. Empty if nobody was. */
+  readonly changedSubjectIds: readonly string[];
+}
+
 /** The newest entry's place, and what retention has left. */
-export interface LogHead extends Cursor {
+export interface LogHead extends Cursor, AccessAnswer {
   /** Every entry at or above it is still there. */
   readonly oldestPosition: bigint;
 }
 
 /** A stretch of the log. */
-export interface LogPage<Entry = LogEntry> {
+export interface LogPage<Entry = LogEntry> extends AccessAnswer {
   readonly kind: 'page';
   /** In order of position. */
   readonly entries: readonly Entry[];
@@ -50,7 +67,7 @@ export interface LogPage<Entry = LogEntry> {
 }
 
 /** The reader's place is not in this log any more: what followed it is unknown. */
-export interface LogGap {
+export interface LogGap extends AccessAnswer {
   readonly kind: 'gap';
   /** Where what is still there begins. */
   readonly oldest: Cursor;
@@ -91,6 +108,8 @@ interface StateRow {
   head_tag: number | null;
   after_tag: number | null;
   touched_ids: string[];
+  access_position: string;
+  changed_subject_ids: string[];
 }
 
 interface EntryRow {
@@ -107,9 +126,10 @@ interface EntryRow {
 }
 
 /** Where the log ends now. An empty log ends right before its oldest position. */
-export async function readLogHead(pool: Queryable): Promise<LogHead> {
-  const { state } = await read(pool, 0n, sql`select null::bigint as position where false`);
-  return { ...headOf(state), oldestPosition: BigInt(state.oldest_position) };
+export async function readLogHead(pool: Queryable, access?: AccessQuestion): Promise<LogHead> {
+  const nothing = sql`select null::bigint as position where false`;
+  const { state } = await read(pool, { after: 0n, entries: nothing, access });
+  return { ...headOf(state), ...accessOf(state), oldestPosition: BigInt(state.oldest_position) };
 }
 
 /**
@@ -119,10 +139,10 @@ export async function readLogHead(pool: Queryable): Promise<LogHead> {
 export async function readLogPage(
   pool: Queryable,
   topic: Topic,
-  { after, limit }: { after: Cursor | null; limit: number },
+  { after, limit, access }: { after: Cursor | null; limit: number; access?: AccessQuestion | undefined },
 ): Promise<LogPage | LogGap> {
   const position = after?.position ?? 0n;
-  const { state, rows } = await read(pool, position, entriesOf(topic, position, limit));
+  const { state, rows } = await read(pool, { after: position, entries: entriesOf(topic, position, limit), access });
   const entries = rows.map(toEntry);
   return toPage(state, entries, { after, last: entries.length < limit ? undefined : entries.at(-1) });
 }
@@ -134,22 +154,37 @@ export async function readLogPage(
 export async function readLogTail(
   pool: Queryable,
   tail: Tail,
-  { after, limit }: { after: Cursor; limit: number },
+  { after, limit, access }: { after: Cursor; limit: number; access?: AccessQuestion | undefined },
 ): Promise<TailPage | LogGap> {
   const touchedIds = sql`array(
     select watched.id from unnest(${[...tail.watchedIds]}::uuid[]) watched(id)
     where exists (select from delivery_events where notification_id = watched.id and position > ${after.position})
   )`;
-  const { state, rows } = await read(pool, after.position, tailEntries(tail, after.position, limit), touchedIds);
+  const entriesSql = tailEntries(tail, after.position, limit);
+  const { state, rows } = await read(pool, { after: after.position, entries: entriesSql, touchedIds, access });
   const entries = rows.map((row) => ({ entry: toEntry(row), userIds: row.user_ids }));
   const page = toPage(state, entries, { after, last: entries.length < limit ? undefined : entries.at(-1)?.entry });
   return page.kind === 'gap' ? page : { ...page, touchedIds: state.touched_ids };
 }
 
+const noIds = sql`'{}'::uuid[]`;
+
+function changedSubjects({ subjectId, after }: AccessQuestion): Sql {
+  const condition = subjectId === undefined ? sql`true` : sql`subject_id = ${subjectId}::uuid`;
+  return sql`array(select distinct subject_id from access_changes where position > ${after} and ${condition})`;
+}
+
 const entryColumns = sql`e.position, e.tag, e.delivery_id, e.notification_id, e.user_id, e.status, e.reason, e.at`;
 
+interface Reading {
+  after: bigint;
+  entries: Sql;
+  touchedIds?: Sql;
+  access?: AccessQuestion | undefined;
+}
+
 /** The state of the log, beside the event at `after`, and the rows of `entries` in order: one statement, one snapshot. */
-async function read(pool: Queryable, after: bigint, entries: Sql, touchedIds: Sql = sql`'{}'::uuid[]`) {
+async function read(pool: Queryable, { after, entries, touchedIds = noIds, access }: Reading) {
   const statement = sql`
     with head as (select position, tag from delivery_events order by position desc limit 1),
     state as (
@@ -159,7 +194,9 @@ async function read(pool: Queryable, after: bigint, entries: Sql, touchedIds: Sq
         head.position as head_position,
         head.tag as head_tag,
         (select tag from delivery_events where position = ${after}) as after_tag,
-        ${touchedIds} as touched_ids
+        ${touchedIds} as touched_ids,
+        coalesce((select max(position) from access_changes), 0) as access_position,
+        ${access ? changedSubjects(access) : noIds} as changed_subject_ids
       from delivery_log left join head on true
     ),
     entries as (${entries})
@@ -244,10 +281,14 @@ function toPage<Entry>(
 ): LogPage<Entry> | LogGap {
   const { epoch, oldest_position: oldestPosition } = state;
   if (after && !isPlaceOf(state, after)) {
-    return { kind: 'gap', oldest: { epoch, position: BigInt(oldestPosition) - 1n, tag: 0 } };
+    return { kind: 'gap', oldest: { epoch, position: BigInt(oldestPosition) - 1n, tag: 0 }, ...accessOf(state) };
   }
   const completeThrough = last ? { epoch, position: last.position, tag: last.tag } : headOf(state);
-  return { kind: 'page', entries, completeThrough, hasMore: last !== undefined };
+  return { kind: 'page', entries, completeThrough, hasMore: last !== undefined, ...accessOf(state) };
+}
+
+function accessOf(state: StateRow): AccessAnswer {
+  return { accessPosition: BigInt(state.access_position), changedSubjectIds: state.changed_subject_ids };
 }
 
 function headOf({ epoch, head_position: position, head_tag: tag, oldest_position: oldestPosition }: StateRow): Cursor {

@@ -2,7 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from '../logger.ts';
 import type { Cursor } from './cursor.ts';
-import { type LogGap, type LogHead, type LogPage, readLogHead, readLogPage, type Topic } from './log.ts';
+import {
+  type AccessQuestion,
+  type LogGap,
+  type LogHead,
+  type LogPage,
+  readLogHead,
+  readLogPage,
+  type Topic,
+} from './log.ts';
 import { untilAborted } from './open-stream.ts';
 import { createOutage } from './outage.ts';
 
@@ -12,9 +20,15 @@ import { createOutage } from './outage.ts';
  */
 export interface Pager {
   head(signal: AbortSignal): Promise<LogHead>;
-  page(topic: Topic, after: Cursor | null, signal: AbortSignal): Promise<LogPage | LogGap>;
+  page(topic: Topic, from: PageStart, signal: AbortSignal): Promise<LogPage | LogGap>;
   /** Resolves when nothing is being read any more. */
   idle(): Promise<void>;
+}
+
+interface PageStart {
+  /** Null: the oldest entry kept. */
+  after: Cursor | null;
+  access?: AccessQuestion | undefined;
 }
 
 interface PagerOptions {
@@ -89,7 +103,7 @@ export function createPager({ pool, log, pageSize, readsMax }: PagerOptions): Pa
 
   return {
     head: (signal) => untilRead(() => readLogHead(pool), signal),
-    page: (topic, after, signal) => untilRead(() => readLogPage(pool, topic, { after, limit: pageSize }), signal),
+    page: (topic, from, signal) => untilRead(() => readLogPage(pool, topic, { ...from, limit: pageSize }), signal),
     async idle() {
       await Promise.allSettled([...underWay]);
     },

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Logger } from '../logger.ts';
 import type { Bus } from './bus.ts';
 import type { Cursor } from './cursor.ts';
-import { type LogGap, readLogHead, readLogTail, type TailPage } from './log.ts';
+import { type AccessPosition, type LogGap, readLogHead, readLogTail, type TailPage } from './log.ts';
 import { createOutage } from './outage.ts';
 import { createPulse, type Next } from './pulse.ts';
 import { type EventItem, type Guest, Seat, toEventItem } from './seat.ts';
@@ -21,6 +21,11 @@ export interface Reader {
   leave(seat: Seat): void;
   /** Calls `onTouched` soon after each new event of the notification, sometimes without one. Returns how to stop it. */
   watch(notificationId: string, onTouched: () => void): () => void;
+  /**
+   * Calls `onChanged` as soon as the rights of the subject may have become less than they were when this was called,
+   * before anything is handed over that was written after that. Returns how to stop it.
+   */
+  guard(subjectId: string, onChanged: () => void): () => void;
   /** Takes every seat away, so that each stream sees for itself whether its place still is one. */
   dismiss(): void;
   /** Reads no more; resolves when the read that was under way has ended. */
@@ -42,6 +47,11 @@ interface Watch {
   readonly onTouched: () => void;
 }
 
+interface Guard {
+  readonly subjectId: string;
+  readonly onChanged: () => void;
+}
+
 /** A reader that nobody listens to yet. */
 export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seatSizeMax }: ReaderOptions): Reader {
   const outage = createOutage(log, {
@@ -50,22 +60,26 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
   });
   const seating = createSeating();
   const watches = new Set<Watch>();
+  const guards = new Map<string, Set<Guard>>();
   // Those who came during a read that does not count them in.
   const newSeats = new Set<Seat>();
   const newWatches = new Set<Watch>();
   /** All up to here has been handed over to those who are seated. Undefined while nobody is there. */
   let position: Cursor | undefined;
+  /** Whoever has lost rights up to here has been told. Undefined while nobody is there, and until the first read. */
+  let accessPosition: AccessPosition | undefined;
   let isReading = false;
-  const isAlone = () => seating.isEmpty() && watches.size === 0 && newSeats.size === 0 && newWatches.size === 0;
+  const isAlone = () => [seating, watches, newSeats, newWatches, guards].every(({ size }) => size === 0);
 
   async function read(): Promise<TailPage | LogGap> {
     const watchedIds = [...new Set([...watches].map(({ notificationId }) => notificationId))];
+    const access = accessPosition === undefined ? undefined : { after: accessPosition };
     if (position) {
       const tail = { ...seating.tail(topicsMax), watchedIds };
-      return readLogTail(pool, tail, { after: position, limit: pageSize });
+      return readLogTail(pool, tail, { after: position, limit: pageSize, access });
     }
-    const head = await readLogHead(pool);
-    return { kind: 'page', entries: [], completeThrough: head, hasMore: false, touchedIds: watchedIds };
+    const head = await readLogHead(pool, access);
+    return { ...head, kind: 'page', entries: [], completeThrough: head, hasMore: false, touchedIds: watchedIds };
   }
 
   /** Reads what is new and hands it over. Whether to read on, wait for more, or wait out an outage. */
@@ -75,6 +89,7 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
     try {
       const found = await read();
       outage.over();
+      tellGuards(found);
       // Else those for whom it was read were dismissed meanwhile.
       if (position === after) handOver(found, after);
       return found.kind === 'gap' || found.hasMore ? { kind: 'now' } : { kind: 'onWake', ms: pollMs };
@@ -84,6 +99,14 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
       isReading = false;
       admit();
     }
+  }
+
+  function tellGuards(found: TailPage | LogGap) {
+    // Of those who came before the first read, or whose log was replaced, nobody knows since when.
+    const isUnknown = accessPosition === undefined || found.kind === 'gap';
+    const changed = isUnknown ? [...guards.keys()] : found.changedSubjectIds;
+    accessPosition = found.accessPosition;
+    for (const subjectId of changed) for (const { onChanged } of [...(guards.get(subjectId) ?? [])]) onChanged();
   }
 
   function handOver(found: TailPage | LogGap, after: Cursor | undefined) {
@@ -141,6 +164,7 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
   function restIfAlone() {
     if (!isAlone()) return;
     position = undefined;
+    accessPosition = undefined;
     pulse.sleep();
   }
 
@@ -161,6 +185,16 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
       return () => {
         watches.delete(watch);
         newWatches.delete(watch);
+        restIfAlone();
+      };
+    },
+    guard(subjectId, onChanged) {
+      const guard = { subjectId, onChanged };
+      arrive(() => guards.set(subjectId, (guards.get(subjectId) ?? new Set()).add(guard)));
+      return () => {
+        const group = guards.get(subjectId);
+        group?.delete(guard);
+        if (group?.size === 0) guards.delete(subjectId);
         restIfAlone();
       };
     },

@@ -36,7 +36,6 @@ export class Seat {
   readonly news: Latch;
   readonly #sizeMax: number;
   #events: EventItem[] = [];
-  #takenCount = 0;
   #isLost = false;
   #resumeAt: Cursor | undefined;
 
@@ -69,7 +68,7 @@ export class Seat {
   /** Hands over an event that was read behind `after`. False, and the seat is lost, when it is full. */
   offer(event: EventItem, after: Cursor): boolean {
     if (this.#events.length === 0) this.#resumeAt = after;
-    if (this.#events.length - this.#takenCount >= this.#sizeMax) {
+    if (this.#events.length >= this.#sizeMax) {
       this.lose();
       return false;
     }
@@ -78,24 +77,17 @@ export class Seat {
     return true;
   }
 
-  /** The oldest event that was not taken yet. */
-  take(): EventItem | undefined {
-    const event = this.#events[this.#takenCount];
-    if (!event) return undefined;
-    this.#takenCount += 1;
-    // Forgets what was taken, not each time: a stream that never quite drains its seat must not let it grow either.
-    if (this.#takenCount === this.#events.length || this.#takenCount >= this.#sizeMax) {
-      this.#events = this.#events.slice(this.#takenCount);
-      this.#takenCount = 0;
-    }
-    return event;
+  /** All that was not taken yet, oldest first. */
+  take(): readonly EventItem[] {
+    const events = this.#events;
+    if (events.length > 0) this.#events = [];
+    return events;
   }
 
   /** Takes the seat away, and what is in it. */
   lose(): void {
     this.#isLost = true;
     this.#events = [];
-    this.#takenCount = 0;
     this.news.open();
   }
 }

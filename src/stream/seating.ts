@@ -6,7 +6,8 @@ export interface Seating {
   add(seat: Seat): void;
   remove(seat: Seat): void;
   all(): Iterable<Seat>;
-  isEmpty(): boolean;
+  /** How many there are. */
+  readonly size: number;
   /** The seats whose topic an entry is of. */
   of(entry: TailEntry): Iterable<Seat>;
   /** What to read for all of them; more than `topicsMax` topics are read as one, everything. */
@@ -52,7 +53,9 @@ export function createSeating(): Seating {
       if (group?.size === 0) map.delete(id);
     },
     all: () => seats,
-    isEmpty: () => seats.size === 0,
+    get size() {
+      return seats.size;
+    },
     *of({ entry, userIds }) {
       yield* ofEverything;
       yield* byNotification.get(entry.notificationId) ?? [];

@@ -1,0 +1,198 @@
+import { createHash } from 'node:crypto';
+import {
+  createSourceEventStream,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  executeSubscriptionEvent,
+  type FormattedExecutionResult,
+  Kind,
+  print,
+  type ValidatedSubscriptionArgs,
+  validateSubscriptionArgs,
+  visit,
+} from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { Caller } from '../apps/caller.ts';
+import type { Context } from '../graphql/context.ts';
+import { Loaders } from '../graphql/loaders.ts';
+import type { Logger } from '../logger.ts';
+import type { EventStream } from '../stream/hub.ts';
+import type { Stream } from '../stream/open-stream.ts';
+import type { Sink } from '../stream/relay.ts';
+import { formatError, maskError } from './mask-error.ts';
+
+// What a subscription yields is executed here, for SSE and WebSocket alike: for all events that are there at once
+// together, with loaders of their own. Callers who may see everything, and ask the same of the same event, get one
+// execution and one piece of JSON. Whoever may see only a part never shares: what it gets is made for it alone.
+
+/** One event as it goes out. */
+interface Answer {
+  readonly result: ExecutionResult;
+  /** The result as JSON, made when first asked for. */
+  readonly json: () => Buffer;
+}
+
+/** An operation, ready to be executed for each event. */
+interface Subscription {
+  readonly args: ValidatedSubscriptionArgs;
+  readonly context: Context;
+  /** The same for all operations that have the same answer for the same event. Null: there are no others. */
+  readonly sharedAs: string | null;
+}
+
+/**
+ * Executes subscriptions. With a `sink` in the context (a WebSocket's), answers are written there as JSON, and what is
+ * returned yields only what ends the operation; else it yields them. A stream that fails, such as one whose reader's
+ * rights have ended, yields `errors` and is complete.
+ */
+export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }> {
+  const answers = new WeakMap<object, Map<string, Promise<Answer>>>();
+
+  async function subscribe(given: ExecutionArgs, context: Context & { sink?: Sink }) {
+    const args = validateSubscriptionArgs({ ...given, contextValue: context });
+    if (!('schema' in args)) return { errors: args };
+    const source = await createSourceEventStream(args);
+    if (!isStream(source)) {
+      if ('errors' in source) return source;
+      throw new Error('A subscription must give a stream of the hub.');
+    }
+    const subscription = { args, context, sharedAs: isWholeDeployment(context.caller) ? nameOf(given) : null };
+    const { sink } = context;
+    const next = sink && isEventStream(source) ? forwardOnce(subscription, source, sink) : pull(subscription, source);
+    return toResponse(source, next, log);
+  }
+
+  /** Does not resolve before the stream has ended. */
+  function forwardOnce(subscription: Subscription, source: EventStream, sink: Sink) {
+    const render = async (items: readonly object[]) =>
+      (await answerAll(subscription, items)).map((answer) => answer.json());
+    return async () => {
+      await source.forward({ sink, render, sharedAs: subscription.sharedAs });
+      return undefined;
+    };
+  }
+
+  function pull(subscription: Subscription, source: Stream<object>) {
+    let results: ExecutionResult[] = [];
+    return async () => {
+      if (results.length === 0) {
+        const items = await source.nextBatch();
+        if (!items) return undefined;
+        results = (await answerAll(subscription, items)).map(({ result }) => result);
+      }
+      return (await source.mayGoOn()) ? results.shift() : undefined;
+    };
+  }
+
+  function answerAll({ args, context, sharedAs }: Subscription, items: readonly object[]): Promise<Answer[]> {
+    // A context of their own: what was loaded for earlier events is old.
+    const contextValue = { ...context, loaders: new Loaders(context.db) };
+    const answerOne = async (rootValue: object) => {
+      const { errors, ...result } = await executeSubscriptionEvent({ ...args, rootValue, contextValue });
+      return toAnswer(errors ? { ...result, errors: errors.map((error) => maskError(error, log)) } : result);
+    };
+    return Promise.all(items.map((item) => (sharedAs === null ? answerOne(item) : share(item, sharedAs, answerOne))));
+  }
+
+  function share(item: object, sharedAs: string, answerOne: (item: object) => Promise<Answer>): Promise<Answer> {
+    const known = answers.get(item) ?? new Map<string, Promise<Answer>>();
+    answers.set(item, known);
+    const answer = known.get(sharedAs) ?? answerOne(item);
+    known.set(sharedAs, answer);
+    return answer;
+  }
+
+  return {
+    onSubscribe: ({ args: { contextValue }, setSubscribeFn }) =>
+      setSubscribeFn((args: ExecutionArgs) => subscribe(args, contextValue)),
+  };
+}
+
+/** Whether the caller may see everything, as all others of its kind may. */
+function isWholeDeployment(caller: Caller | null): boolean {
+  return caller?.kind === 'SERVER';
+}
+
+/** The same for the same document, operation and variables. Where a stream begins is no matter of its events. */
+function nameOf({ document, operationName, variableValues }: ExecutionArgs): string {
+  const startNames = startVariables(document);
+  const variables = Object.entries(variableValues ?? {}).filter(([name]) => !startNames.has(name));
+  const parts = [document.loc?.source.body ?? print(document), operationName ?? null, variables.sort(byName)];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+}
+
+const byName = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1);
+
+/** The variables that say nothing but where a stream begins: those that are used as `after` of a root field only. */
+function startVariables(document: DocumentNode): Set<string> {
+  const starts = document.definitions
+    .filter((definition) => definition.kind === Kind.OPERATION_DEFINITION)
+    .flatMap(({ selectionSet }) => selectionSet.selections)
+    .flatMap((field) => (field.kind === Kind.FIELD ? (field.arguments ?? []) : []))
+    .flatMap(({ name, value }) => (name.value === 'after' && value.kind === Kind.VARIABLE ? [value] : []));
+  const names = new Set(starts.map(({ name }) => name.value));
+  visit(document, {
+    VariableDefinition: () => false,
+    Variable(node) {
+      if (!starts.includes(node)) names.delete(node.name.value);
+    },
+  });
+  return names;
+}
+
+function toAnswer(result: ExecutionResult): Answer {
+  let json: Buffer | undefined;
+  return {
+    result,
+    json() {
+      json ??= Buffer.from(JSON.stringify(toFormatted(result)));
+      return json;
+    },
+  };
+}
+
+function toFormatted({ errors, ...result }: ExecutionResult): FormattedExecutionResult {
+  return errors ? { ...result, errors: errors.map(formatError) } : result;
+}
+
+/** What a transport iterates over. Ended by it, the stream ends at once, also while an answer is awaited. */
+function toResponse(
+  source: Stream<object>,
+  nextResult: () => Promise<ExecutionResult | undefined>,
+  log: Logger,
+): AsyncGenerator<ExecutionResult, void, void> {
+  const done = { done: true, value: undefined } as const;
+  const response: AsyncGenerator<ExecutionResult, void, void> = {
+    async next() {
+      try {
+        const value = await nextResult();
+        return value ? { done: false, value } : done;
+      } catch (error) {
+        source.end();
+        return { done: false, value: { errors: [maskError(error, log)] } };
+      }
+    },
+    async return() {
+      await source.return();
+      return done;
+    },
+    async throw(error) {
+      await source.return();
+      throw error;
+    },
+    async [Symbol.asyncDispose]() {
+      await source.return();
+    },
+    [Symbol.asyncIterator]: () => response,
+  };
+  return response;
+}
+
+function isStream(source: object): source is Stream<object> {
+  return 'nextBatch' in source;
+}
+
+function isEventStream(source: Stream<object>): source is EventStream {
+  return 'forward' in source;
+}
