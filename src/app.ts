@@ -84,7 +84,8 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const deployment = { db, bus, cipher, log };
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
-    const worker = await startWorker({ ...deployment, pool, channels, isAlone }, workerOptions);
+    const { eventRetentionDays } = config;
+    const worker = await startWorker({ ...deployment, pool, channels, isAlone, eventRetentionDays }, workerOptions);
     closers.unshift(worker.stop);
   }
   const url =
@@ -199,10 +200,7 @@ async function openDoor(
       await pool.query('select 1');
     },
   });
-  closers.unshift(async () => {
-    // Streams end first, so that their answers are complete when the server waits for them.
-    await hub.close();
-    await server.stop();
-  });
+  // Callers first: a stream that ends while they listen tells them that there is no more to come, and they stay away.
+  closers.unshift(server.stop, hub.close);
   return server.url;
 }

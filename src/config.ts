@@ -17,6 +17,8 @@ export interface Config {
   redisUrl: string | null;
   /** 32 bytes. Null only with the embedded database: generated. */
   dataEncryptionKey: Buffer | null;
+  /** How many days delivery events are kept at least; 1 to 3650. */
+  eventRetentionDays: number;
   /** Null: generated. */
   serverKey: string | null;
   /** Null: generated. */
@@ -81,6 +83,7 @@ function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
     databaseUrl: settings.DATABASE_URL ?? null,
     redisUrl: settings.REDIS_URL ?? null,
     dataEncryptionKey: settings.DATA_ENCRYPTION_KEY ?? null,
+    eventRetentionDays: settings.EVENT_RETENTION_DAYS,
     serverKey: settings.SERVER_KEY ?? null,
     appKey: settings.APP_KEY ?? null,
     isOutboxAllowed: settings.NODE_ENV === 'development' || settings.ALLOW_OUTBOX,

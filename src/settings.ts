@@ -1,5 +1,6 @@
 import { createECDH } from 'node:crypto';
 import { z } from 'zod';
+import { parseRedisUrl, redisUrlRule } from './stream/redis-node.ts';
 
 /** What the README says of a setting. */
 export interface SettingText {
@@ -91,10 +92,15 @@ export const settingsSchema = z.object({
   DATABASE_URL: url(['postgresql:', 'postgres:'], 'postgresql://user:password@host:5432/database')
     .optional()
     .register(texts, { default: 'embedded', meaning: 'PostgreSQL 15 or later, instead of the embedded one.' }),
-  REDIS_URL: url(['redis:', 'rediss:'], 'redis://host:6379').optional().register(texts, {
-    default: 'none',
-    meaning: 'Redis, for wake-ups between processes; without it other processes are heard by polling.',
-  }),
+  REDIS_URL: z
+    .string()
+    .refine((text) => parseRedisUrl(text) !== null, redisUrlRule)
+    .optional()
+    .register(texts, {
+      default: 'none',
+      meaning:
+        'Redis 6 or later, for wake-ups between processes; of a Redis Cluster (7 or later) one node or several, separated by commas, any of which may be down; without it other processes are heard by polling.',
+    }),
   DATA_ENCRYPTION_KEY: bytes(32, 'base64')
     .transform((text) => Buffer.from(text, 'base64'))
     .optional()
@@ -106,6 +112,17 @@ export const settingsSchema = z.object({
     default: 'all',
     meaning: '`gateway` answers GraphQL, `worker` delivers, `all` does both; other than `all` needs `DATABASE_URL`.',
   }),
+  EVENT_RETENTION_DAYS: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a number from 1 to 3650.')
+    .transform(Number)
+    .refine((days) => days >= 1 && days <= 3_650, 'must be a number from 1 to 3650.')
+    .default(30)
+    .register(texts, {
+      default: '30',
+      meaning:
+        'How many days delivery events are kept at least; a stream that stays away for longer may be told a `GAP`.',
+    }),
   SERVER_KEY: accessKey()
     .optional()
     .register(texts, { default: 'generated', meaning: 'Secret of the first server key, at least 20 characters.' }),

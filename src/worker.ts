@@ -6,6 +6,7 @@ import type { Worker } from './deliveries/worker.ts';
 import { fanOutJob } from './notifications/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
 import { bindJob, startJobRunner } from './queue/job-runner.ts';
+import { rotateLog } from './stream/rotate-log.ts';
 
 /** How a worker works. Tests shorten the times. */
 export interface WorkerOptions {
@@ -13,6 +14,8 @@ export interface WorkerOptions {
   leaseSeconds?: number;
   /** How often what a dead worker left is looked for. @default 10_000 // 10 seconds */
   sweepMs?: number;
+  /** How often the delivery log's partitions are seen to. @default 3_600_000 // 1 hour */
+  rotateMs?: number;
   /** How long a channel that is down is left alone before one send tries it again. @default 30_000 // 30 seconds */
   channelPauseMs?: number;
   /** How long sends under way may go on after a stop. @default 5_000 // 5 seconds */
@@ -29,10 +32,21 @@ const concurrency = 4;
  * @param isAlone no other worker can be alive: what an earlier process held is taken back at once.
  */
 export async function startWorker(
-  parts: Pick<Worker, 'db' | 'bus' | 'cipher' | 'log' | 'channels'> & { pool: pg.Pool; isAlone: boolean },
-  { leaseSeconds = 60, sweepMs = 10_000, channelPauseMs = 30_000, graceMs = 5_000 }: WorkerOptions,
+  parts: Pick<Worker, 'db' | 'bus' | 'cipher' | 'log' | 'channels'> & {
+    pool: pg.Pool;
+    isAlone: boolean;
+    eventRetentionDays: number;
+  },
+  options: WorkerOptions,
 ): Promise<{ stop(): Promise<void> }> {
-  const { pool, isAlone, ...deployment } = parts;
+  const { pool, isAlone, eventRetentionDays, ...deployment } = parts;
+  const {
+    leaseSeconds = 60,
+    sweepMs = 10_000,
+    rotateMs = 3_600_000,
+    channelPauseMs = 30_000,
+    graceMs = 5_000,
+  } = options;
   const stopping = new AbortController();
   const cuttingOff = new AbortController();
   const worker: Worker = {
@@ -42,6 +56,12 @@ export async function startWorker(
     signal: stopping.signal,
     sendSignal: cuttingOff.signal,
   };
+  const rotation = {
+    run: () => rotateLog({ pool, log: worker.log, retentionDays: eventRetentionDays }),
+    everyMs: rotateMs,
+    failure: 'The partitions of the delivery log could not be seen to.',
+  };
+  await attempt(worker, rotation);
   await sweep(worker, { isAlone });
   const runner = await startJobRunner({
     pool,
@@ -49,29 +69,46 @@ export async function startWorker(
     tasks: [bindJob(fanOutJob, worker), bindJob(deliverJob, worker)],
     concurrency,
   });
-  const sweeping = sweepRegularly(worker, sweepMs);
+  const chores = [
+    repeat(worker, rotation),
+    repeat(worker, {
+      run: () => sweep(worker),
+      everyMs: sweepMs,
+      failure: 'What a worker may have left behind could not be looked for.',
+    }),
+  ];
   return {
     async stop() {
       stopping.abort();
       const grace = setTimeout(() => cuttingOff.abort(), graceMs);
-      await sweeping;
+      await Promise.all(chores);
       await runner.stop();
       clearTimeout(grace);
     },
   };
 }
 
-/** Sweeps, one sweep after the other, until the worker stops. */
-async function sweepRegularly(worker: Worker, sweepMs: number): Promise<void> {
+interface Chore {
+  run: () => Promise<void>;
+  everyMs: number;
+  /** What is logged when it fails. */
+  failure: string;
+}
+
+/** Does a chore again and again, until the worker stops. */
+async function repeat(worker: Worker, chore: Chore): Promise<void> {
   const { signal } = worker;
   while (!signal.aborted) {
     // A stop wakes it from its sleep.
-    await sleep(sweepMs, undefined, { signal }).catch(() => undefined);
-    if (signal.aborted) return;
-    try {
-      await sweep(worker);
-    } catch (err) {
-      worker.log.error({ err }, 'What a worker may have left behind could not be looked for.');
-    }
+    await sleep(chore.everyMs, undefined, { signal }).catch(() => undefined);
+    if (!signal.aborted) await attempt(worker, chore);
+  }
+}
+
+async function attempt({ log }: Worker, { run, failure }: Chore): Promise<void> {
+  try {
+    await run();
+  } catch (err) {
+    log.error({ err }, failure);
   }
 }

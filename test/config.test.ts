@@ -38,6 +38,7 @@ describe('nothing set', () => {
       databaseUrl: null,
       redisUrl: null,
       dataEncryptionKey: null,
+      eventRetentionDays: 30,
       serverKey: null,
       appKey: null,
       isOutboxAllowed: true,
@@ -69,6 +70,7 @@ describe('everything set', () => {
       REDIS_URL: 'rediss://cache.example.com',
       DATA_ENCRYPTION_KEY: dataEncryptionKey,
       ROLE: 'worker',
+      EVENT_RETENTION_DAYS: '3650',
       SERVER_KEY: 'a-server-key-of-26-letters',
       APP_KEY: 'an-app-key-of-25-letters-',
       NODE_ENV: 'production',
@@ -90,6 +92,7 @@ describe('everything set', () => {
       databaseUrl,
       redisUrl: 'rediss://cache.example.com',
       dataEncryptionKey: Buffer.from(dataEncryptionKey, 'base64'),
+      eventRetentionDays: 3_650,
       serverKey: 'a-server-key-of-26-letters',
       appKey: 'an-app-key-of-25-letters-',
       isOutboxAllowed: false,
@@ -202,6 +205,8 @@ describe('mistakes', () => {
       { DATABASE_URL: 'postgresql://ann:100%@db.example.com/carillon', DATA_ENCRYPTION_KEY: dataEncryptionKey },
       'DATABASE_URL must be a URL like postgresql://user:password@host:5432/database.',
     ],
+    ['no retention', { EVENT_RETENTION_DAYS: '0' }, 'EVENT_RETENTION_DAYS must be a number from 1 to 3650.'],
+    ['a retention of ages', { EVENT_RETENTION_DAYS: '3651' }, 'EVENT_RETENTION_DAYS must be a number from 1 to 3650.'],
     ['a flag that says yes', { ALLOW_OUTBOX: 'yes' }, 'ALLOW_OUTBOX must be 1 or 0.'],
   ])('%s', (_, variables, mistake) => {
     expect(mistakesOf(variables)).toEqual([mistake]);

@@ -11,7 +11,9 @@ import { refuseCaller } from './refuse-caller.ts';
  * @throws GraphQLError `UNAUTHENTICATED` for nobody.
  */
 export function readAccess(context: Context, mayRead: (now: Context) => Promise<boolean> = async () => true): Access {
-  const { caller, db } = context;
+  // Without what was loaded: this lasts as long as the stream.
+  const { loaders: _, ...lasting } = context;
+  const { caller, db } = lasting;
   if (!caller) throw refuseCaller(caller);
   return {
     subjectId: caller.subjectId,
@@ -19,7 +21,7 @@ export function readAccess(context: Context, mayRead: (now: Context) => Promise<
     async findRefusal() {
       const now = await findCallerAgain(db, caller);
       if (!now || (now.kind === 'INSTALLATION' && now.isExpired)) return refuseCaller(null);
-      return (await mayRead({ ...context, caller: now, loaders: new Loaders(db) })) ? null : refuseCaller(now);
+      return (await mayRead({ ...lasting, caller: now, loaders: new Loaders(db) })) ? null : refuseCaller(now);
     },
   };
 }

@@ -7,34 +7,44 @@ const waitingBytesMax = 64 * 1024;
 
 const end = Buffer.from('}');
 
-/**
- * Where the answers of one operation go: `next` messages of graphql-transport-ws, made of the answer's JSON and the
- * operation's id. `connection` is the TCP connection below the socket.
- */
-export function createOperationSink(socket: WebSocket, connection: Socket, operationId: string): Sink {
-  const begin = Buffer.from(`{"id":${JSON.stringify(operationId)},"type":"next","payload":`);
-  const isFull = () => socket.readyState === WebSocket.OPEN && socket.bufferedAmount > waitingBytesMax;
-  return {
-    write(frames) {
-      if (socket.readyState !== WebSocket.OPEN) return;
-      // One packet for all of them.
-      connection.cork();
-      for (const json of frames) socket.send(Buffer.concat([begin, json, end]), { binary: false });
-      connection.uncork();
-    },
-    get isFull() {
-      return isFull();
-    },
-    async drained() {
-      while (isFull()) {
-        await new Promise<void>((resolve) => {
-          const settle = () => {
-            connection.off('drain', settle).off('close', settle);
-            resolve();
-          };
-          connection.on('drain', settle).on('close', settle);
-        });
-      }
-    },
-  };
+/** Where the answers of one operation go: `next` messages of graphql-transport-ws, made of the answer's JSON and the operation's id. */
+export class OperationSink implements Sink {
+  readonly #socket: WebSocket;
+  readonly #connection: Socket;
+  readonly #begin: Buffer;
+
+  /** @param connection the TCP connection below the socket. */
+  constructor(socket: WebSocket, connection: Socket, operationId: string) {
+    this.#socket = socket;
+    this.#connection = connection;
+    this.#begin = copy(`{"id":${JSON.stringify(operationId)},"type":"next","payload":`);
+  }
+
+  write(frames: readonly Buffer[]): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    // One packet for all of them.
+    this.#connection.cork();
+    for (const json of frames) this.#socket.send(Buffer.concat([this.#begin, json, end]), { binary: false });
+    this.#connection.uncork();
+  }
+
+  get isFull(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN && this.#socket.bufferedAmount > waitingBytesMax;
+  }
+
+  async drained(): Promise<void> {
+    while (this.isFull) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#connection.once('drain', resolve).once('close', resolve);
+      await promise;
+      this.#connection.off('drain', resolve).off('close', resolve);
+    }
+  }
+}
+
+/** Bytes of their own: as a part of Node's shared pool they would keep all of it, 8 KiB, for as long as the operation lasts. */
+function copy(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }

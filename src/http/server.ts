@@ -4,9 +4,11 @@ import type { Logger } from '../logger.ts';
 import type { Database } from '../storage/database.ts';
 import { allowEveryOrigin } from './allow-every-origin.ts';
 import { authenticate } from './authenticate.ts';
+import { prepareDrain } from './drain.ts';
 import type { Gateway } from './gateway.ts';
 import { landingPage } from './landing-page.ts';
 import { maskError } from './mask-error.ts';
+import { watchConnections } from './watch-connections.ts';
 import { serveWebSockets } from './websocket.ts';
 
 interface HttpServerOptions {
@@ -18,18 +20,20 @@ interface HttpServerOptions {
   port: number;
   /** Answers `/ready`; rejects when the program cannot do its work. */
   checkReady(): Promise<void>;
+  /** How long a connection may take nothing of what waits for it before it is cut. @default 30_000 // 30 seconds */
+  stalledMs?: number | undefined;
 }
 
 /** The program's door. */
 export interface HttpServer {
   /** Where it listens, such as `http://127.0.0.1:4000`. */
   url: string;
-  /** Takes no more connections, ends WebSockets with a clean close code, and lets answers under way finish. */
+  /**
+   * Takes no more connections, and sends everybody away so that they come back elsewhere with their cursors: WebSockets with
+   * the close code 1001, streams over HTTP by the end of the answer without a word of completion. Answers under way finish.
+   */
   stop(): Promise<void>;
 }
-
-/** How long answers under way may take once the server is stopping. @default 5_000 // 5 seconds */
-const drainMs = 5_000;
 
 /**
  * Listens for GraphQL over HTTP, SSE and WebSocket at `/graphql`, and for probes at `/health` and `/ready`.
@@ -43,6 +47,7 @@ export async function startHttpServer({
   host,
   port,
   checkReady,
+  stalledMs,
 }: HttpServerOptions): Promise<HttpServer> {
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => {
@@ -95,18 +100,15 @@ export async function startHttpServer({
     }
   }
 
+  const drain = prepareDrain(server);
+  const watch = watchConnections({ server, log, stalledMs });
   await listen(server, host, port);
   // Only now: ws would take a port that is taken for an error of its own, and print it.
-  const webSockets = serveWebSockets({ server, gateway, db, log });
+  const webSockets = serveWebSockets({ server, watch, gateway, db, log });
   return {
     url: toUrl(server),
     async stop() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      await webSockets.close();
-      const deadline = setTimeout(() => server.closeAllConnections(), drainMs);
-      await closed;
-      clearTimeout(deadline);
+      await Promise.all([webSockets.close(), drain()]);
     },
   };
 }

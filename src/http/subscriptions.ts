@@ -36,31 +36,49 @@ interface Answer {
 /** An operation, ready to be executed for each event. */
 interface Subscription {
   readonly args: ValidatedSubscriptionArgs;
-  readonly context: Context;
+  readonly context: Omit<Context, 'loaders'>;
   /** The same for all operations that have the same answer for the same event. Null: there are no others. */
   readonly sharedAs: string | null;
 }
 
 /**
+ * Wraps a response so that it passes the pipeline as a single result: what the pipeline would wrap around each answer is
+ * several closures a subscriber, and pushed answers never come by there.
+ */
+export class Pushed implements ExecutionResult {
+  /** What the pipeline sees. */
+  readonly data = null;
+  readonly response: AsyncGenerator<ExecutionResult, void, void>;
+
+  constructor(response: AsyncGenerator<ExecutionResult, void, void>) {
+    this.response = response;
+  }
+}
+
+/**
  * Executes subscriptions. With a `sink` in the context (a WebSocket's), answers are written there as JSON, and what is
- * returned yields only what ends the operation; else it yields them. A stream that fails, such as one whose reader's
+ * returned, `Pushed`, yields only what ends the operation; else it yields them. A stream that fails, such as one whose reader's
  * rights have ended, yields `errors` and is complete.
  */
 export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }> {
   const answers = new WeakMap<object, Map<string, Promise<Answer>>>();
 
   async function subscribe(given: ExecutionArgs, context: Context & { sink?: Sink }) {
-    const args = validateSubscriptionArgs({ ...given, contextValue: context });
-    if (!('schema' in args)) return { errors: args };
-    const source = await createSourceEventStream(args);
+    const prepared = validateSubscriptionArgs({ ...given, contextValue: context });
+    if (!('schema' in prepared)) return { errors: prepared };
+    const source = await createSourceEventStream(prepared);
     if (!isStream(source)) {
       if ('errors' in source) return source;
       throw new Error('A subscription must give a stream of the hub.');
     }
-    const subscription = { args, context, sharedAs: isWholeDeployment(context.caller) ? nameOf(given) : null };
-    const { sink } = context;
+    // The context of the beginning, and all that was loaded with it, is not kept: there are thousands of these.
+    const { sink, loaders: _, ...lasting } = context;
+    const args = { ...prepared, contextValue: undefined };
+    const sharedAs = isWholeDeployment(context.caller) ? nameOf(given) : null;
+    const subscription = { args, context: lasting, sharedAs };
     const next = sink && isEventStream(source) ? forwardOnce(subscription, source, sink) : pull(subscription, source);
-    return toResponse(source, next, log);
+    const response = toResponse(source, next, log);
+    return sink ? new Pushed(response) : response;
   }
 
   /** Does not resolve before the stream has ended. */
@@ -76,12 +94,12 @@ export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }>
   function pull(subscription: Subscription, source: Stream<object>) {
     let results: ExecutionResult[] = [];
     return async () => {
-      if (results.length === 0) {
+      while (results.length === 0 || !(await source.mayGoOn())) {
         const items = await source.nextBatch();
         if (!items) return undefined;
         results = (await answerAll(subscription, items)).map(({ result }) => result);
       }
-      return (await source.mayGoOn()) ? results.shift() : undefined;
+      return results.shift();
     };
   }
 

@@ -7,10 +7,13 @@ import type { Database } from '../storage/database.ts';
 import { authenticate } from './authenticate.ts';
 import { type Gateway, messageBytesMax } from './gateway.ts';
 import { formatError, maskError } from './mask-error.ts';
-import { createOperationSink } from './operation-sink.ts';
+import { OperationSink } from './operation-sink.ts';
+import { Pushed } from './subscriptions.ts';
+import type { ConnectionWatch } from './watch-connections.ts';
 
 interface WebSocketOptions {
   server: Server;
+  watch: ConnectionWatch;
   gateway: Gateway;
   db: Database;
   log: Logger;
@@ -27,7 +30,7 @@ const closeMs = 5_000;
  * (`connection_init { authorization }`); that is looked up again for every operation, so that a revoked key begins nothing
  * more. Each operation takes the steps of the one pipeline.
  */
-export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions): { close(): Promise<void> } {
+export function serveWebSockets({ server, watch, gateway, db, log }: WebSocketOptions): { close(): Promise<void> } {
   // A variable, since @types/ws does not know `closeTimeout` yet.
   const options = { server, path: '/graphql', maxPayload: messageBytesMax, handleProtocols, closeTimeout: closeMs };
   const sockets = new WebSocketServer(options);
@@ -50,7 +53,7 @@ export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions):
       onSubscribe: async ({ connectionParams, extra: { socket, request } }, operationId, payload) => {
         try {
           const caller = await authenticate(db, toAuthorization(connectionParams));
-          const sink = createOperationSink(socket, request.socket, operationId);
+          const sink = new OperationSink(socket, request.socket, operationId);
           const { schema, execute, subscribe, contextFactory, parse, validate } = gateway.getEnveloped({
             caller,
             sink,
@@ -58,28 +61,37 @@ export function serveWebSockets({ server, gateway, db, log }: WebSocketOptions):
           const document = parse(payload.query);
           const errors = validate(schema, document);
           if (errors.length > 0) return errors;
+          const contextValue = await contextFactory();
           return {
             schema,
             document,
             operationName: payload.operationName,
             variableValues: payload.variables,
-            contextValue: await contextFactory(),
-            rootValue: { execute, subscribe },
+            rootValue: new PreparedOperation({
+              execute: (args) => execute({ ...args, contextValue }),
+              subscribe: (args) => subscribe({ ...args, contextValue }),
+            }),
           };
         } catch (error) {
           return [maskError(error, log)];
         }
       },
-      execute: (args) => getSteps(args.rootValue).execute(args),
-      subscribe: (args) => getSteps(args.rootValue).subscribe(args),
+      execute: ({ rootValue, ...args }) => takeSteps(rootValue).execute(args),
+      async subscribe({ rootValue, ...args }) {
+        const result = await takeSteps(rootValue).subscribe(args);
+        return result instanceof Pushed ? result.response : result;
+      },
       onNext: (_, __, ___, ____, { errors, ...rest }) => errors && { ...rest, errors: errors.map(formatError) },
       // Also what a stream has thrown, and what graphql-ws itself refuses.
       onError: (_, __, ___, errors) => errors.map((error) => formatError(maskError(error, log))),
     },
     sockets,
+    // Its own pings cut a slow line: the answer to one comes behind all that still waits.
+    0,
   );
   // Frames that are too long or none at all: `ws` closes with the code for it, and graphql-ws would write to the console.
-  sockets.on('connection', (socket) => {
+  sockets.on('connection', (socket, { socket: connection }) => {
+    watch.addWebSocket(socket, connection);
     socket
       .removeAllListeners('error')
       .on('error', (err) => log.debug({ err }, 'A WebSocket was closed for its frames.'));
@@ -96,14 +108,29 @@ function toAuthorization(connectionParams: Record<string, unknown> | undefined):
   return typeof authorization === 'string' ? authorization : '';
 }
 
+/** The pipeline's own execution, for the one operation that it was prepared for. */
 type Steps = Pick<ReturnType<Gateway['getEnveloped']>, 'execute' | 'subscribe'>;
 
-/** The pipeline's own execution, which `onSubscribe` passed along with the operation. */
-function getSteps(rootValue: unknown): Steps {
-  if (isSteps(rootValue)) return rootValue;
-  throw new Error('An operation came without the steps of the pipeline.');
+/**
+ * Carries the steps from where an operation is prepared to where it is run. graphql-ws keeps it for as long as a
+ * subscription lasts, so that it must not hold what only its beginning needs.
+ */
+class PreparedOperation {
+  #steps: Steps | undefined;
+
+  constructor(steps: Steps) {
+    this.#steps = steps;
+  }
+
+  take(): Steps {
+    const steps = this.#steps;
+    if (!steps) throw new Error('An operation is run once.');
+    this.#steps = undefined;
+    return steps;
+  }
 }
 
-function isSteps(value: unknown): value is Steps {
-  return typeof value === 'object' && value !== null && 'execute' in value && 'subscribe' in value;
+function takeSteps(rootValue: unknown): Steps {
+  if (rootValue instanceof PreparedOperation) return rootValue.take();
+  throw new Error('An operation came without the steps of the pipeline.');
 }

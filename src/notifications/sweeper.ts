@@ -5,6 +5,7 @@ import type { Worker } from '../deliveries/worker.ts';
 import { addJobs, dropFailedJobs } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { forgetIdempotencyKeys } from '../storage/write.ts';
+import { trimAccessChanges } from '../stream/trim-access-changes.ts';
 import { fanOutJob, fanOutKey } from './fan-out.job.ts';
 
 /** @default 500 // notifications a statement */
@@ -13,7 +14,8 @@ const notificationsPerPage = 500;
 /**
  * Puts back to work what a dead worker left behind, so that nothing stays queued or sending for ever: claims and fan-outs
  * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed. Removes jobs that
- * have failed for good, and idempotency keys that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next sweep.
+ * have failed for good, and idempotency keys and access changes that are not kept any longer. Safe to run in every worker
+ * at once; a step that was cut off is done by the next sweep.
  *
  * @param isAlone no other worker can be alive (the database was embedded and has just been started): take back at once.
  */
@@ -23,6 +25,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
   await everyPage(worker, (after) => resumeDeliveries(worker, after));
   await dropFailedJobs(worker.db);
   await forgetIdempotencyKeys(worker.db);
+  await trimAccessChanges(worker.db);
 }
 
 /** Walks a list of notifications by id, a page at a time, until a page is not full or the worker stops. */

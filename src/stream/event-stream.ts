@@ -44,40 +44,50 @@ export async function* streamEvents(
   const { reader, pager, topic, after, gate } = options;
   const news = createLatch();
   signal.addEventListener('abort', news.open, { once: true });
+  let due: PositionItem['state'] | undefined = after === undefined ? 'LIVE' : 'RECOVERED';
   let seat: Seat | undefined;
   try {
-    let due: PositionItem['state'] | undefined = after === undefined ? 'LIVE' : 'RECOVERED';
-    let page = await readPage(after);
+    let position = yield* tell(await readPage(after));
     for (;;) {
-      gate.heed(page);
-      let position: Cursor;
-      if (page.kind === 'gap') {
-        position = page.oldest;
-        due = 'RECOVERED';
-        if (seat) reader.leave(seat);
-        seat = undefined;
-        yield [toPositionItem('GAP', position)];
-      } else {
-        position = page.completeThrough;
-        // Before anything is yielded, while what was just read is fresh: the stream may take its time with it.
-        if (seat?.isLost) seat = undefined;
-        if (!page.hasMore) seat ??= reader.join({ topic, at: position, news });
-        const items: StreamItem[] = page.entries.map((entry) => toEventItem(position.epoch, entry));
-        if (due && !page.hasMore) {
-          items.push(toPositionItem(due, position));
-          due = undefined;
-        }
-        if (items.length > 0) yield items;
-        if (seat) position = yield* followSeat(seat, position);
-      }
-      const servedFrom = seat?.servedFrom;
-      page = await readPage(position);
-      // The log's end, read after the reader was there, lies before it: the reader's place is of another log.
-      if (servedFrom && page.kind === 'page' && !page.hasMore && !isThrough(page.completeThrough, servedFrom))
-        reader.dismiss();
+      if (seat) position = yield* followSeat(seat, position);
+      position = yield* tell(await readOn(position));
     }
   } finally {
     if (seat) reader.leave(seat);
+  }
+
+  /** Yields what a page holds, and takes a seat at the log's end. Returns where the stream is then. */
+  async function* tell(page: LogPage | LogGap): AsyncGenerator<readonly StreamItem[], Cursor, undefined> {
+    gate.heed(page);
+    if (page.kind === 'gap') {
+      // A log that was replaced may know the reader otherwise.
+      gate.shut();
+      due = 'RECOVERED';
+      if (seat) reader.leave(seat);
+      seat = undefined;
+      yield [toPositionItem('GAP', page.oldest)];
+      return page.oldest;
+    }
+    const position = page.completeThrough;
+    // Before anything is yielded, while what was just read is fresh: the stream may take its time with it.
+    if (seat?.isLost) seat = undefined;
+    if (!page.hasMore) seat ??= reader.join({ topic, at: position, news });
+    const items: StreamItem[] = page.entries.map((entry) => toEventItem(position.epoch, entry, null));
+    if (due && !page.hasMore) {
+      items.push(toPositionItem(due, position));
+      due = undefined;
+    }
+    if (items.length > 0) yield items;
+    return position;
+  }
+
+  async function readOn(position: Cursor): Promise<LogPage | LogGap> {
+    const servedFrom = seat?.servedFrom;
+    const page = await readPage(position);
+    // The log's end, read after the reader was there, lies before it: the reader's place is of another log.
+    if (servedFrom && page.kind === 'page' && !page.hasMore && !isThrough(page.completeThrough, servedFrom))
+      reader.dismiss();
+    return page;
   }
 
   async function readPage(from: Cursor | null | undefined): Promise<LogPage | LogGap> {
@@ -107,7 +117,9 @@ export async function* streamEvents(
         if (carried) {
           reader.leave(at);
           seat = undefined;
-          return await carried;
+          const place = await carried;
+          signal.throwIfAborted();
+          return place;
         }
         await nextNews();
       }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AccessAnswer, AccessPosition, AccessQuestion } from './log.ts';
-import { untilAborted } from './open-stream.ts';
 import type { Outage } from './outage.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /** By what right somebody reads a stream. */
 export interface Access {

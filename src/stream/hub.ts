@@ -7,34 +7,14 @@ import { type StreamItem, streamEvents } from './event-stream.ts';
 import type { Access } from './gate.ts';
 import { createLatch } from './latch.ts';
 import type { Topic } from './log.ts';
-import { openStream, type Produce, type Stream, untilAborted } from './open-stream.ts';
+import { openStream, type Produce, type Stream } from './open-stream.ts';
 import { createOutage } from './outage.ts';
 import { createPager } from './pager.ts';
 import { createReader } from './reader.ts';
 import { createRelay, type Passenger, type Relay, type Render, renderTurns, type Sink } from './relay.ts';
+import { untilAborted } from './until-aborted.ts';
 
-// What is promised: a stream yields each event of its topic exactly once, in order, from where it was asked to begin;
-// broken off anywhere, it goes on with the last cursor it gave, on any gateway. What it cannot tell, it calls a GAP.
-//
-// How it is kept:
-//
-// 1. The log (log.ts). An event is written in the transaction that makes the change, at a position that is in commit
-//    order. So nothing ever appears below a position that was seen, and a reader needs to remember one number.
-// 2. The cursor (cursor.ts) is that number, with the log's epoch and the event's random tag. Each read checks, in the
-//    snapshot in which it reads, that the place still is one: after a restore, a truncation, or when retention has
-//    passed it, it is not, and that is the only case of a GAP. Nothing is kept about a stream but its place.
-// 3. One reader a process (reader.ts) walks along the end of the log for everybody who is in step, one statement for
-//    all their topics, and puts each event into the seats (seat.ts) of those whom it concerns. A seat is bounded.
-// 4. A stream that is not in step (event-stream.ts), since it comes with a cursor or since its seat ran over, reads
-//    pages for itself (pager.ts: a few at a time for the whole process). When a page reaches the end of the log it
-//    takes a seat. The seam: the seat is served from where the reader then stands, or will stand after the read that
-//    is under way; the stream reads on until it has come that far, and skips in the seat what it has read itself.
-//    Above the seam everything comes through the seat, below it everything through the pages.
-// 5. Wake-ups (bus.ts) only shorten the wait until the next poll. An outage of the database is waited out: the places
-//    stay where they are.
-//
-// Items are made when they are asked for: a stream that is not read holds a seat's worth of references at most, and
-// after that nothing but its place.
+// What is promised here, and how it is kept, is told in README.md.
 
 /** What is asked of the hub besides the topic. */
 interface ReadOptions {
@@ -133,21 +113,13 @@ export function createHub(options: HubOptions): Hub {
     const stream = open<StreamItem>((ending, gate) => {
       const passenger = () => outlet && { sink: outlet.sink, isShut: () => gate.isShut, signal: ending };
       const carry = (position: Cursor) => outlet && board(topic, position, outlet, passenger());
-      return streamEvents({ reader, pager, topic, after, gate, carry }, ending);
+      const guarded = read.access ? gate : { ...gate, ...reader.guardAll() };
+      return streamEvents({ reader, pager, topic, after, gate: guarded, carry }, ending);
     }, read);
-    const { ending } = stream;
     return Object.assign(stream, {
       async forward(to: Outlet) {
         outlet = to;
-        try {
-          for (let items = await stream.nextBatch(); items; items = await stream.nextBatch()) {
-            await writeItems(stream, items, to);
-          }
-        } catch (error) {
-          if (!ending.aborted) throw error;
-          // It was ended in the middle of a batch; perhaps it tells why.
-          await stream.nextBatch();
-        }
+        while (await forwardBatch(stream, to));
       },
     });
   }
@@ -201,6 +173,19 @@ export function createHub(options: HubOptions): Hub {
       await pager.idle();
     },
   };
+}
+
+/** Whether there may be more to come. A function of its own, so that nothing of a batch is kept while the next is awaited. */
+async function forwardBatch(stream: Stream<StreamItem>, outlet: Outlet): Promise<boolean> {
+  const items = await stream.nextBatch();
+  if (!items) return false;
+  try {
+    await writeItems(stream, items, outlet);
+  } catch (error) {
+    // Ended in the middle of a batch: the next one tells why.
+    if (!stream.ending.aborted) throw error;
+  }
+  return true;
 }
 
 /** Writes items no faster than they are taken, and nothing that the stream's reader may not have any more. */

@@ -6,6 +6,7 @@ import type { Cursor } from './cursor.ts';
 // Reading the delivery log. A trigger on `deliveries` writes it in the transaction that changes a delivery, under a lock
 // that is held from before a position is drawn until the transaction is visible. So positions are in commit order:
 // who has seen position n will never see a lower one appear, and "everything above n" is all there is to ask for.
+// The log is partitioned by position, hence by time: see rotate-log.ts.
 //
 // Each read is one statement, hence one snapshot: the entries, how far they reach, and whether the reader's place still
 // is a place of this log are of the same moment, whatever retention or a restore does between two reads.
@@ -104,6 +105,7 @@ interface StateRow {
   position: null;
   epoch: string;
   oldest_position: string;
+  tag_before_oldest: number;
   head_position: string | null;
   head_tag: number | null;
   after_tag: number | null;
@@ -185,12 +187,14 @@ interface Reading {
 
 /** The state of the log, beside the event at `after`, and the rows of `entries` in order: one statement, one snapshot. */
 async function read(pool: Queryable, { after, entries, touchedIds = noIds, access }: Reading) {
+  // A place of the log is not above its head, so that the partitions below the place need not be looked into for it.
   const statement = sql`
-    with head as (select position, tag from delivery_events order by position desc limit 1),
+    with head as (select position, tag from delivery_events where position >= ${after} order by position desc limit 1),
     state as (
       select
         epoch,
         oldest_position,
+        tag_before_oldest,
         head.position as head_position,
         head.tag as head_tag,
         (select tag from delivery_events where position = ${after}) as after_tag,
@@ -279,11 +283,8 @@ function toPage<Entry>(
   entries: readonly Entry[],
   { after, last }: { after: Cursor | null; last: LogEntry | undefined },
 ): LogPage<Entry> | LogGap {
-  const { epoch, oldest_position: oldestPosition } = state;
-  if (after && !isPlaceOf(state, after)) {
-    return { kind: 'gap', oldest: { epoch, position: BigInt(oldestPosition) - 1n, tag: 0 }, ...accessOf(state) };
-  }
-  const completeThrough = last ? { epoch, position: last.position, tag: last.tag } : headOf(state);
+  if (after && !isPlaceOf(state, after)) return { kind: 'gap', oldest: beginningOf(state), ...accessOf(state) };
+  const completeThrough = last ? { epoch: state.epoch, position: last.position, tag: last.tag } : headOf(state);
   return { kind: 'page', entries, completeThrough, hasMore: last !== undefined, ...accessOf(state) };
 }
 
@@ -291,17 +292,20 @@ function accessOf(state: StateRow): AccessAnswer {
   return { accessPosition: BigInt(state.access_position), changedSubjectIds: state.changed_subject_ids };
 }
 
-function headOf({ epoch, head_position: position, head_tag: tag, oldest_position: oldestPosition }: StateRow): Cursor {
-  if (position === null || tag === null) return { epoch, position: BigInt(oldestPosition) - 1n, tag: 0 };
-  return { epoch, position: BigInt(position), tag };
+function headOf(log: StateRow): Cursor {
+  const { epoch, head_position: position, head_tag: tag } = log;
+  return position === null || tag === null ? beginningOf(log) : { epoch, position: BigInt(position), tag };
+}
+
+/** Right before the oldest entry kept: the place of the last one that retention has dropped. */
+function beginningOf({ epoch, oldest_position: oldestPosition, tag_before_oldest: tag }: StateRow): Cursor {
+  return { epoch, position: BigInt(oldestPosition) - 1n, tag };
 }
 
 /** Whether everything that came after `cursor` is still in the log, and is what came after it. */
 function isPlaceOf(log: StateRow, cursor: Cursor): boolean {
-  const beforeOldest = BigInt(log.oldest_position) - 1n;
-  if (cursor.epoch !== log.epoch || cursor.position < beforeOldest) return false;
-  // Right before the oldest event there is none to compare with, and nothing missing.
-  if (cursor.position === beforeOldest && (cursor.tag === 0 || log.after_tag === null)) return true;
+  const beginning = beginningOf(log);
+  if (cursor.epoch !== log.epoch || cursor.position < beginning.position) return false;
   // Above the head there is no event, hence no tag.
-  return log.after_tag === cursor.tag;
+  return cursor.tag === (cursor.position === beginning.position ? beginning.tag : log.after_tag);
 }

@@ -12,8 +12,8 @@ export interface Stream<Item> extends AsyncIterableIterator<Item, undefined, und
   /** The same, without waiting for anything. */
   end(): void;
   /**
-   * For whoever hands out a batch bit by bit: waits while the reader's rights are looked at. False: the stream has ended.
-   * Rejects as `next` does.
+   * For whoever hands out a batch bit by bit: waits while the reader's rights are looked at. False: the stream has ended,
+   * and `next` tells why.
    */
   mayGoOn(): Promise<boolean>;
   /** Aborts when the stream ends. */
@@ -66,7 +66,7 @@ export function openStream<Item>(
   }
 
   /** Throws why the reader was refused, once. */
-  function finish() {
+  function finish(): undefined {
     const why = refusal;
     refusal = undefined;
     if (why) throw why;
@@ -78,7 +78,6 @@ export function openStream<Item>(
     } catch (error) {
       if (!ending.signal.aborted) throw error;
     }
-    if (ending.signal.aborted) finish();
     return !ending.signal.aborted;
   }
 
@@ -96,9 +95,11 @@ export function openStream<Item>(
         }
       }
     }
-    if (!(await mayGoOn())) return undefined;
+    if (!(await mayGoOn())) return finish();
     const rest = takenCount === 0 ? batch : batch.slice(takenCount);
-    takenCount = batch.length;
+    // Not kept: its reader may be the only one who still needs it.
+    batch = [];
+    takenCount = 0;
     return rest;
   }
 
@@ -136,17 +137,4 @@ export function openStream<Item>(
   if (signal?.aborted) end();
   else signal?.addEventListener('abort', end, { once: true });
   return stream;
-}
-
-/** Settles as `promise` does, or rejects with the signal's reason if that aborts first. */
-export async function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }

@@ -11,8 +11,8 @@ import {
   readLogPage,
   type Topic,
 } from './log.ts';
-import { untilAborted } from './open-stream.ts';
 import { createOutage } from './outage.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /**
  * Reads on behalf of single streams: a bounded number at a time, so that a thousand that come back at once leave

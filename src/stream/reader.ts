@@ -2,7 +2,16 @@ import type pg from 'pg';
 import type { Logger } from '../logger.ts';
 import type { Bus } from './bus.ts';
 import type { Cursor } from './cursor.ts';
-import { type AccessPosition, type LogGap, readLogHead, readLogTail, type TailPage } from './log.ts';
+import type { Gate } from './gate.ts';
+import {
+  type AccessAnswer,
+  type AccessPosition,
+  type AccessQuestion,
+  type LogGap,
+  readLogHead,
+  readLogTail,
+  type TailPage,
+} from './log.ts';
 import { createOutage } from './outage.ts';
 import { createPulse, type Next } from './pulse.ts';
 import { type EventItem, type Guest, Seat, toEventItem } from './seat.ts';
@@ -26,6 +35,11 @@ export interface Reader {
    * before anything is handed over that was written after that. Returns how to stop it.
    */
   guard(subjectId: string, onChanged: () => void): () => void;
+  /**
+   * For who reads pages on behalf of several that are guarded: what to ask with each, and whom to give the answer to, so
+   * that they are told before they get what was written after a change.
+   */
+  guardAll(): Pick<Gate, 'question' | 'heed'>;
   /** Takes every seat away, so that each stream sees for itself whether its place still is one. */
   dismiss(): void;
   /** Reads no more; resolves when the read that was under way has ended. */
@@ -71,9 +85,8 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
   let isReading = false;
   const isAlone = () => [seating, watches, newSeats, newWatches, guards].every(({ size }) => size === 0);
 
-  async function read(): Promise<TailPage | LogGap> {
+  async function read(access: AccessQuestion | undefined): Promise<TailPage | LogGap> {
     const watchedIds = [...new Set([...watches].map(({ notificationId }) => notificationId))];
-    const access = accessPosition === undefined ? undefined : { after: accessPosition };
     if (position) {
       const tail = { ...seating.tail(topicsMax), watchedIds };
       return readLogTail(pool, tail, { after: position, limit: pageSize, access });
@@ -85,11 +98,13 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
   /** Reads what is new and hands it over. Whether to read on, wait for more, or wait out an outage. */
   async function advance(): Promise<Next> {
     const after = position;
+    const access = question();
     isReading = true;
     try {
-      const found = await read();
+      const found = await read(access);
       outage.over();
-      tellGuards(found);
+      // Of those whose log was replaced, nobody knows since when.
+      tellGuards(found, found.kind === 'gap' ? undefined : access);
       // Else those for whom it was read were dismissed meanwhile.
       if (position === after) handOver(found, after);
       return found.kind === 'gap' || found.hasMore ? { kind: 'now' } : { kind: 'onWake', ms: pollMs };
@@ -101,11 +116,13 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
     }
   }
 
-  function tellGuards(found: TailPage | LogGap) {
-    // Of those who came before the first read, or whose log was replaced, nobody knows since when.
-    const isUnknown = accessPosition === undefined || found.kind === 'gap';
-    const changed = isUnknown ? [...guards.keys()] : found.changedSubjectIds;
-    accessPosition = found.accessPosition;
+  /** Whose rights have become less since the guards were told. Undefined: nobody knows since when. */
+  const question = () => (accessPosition === undefined ? undefined : { after: accessPosition });
+
+  /** The answers to several questions may come in any order: the place goes back then, and something is told twice. */
+  function tellGuards(answer: AccessAnswer, asked: AccessQuestion | undefined) {
+    const changed = asked ? answer.changedSubjectIds : [...guards.keys()];
+    accessPosition = answer.accessPosition;
     for (const subjectId of changed) for (const { onChanged } of [...(guards.get(subjectId) ?? [])]) onChanged();
   }
 
@@ -117,8 +134,8 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
     for (const tailEntry of found.entries) {
       let item: EventItem | undefined;
       for (const seat of seating.of(tailEntry)) {
-        item ??= toEventItem(found.completeThrough.epoch, tailEntry.entry);
-        if (!seat.offer(item, after ?? found.completeThrough)) seating.remove(seat);
+        item ??= toEventItem(found.completeThrough.epoch, tailEntry.entry, after ?? found.completeThrough);
+        if (!seat.offer(item)) seating.remove(seat);
       }
     }
     position = found.completeThrough;
@@ -196,6 +213,16 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
         group?.delete(guard);
         if (group?.size === 0) guards.delete(subjectId);
         restIfAlone();
+      };
+    },
+    guardAll() {
+      let asked: AccessQuestion | undefined;
+      return {
+        question() {
+          asked = question();
+          return asked;
+        },
+        heed: (answer) => tellGuards(answer, asked),
       };
     },
     dismiss,

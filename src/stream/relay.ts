@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Cursor } from './cursor.ts';
 import { isThrough, type StreamItem } from './event-stream.ts';
-import { type Stream, untilAborted } from './open-stream.ts';
+import type { Stream } from './open-stream.ts';
 import type { EventItem } from './seat.ts';
 
 /** Where frames go: one subscriber's connection. */
@@ -109,6 +109,10 @@ export function createRelay({ stream, at, render, onOver }: RelayOptions): Relay
         const batch = await stream.nextBatch();
         if (!batch || batch.some((item) => item.kind === 'position' && item.state === 'GAP')) return;
         const events = batch.filter((item) => item.kind === 'event');
+        // Who gets off before the first of them is written goes on from there: the last event that it was told may be
+        // older than anything that the log still has.
+        const readFrom = events[0]?.readFrom;
+        if (readFrom && isThrough(readFrom, position)) position = readFrom;
         for await (const turn of renderTurns(events, render)) {
           if (isOver) return;
           await letDrain(writeToAll(turn.items, turn.frames));
@@ -123,7 +127,7 @@ export function createRelay({ stream, at, render, onOver }: RelayOptions): Relay
   function writeToAll(events: readonly EventItem[], frames: readonly Buffer[]): Member[] {
     const [first, last] = [events[0], events.at(-1)];
     if (!first || !last) return [];
-    for (const member of [...members]) {
+    for (const member of members) {
       if (member.isShut()) {
         member.getOff();
         continue;
@@ -172,7 +176,7 @@ export function createRelay({ stream, at, render, onOver }: RelayOptions): Relay
       };
       members.add(member);
       passenger.signal.addEventListener('abort', member.getOff, { once: true });
-      return untilAborted(promise, passenger.signal);
+      return promise;
     },
   };
 }

@@ -8,11 +8,16 @@ export interface EventItem {
   /** Where a stream goes on that had this event last. */
   readonly cursor: string;
   readonly entry: LogEntry;
+  /**
+   * Where the reader stood that read it: of its topic there is nothing between but what was read with it. Null: a stream
+   * has read it for itself.
+   */
+  readonly readFrom: Cursor | null;
 }
 
 /** The stream item of an entry. */
-export function toEventItem(epoch: string, entry: LogEntry): EventItem {
-  return { kind: 'event', cursor: encodeCursor({ epoch, position: entry.position, tag: entry.tag }), entry };
+export function toEventItem(epoch: string, entry: LogEntry, readFrom: Cursor | null): EventItem {
+  return { kind: 'event', cursor: encodeCursor({ epoch, position: entry.position, tag: entry.tag }), entry, readFrom };
 }
 
 /** A stream that asks for a seat: what it is about, through where it has read, and what to open when there is news. */
@@ -37,7 +42,7 @@ export class Seat {
   readonly #sizeMax: number;
   #events: EventItem[] = [];
   #isLost = false;
-  #resumeAt: Cursor | undefined;
+  #resumeAt: Cursor | null = null;
 
   constructor({ topic, at, news }: Guest, sizeMax: number) {
     this.topic = topic;
@@ -55,7 +60,7 @@ export class Seat {
    * Where the reader stood before it put in the oldest event that was still there: the stream has all up to there, though
    * the last event that it yielded may be older than anything that the log still has.
    */
-  get resumeAt(): Cursor | undefined {
+  get resumeAt(): Cursor | null {
     return this.#resumeAt;
   }
 
@@ -65,9 +70,9 @@ export class Seat {
     this.news.open();
   }
 
-  /** Hands over an event that was read behind `after`. False, and the seat is lost, when it is full. */
-  offer(event: EventItem, after: Cursor): boolean {
-    if (this.#events.length === 0) this.#resumeAt = after;
+  /** Hands over an event. False, and the seat is lost, when it is full. */
+  offer(event: EventItem): boolean {
+    if (this.#events.length === 0) this.#resumeAt = event.readFrom;
     if (this.#events.length >= this.#sizeMax) {
       this.lose();
       return false;

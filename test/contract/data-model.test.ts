@@ -68,6 +68,8 @@ async function listColumns(): Promise<Column[]> {
       data_type = 'ARRAY' as "isList", ltrim(udt_name, '_') as type
     from information_schema.columns
     where table_schema = 'public' and table_name <> '_prisma_migrations'
+      -- Partitions have the columns of their table.
+      and not (select relispartition from pg_class where oid = format('%I', table_name)::regclass)
   `);
   return rows;
 }

@@ -1,13 +1,18 @@
 import { afterEach, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
-import { type Progress, readProgress, readProgressOf, streamProgress } from '../../src/notifications/progress.ts';
-import { openStorage, type Storage, sql } from '../../src/storage/database.ts';
-import type { Bus } from '../../src/stream/bus.ts';
-import { createHub, type Hub } from '../../src/stream/hub.ts';
-import { createInProcessBus } from '../../src/stream/in-process-bus.ts';
+import { type Progress, readProgress, readProgressOf } from '../../src/notifications/progress.ts';
+import { openStorage } from '../../src/storage/database.ts';
 import type { Stream } from '../../src/stream/open-stream.ts';
-import { useDatabase } from '../support/database.ts';
-import { createTestLog, insertDeliveries, insertNotification, setStatus } from '../support/log-events.ts';
+import { createTestDatabase, useDatabase } from '../support/database.ts';
+import { insertDeliveries, insertNotification, setStatus } from '../support/log-events.ts';
+import {
+  collectTotals,
+  countRowsReadPerItem,
+  finishFanOut,
+  insertLargeNotification,
+  openProgressWatch,
+  type ProgressWatch,
+} from '../support/progress-watch.ts';
 
 const database = useDatabase();
 const opened: { close(): Promise<void> }[] = [];
@@ -16,31 +21,10 @@ afterEach(async () => {
   for (const part of opened.splice(0).reverse()) await part.close();
 });
 
-interface Parts {
-  hub: Hub;
-  bus: Bus;
-  storage: Storage;
-  watch(notificationId: string, signal?: AbortSignal): Stream<Progress>;
-}
-
-function openParts(): Parts {
-  const storage = openStorage(database.url);
-  const bus = createInProcessBus();
-  const { log } = createTestLog();
-  const hub = createHub({ pool: storage.pool, bus, log });
-  opened.push(storage, hub);
-  return {
-    hub,
-    bus,
-    storage,
-    watch: (notificationId, signal) => streamProgress({ hub, db: storage.db, log, notificationId, signal }),
-  };
-}
-
-async function finishFanOut(notificationId: string): Promise<void> {
-  await database.pool.query(
-    sql`update notifications set fan_out_finished_at = now() where id = ${notificationId}::uuid`,
-  );
+function openParts(): ProgressWatch {
+  const parts = openProgressWatch(database.url);
+  opened.push(parts);
+  return parts;
 }
 
 async function readAll(stream: Stream<Progress>): Promise<Progress[]> {
@@ -82,7 +66,7 @@ test('each delivery counts where it is, and as reached wherever it has been', as
 test('several are read in the order asked for; what does not exist is null', async () => {
   const [first, second] = [await insertNotification(database.pool), await insertNotification(database.pool)];
   await insertDeliveries(database.pool, { notificationId: second, count: 2 });
-  await finishFanOut(first);
+  await finishFanOut(database, first);
   const all = await readProgressOf(database.db, [second, newId(), first, second]);
   expect(all).toEqual([
     { ...nothing, total: 2, queued: 2 },
@@ -103,7 +87,7 @@ test.each([
   const notificationId = await insertNotification(database.pool);
   const ids = await insertDeliveries(database.pool, { notificationId });
   if (status !== 'QUEUED') await setStatus(database.pool, ids, status);
-  if (isFannedOut) await finishFanOut(notificationId);
+  if (isFannedOut) await finishFanOut(database, notificationId);
   expect(await readProgress(database.db, notificationId)).toMatchObject({ isComplete });
 });
 
@@ -118,7 +102,7 @@ test('a stream of totals ends after the last, whose counts add up to the total',
     await setStatus(database.pool, ids.slice(20), 'FAILED');
     bus.wake();
   }
-  await finishFanOut(notificationId);
+  await finishFanOut(database, notificationId);
   bus.wake();
   const totals = await all;
   expect(totals.at(-1)).toEqual({
@@ -134,7 +118,7 @@ test('a stream of totals ends after the last, whose counts add up to the total',
 test('a notification that is complete is told once', async () => {
   const { watch } = openParts();
   const notificationId = await insertNotification(database.pool);
-  await finishFanOut(notificationId);
+  await finishFanOut(database, notificationId);
   expect(await readAll(watch(notificationId))).toEqual([{ ...nothing, isComplete: true }]);
 });
 
@@ -174,7 +158,7 @@ test('a thousand who look at one notification share the reads', async () => {
   const { bus, storage, watch } = openParts();
   const notificationId = await insertNotification(database.pool);
   const ids = await insertDeliveries(database.pool, { notificationId, count: 10 });
-  await finishFanOut(notificationId);
+  await finishFanOut(database, notificationId);
   let reads = 0;
   storage.pool.on('acquire', () => {
     reads += 1;
@@ -219,4 +203,40 @@ test('who comes while the last one leaves is told the totals and their changes, 
     expect(await second.next()).toMatchObject({ value: { total: turns + 1 } });
     await Promise.all([leaving, second.return()]);
   }
+});
+
+test('totals are told at most four times a second, however often they change', async () => {
+  const { bus, storage, watch } = openParts();
+  const { notificationId, queuedIds } = await insertLargeNotification(storage, { sentCount: 0, queuedCount: 300 });
+  const collecting = collectTotals(watch(notificationId));
+  for (const id of queuedIds) {
+    await setStatus(storage.pool, [id], 'SENT');
+    bus.wake();
+  }
+  const { items, itemsMax } = await collecting;
+  expect(items.length).toBeLessThanOrEqual(itemsMax);
+  expect(items.at(-1)).toMatchObject({ total: 300, sent: 300, isComplete: true });
+});
+
+test('a viewer who takes its time is told the latest when it looks again, not what it has missed', async () => {
+  const { bus, storage, watch } = openParts();
+  const { notificationId, queuedIds } = await insertLargeNotification(storage, { sentCount: 0, queuedCount: 3 });
+  const [slow, quick] = [watch(notificationId), watch(notificationId)];
+  await slow.next();
+  await quick.next();
+  for (const id of queuedIds) {
+    await setStatus(storage.pool, [id], 'SENT');
+    bus.wake();
+    await quick.next();
+  }
+  expect(await readAll(slow)).toMatchObject([{ sent: 3, isComplete: true }]);
+});
+
+test('what is read for the totals does not grow with the notification', async () => {
+  const { url, drop } = await createTestDatabase();
+  const storage = openStorage(url);
+  const large = await insertLargeNotification(storage, { sentCount: 20_000, queuedCount: 5 });
+  await storage.close();
+  expect(await countRowsReadPerItem(url, large)).toBeLessThan(100);
+  await drop();
 });

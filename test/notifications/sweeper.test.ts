@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { newId } from '../../src/ids.ts';
 import { sql } from '../../src/storage/database.ts';
 import { newEmail } from '../support/addresses.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
@@ -126,4 +127,14 @@ test('idempotency keys whose time is over are forgotten, others are kept', async
   await g.startWorker();
   await until(async () => (await g.db.idempotencyKey.count({ where: { key: 'over' } })) === 0);
   expect(await g.db.idempotencyKey.count({ where: { key: 'kept' } })).toBe(1);
+});
+
+test('access changes that every gateway has heard of are forgotten, others are kept', async () => {
+  const [old, young] = [newId(), newId()];
+  await g.pool.query(sql`
+    insert into access_changes (subject_id, at)
+    values (${old}::uuid, now() - interval '8 days'), (${young}::uuid, now() - interval '6 days')`);
+  await g.startWorker();
+  await until(async () => (await g.db.accessChange.count({ where: { subjectId: old } })) === 0);
+  expect(await g.db.accessChange.count({ where: { subjectId: young } })).toBe(1);
 });

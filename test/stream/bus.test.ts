@@ -1,56 +1,50 @@
 import { createServer, type Server } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
-import { afterEach, describe, expect, test, vi } from 'vitest';
-import { openStorage } from '../../src/storage/database.ts';
+import { afterEach, describe, expect, test } from 'vitest';
 import { findFreePort } from '../../src/storage/free-port.ts';
 import type { Bus } from '../../src/stream/bus.ts';
-import { createHub } from '../../src/stream/hub.ts';
 import { createInProcessBus } from '../../src/stream/in-process-bus.ts';
-import { connectRedisBus } from '../../src/stream/redis-bus.ts';
-import { useDatabase } from '../support/database.ts';
-import { createTestLog, insertDeliveries, insertNotification, setStatus } from '../support/log-events.ts';
+import { startNetwork } from '../support/network.ts';
 import { canStartRedis, type OwnRedis, redisUrl, startOwnRedis } from '../support/redis.ts';
+import { countWakeUps, hearEachOther, interrupted, restored, useRedisBuses } from '../support/redis-buses.ts';
+import { until } from '../support/until.ts';
 
-const database = useDatabase();
 const sharedUrl = await redisUrl();
 const isRedisStartable = await canStartRedis();
-const opened: { close(): Promise<void> }[] = [];
+const openBus = useRedisBuses();
+const ownServers: OwnRedis[] = [];
 
 afterEach(async () => {
-  for (const part of opened.splice(0).reverse()) await part.close();
+  for (const redis of ownServers.splice(0)) await redis.stop();
 });
 
-async function openRedisBus(url: string, namespace: string = crypto.randomUUID()) {
-  const { log, sentences } = createTestLog();
-  const bus = await connectRedisBus(url, { namespace, log });
-  opened.push(bus);
-  return { bus, sentences };
-}
-
-async function openOwnRedis(): Promise<OwnRedis> {
-  const redis = await startOwnRedis();
-  opened.push({ close: redis.stop });
+async function openOwnRedis(settings?: string[]): Promise<OwnRedis> {
+  const redis = await startOwnRedis(settings);
+  ownServers.push(redis);
   return redis;
 }
 
-/** A counter of wake-ups, and how to wait for more of them. */
-function countWakeUps(bus: Bus) {
-  const counter = { count: 0 };
-  bus.listen(() => {
-    counter.count += 1;
-  });
-  return {
-    counter,
-    async moreThan(count: number) {
-      await vi.waitUntil(() => counter.count > count, { timeout: 20_000 });
-    },
-  };
+/** Two processes of one deployment. */
+async function openPair(url: string) {
+  const namespace = crypto.randomUUID();
+  const there = await openBus(url, namespace);
+  return { here: await openBus(url, namespace), there, namespace };
+}
+
+async function command(url: string, ...words: [string, ...string[]]): Promise<unknown> {
+  const client = new Redis(url, { retryStrategy: null });
+  try {
+    return await client.call(...words);
+  } finally {
+    client.disconnect();
+  }
 }
 
 const kinds: [string, boolean, () => Promise<Bus>][] = [
   ['an in-process bus', false, async () => createInProcessBus()],
-  ['a Redis bus', sharedUrl === null, async () => (await openRedisBus(sharedUrl ?? '')).bus],
+  ['a Redis bus', sharedUrl === null, async () => (await openBus(sharedUrl ?? '')).bus],
 ];
 
 describe.each(kinds)('%s', (_, isSkipped, open) => {
@@ -62,7 +56,7 @@ describe.each(kinds)('%s', (_, isSkipped, open) => {
       stoppedCount += 1;
     });
     stop();
-    const before = first.counter.count;
+    const before = first.count;
     bus.wake();
     await Promise.all([first.moreThan(before), second.moreThan(before)]);
     expect(stoppedCount).toBe(0);
@@ -70,47 +64,44 @@ describe.each(kinds)('%s', (_, isSkipped, open) => {
 
   test.skipIf(isSkipped)('wakes nobody any more once it is closed', async () => {
     const bus = await open();
-    const { counter } = countWakeUps(bus);
+    const heard = countWakeUps(bus);
     await bus.close();
-    const before = counter.count;
+    const before = heard.count;
     bus.wake();
     await nextTurn();
     await nextTurn();
-    expect(counter.count).toBe(before);
+    expect(heard.count).toBe(before);
   });
 });
 
 describe.skipIf(sharedUrl === null)('over Redis', () => {
+  const url = sharedUrl ?? '';
+
   test('a wake-up reaches the other processes of the deployment, and no other deployment', async () => {
-    const url = sharedUrl ?? '';
-    const namespace = crypto.randomUUID();
-    const [{ bus: here }, { bus: there }] = [await openRedisBus(url, namespace), await openRedisBus(url, namespace)];
-    const { bus: elsewhere } = await openRedisBus(url);
-    const [heardThere, heardElsewhere] = [countWakeUps(there), countWakeUps(elsewhere)];
+    const { bus: elsewhere } = await openBus(url);
+    const { here, there, namespace } = await openPair(url);
+    const [heardThere, heardElsewhere] = [countWakeUps(there.bus), countWakeUps(elsewhere)];
     await nextTurn();
-    const [thereBefore, elsewhereBefore] = [heardThere.counter.count, heardElsewhere.counter.count];
-    here.wake();
-    await heardThere.moreThan(thereBefore);
+    const before = heardElsewhere.count;
+    here.bus.wake();
+    await heardThere.moreThan(0);
+    const heard = heardThere.count;
     // Messages of one server come in order: after this one nothing of before is under way.
-    const probe = new Redis(url);
-    await probe.publish(`carillon:wake:${namespace}`, 'probe');
-    probe.disconnect();
-    await heardThere.moreThan(thereBefore + 1);
-    expect(heardElsewhere.counter.count).toBe(elsewhereBefore);
+    await command(url, 'PUBLISH', `carillon:wake:${namespace}`, 'probe');
+    await heardThere.moreThan(heard);
+    expect(heardElsewhere.count).toBe(before);
   });
 
   test('a wake-up does not come back to the process that sent it', async () => {
-    const url = sharedUrl ?? '';
-    const namespace = crypto.randomUUID();
-    const [{ bus: here }, { bus: there }] = [await openRedisBus(url, namespace), await openRedisBus(url, namespace)];
-    const [heardHere, heardThere] = [countWakeUps(here), countWakeUps(there)];
+    const { here, there } = await openPair(url);
+    const [heardHere, heardThere] = [countWakeUps(here.bus), countWakeUps(there.bus)];
     await nextTurn();
-    const [hereBefore, thereBefore] = [heardHere.counter.count, heardThere.counter.count];
-    here.wake();
-    await heardThere.moreThan(thereBefore);
-    there.wake();
-    await heardHere.moreThan(hereBefore + 1);
-    expect(heardHere.counter.count).toBe(hereBefore + 2);
+    const before = heardHere.count;
+    here.bus.wake();
+    await heardThere.moreThan(heardThere.count);
+    there.bus.wake();
+    await heardHere.moreThan(before + 1);
+    expect(heardHere.count).toBe(before + 2);
   });
 });
 
@@ -122,23 +113,20 @@ describe('a Redis that is not there', () => {
     server = undefined;
   });
 
+  const refused = /^Redis \(REDIS_URL\) cannot be used: 127\.0\.0\.1:\d+: connect ECONNREFUSED [\d.:]+\.$/;
+  const wrong = /^REDIS_URL must be a URL like redis:\/\/host:6379, or such URLs of nodes/;
   test.each([
+    ['nobody listens', (port: number) => `redis://user:hunter2@127.0.0.1:${port}`, refused],
+    ['the name is nobody’s', () => 'redis://:hunter2@nowhere.invalid', /cannot be used: nowhere\.invalid:6379: .+\.$/],
     [
-      'nobody listens',
-      (port: number) => `redis://user:hunter2@127.0.0.1:${port}`,
-      /^Redis at 127\.0\.0\.1:\d+ \(REDIS_URL\) does not answer: .*ECONNREFUSED.*\.$/,
+      'none of several is there',
+      (port: number) => `redis://:hunter2@127.0.0.1:${port},redis://:hunter2@127.0.0.2:${port}`,
+      /cannot be used: 127\.0\.0\.1:\d+: .* ECONNREFUSED [\d.:]+; 127\.0\.0\.2:\d+: .* ECONNREFUSED [\d.:]+\.$/,
     ],
-    [
-      'the name is nobody’s',
-      () => 'redis://:hunter2@nowhere.invalid:6379',
-      /^Redis at nowhere\.invalid:6379 \(REDIS_URL\) does not answer: .+\.$/,
-    ],
-    ['the URL is not Redis’s', () => 'http://:hunter2@127.0.0.1', /^REDIS_URL is not a URL such as/],
-    ['the URL is none', () => 'hunter2', /^REDIS_URL is not a URL such as/],
+    ['the URL is not Redis’s', () => 'http://:hunter2@127.0.0.1', wrong],
+    ['the URL is none', () => 'hunter2', wrong],
   ])('where %s, the start is refused with one sentence without the password', async (_, toUrl, sentence) => {
-    const url = toUrl(await findFreePort());
-    const { log } = createTestLog();
-    const error = await connectRedisBus(url, { namespace: 'n', log }).catch((refusal: unknown) => refusal);
+    const error = await openBus(toUrl(await findFreePort())).catch((refusal: unknown) => refusal);
     expect(error).toMatchObject({ name: 'StartupError', message: expect.stringMatching(sentence) });
     expect(String(error)).not.toContain('hunter2');
   });
@@ -146,83 +134,86 @@ describe('a Redis that is not there', () => {
   test('where somebody listens who never answers, the start is refused too', async () => {
     const port = await findFreePort();
     server = createServer().listen(port, '127.0.0.1');
-    const { log } = createTestLog();
-    await expect(connectRedisBus(`redis://127.0.0.1:${port}`, { namespace: 'n', log })).rejects.toMatchObject({
-      name: 'StartupError',
-    });
+    await expect(openBus(`redis://127.0.0.1:${port}`)).rejects.toMatchObject({ name: 'StartupError' });
   });
 });
 
 describe.skipIf(!isRedisStartable)('a Redis of its own', () => {
-  test('a wrong password is refused at the start', async () => {
-    const redis = await openOwnRedis();
-    const admin = new Redis(redis.url);
-    await admin.config('SET', 'requirepass', 'right');
-    admin.disconnect();
-    const { log } = createTestLog();
+  test.each([
+    ['is wrong', ['--requirepass', 'right'], 'WRONGPASS'],
+    ['is repeated by a server that does not know AUTH', ['--rename-command', 'AUTH', 'OTHER'], 'ERR unknown command'],
+  ])('where the password %s, the start is refused without saying it', async (_, settings, reason) => {
+    const redis = await openOwnRedis(settings);
     const url = redis.url.replace('redis://', 'redis://:hunter2@');
-    const error = await connectRedisBus(url, { namespace: 'n', log }).catch((refusal: unknown) => refusal);
-    expect(error).toMatchObject({ name: 'StartupError', message: expect.stringContaining('WRONGPASS') });
-    expect(String(error)).not.toContain('hunter2');
+    const error = await openBus(url).catch((refusal: unknown) => refusal);
+    expect(error).toMatchObject({ name: 'StartupError', message: expect.stringContaining(reason) });
+    expect(inspect(error)).not.toContain('hunter2');
   });
 
   test('killed and restarted, wake-ups go on; this process is woken meanwhile; it is said once that it went and came', async () => {
     const redis = await openOwnRedis();
-    const namespace = crypto.randomUUID();
-    const [{ bus: here, sentences }, { bus: there }] = [
-      await openRedisBus(redis.url, namespace),
-      await openRedisBus(redis.url, namespace),
-    ];
-    const [heardHere, heardThere] = [countWakeUps(here), countWakeUps(there)];
+    const { here, there } = await openPair(redis.url);
+    const [heardHere, heardThere] = [countWakeUps(here.bus), countWakeUps(there.bus)];
     await redis.kill();
-    await vi.waitUntil(() => sentences.length > 0, { timeout: 20_000 });
-    let before = heardHere.counter.count;
-    here.wake();
-    await heardHere.moreThan(before);
-    before = heardThere.counter.count;
+    await until(async () => here.sentences.length > 0 && there.sentences.length > 0);
+    here.bus.wake();
+    await heardHere.moreThan(heardHere.count);
+    const before = heardThere.count;
     await redis.restart();
-    // What may have been missed counts as one, on both sides.
+    // What may have been missed counts as one.
     await heardThere.moreThan(before);
-    await vi.waitUntil(() => sentences.length > 1, { timeout: 20_000 });
-    before = heardThere.counter.count;
-    here.wake();
-    await heardThere.moreThan(before);
-    expect(sentences).toEqual([
-      'Redis does not answer; other processes are heard by polling until it does',
-      'Redis answers again',
-    ]);
+    await until(async () => here.sentences.length > 1 && there.sentences.length > 1);
+    await hearEachOther([here.bus, there.bus]);
+    expect([here.sentences, there.sentences]).toEqual(Array(2).fill([interrupted, restored]));
   });
 
-  test('killed and restarted, a stream goes on and loses nothing', async () => {
+  test.each([
+    'subscribe',
+    'publish',
+  ])('where %s is refused for a while, it is said once and made good', async (verb) => {
     const redis = await openOwnRedis();
+    const { here, there } = await openPair(redis.url);
+    await command(redis.url, 'ACL', 'SETUSER', 'default', `-${verb}`);
+    await until(async () => {
+      here.bus.wake();
+      return here.sentences.length > 0;
+    });
+    const heardThere = countWakeUps(there.bus);
+    await command(redis.url, 'ACL', 'SETUSER', 'default', `+${verb}`);
+    await heardThere.moreThan(0);
+    await until(async () => here.sentences.length > 1);
+    await hearEachOther([here.bus, there.bus]);
+    expect(here.sentences).toEqual([interrupted, restored]);
+  });
+
+  test('a connection that was cut without a word is noticed while nobody uses it, and replaced', async () => {
+    const redis = await openOwnRedis();
+    const network = await startNetwork(redis.port);
     const namespace = crypto.randomUUID();
-    const [{ bus: worker }, { bus: gateway }] = [
-      await openRedisBus(redis.url, namespace),
-      await openRedisBus(redis.url, namespace),
-    ];
-    const storage = openStorage(database.url);
-    const hub = createHub({ pool: storage.pool, bus: gateway, log: createTestLog().log, pollMs: 50 });
-    opened.push(storage, hub);
-    const notificationId = await insertNotification(database.pool);
-    const stream = hub.events({ notificationId });
-    await stream.next();
-    const told: string[] = [];
-    const follow = async (status: string) => {
-      const { value } = await stream.next();
-      if (value?.kind === 'event') told.push(value.entry.status);
-      expect(told.at(-1)).toBe(status);
-    };
-    const ids = await insertDeliveries(database.pool, { notificationId });
-    worker.wake();
-    await follow('QUEUED');
-    await redis.kill();
-    await setStatus(database.pool, ids, 'SENT');
-    worker.wake();
-    await follow('SENT');
-    await redis.restart();
-    await setStatus(database.pool, ids, 'DELIVERED');
-    worker.wake();
-    await follow('DELIVERED');
-    expect(told).toEqual(['QUEUED', 'SENT', 'DELIVERED']);
+    const { bus: there } = await openBus(redis.url, namespace);
+    const cut = await openBus(`redis://127.0.0.1:${network.port}`, namespace);
+    network.partition();
+    network.heal();
+    await until(async () => cut.sentences.length > 1);
+    await hearEachOther([cut.bus, there]);
+    expect(cut.sentences).toEqual([interrupted, restored]);
+    await cut.bus.close();
+    await network.stop();
+  });
+
+  test.each([
+    ['there', []],
+    ['away', [interrupted]],
+  ])('a bus that is closed while Redis is %s leaves nothing running and says nothing more', async (_, said) => {
+    const redis = await openOwnRedis();
+    const running = () => process.getActiveResourcesInfo().filter((kind) => /Timeout|TCP/.test(kind)).length;
+    const before = running();
+    const { bus, sentences } = await openBus(redis.url);
+    if (said.length > 0) redis.freeze();
+    await until(async () => sentences.length === said.length);
+    await bus.close();
+    await until(async () => running() <= before);
+    redis.thaw();
+    expect(sentences).toEqual(said);
   });
 });

@@ -9,6 +9,22 @@ test('a cursor comes back as it was', () => {
   expect(text).toMatch(/^[A-Za-z0-9_-]{38}$/);
 });
 
+test('a cursor that was given by any version of this program means the same in each', () => {
+  const text = 'b3ofDi8LTTiaUQxtbw5LEUAAAAAAAAAFf____w';
+  expect(encodeCursor(cursor)).toBe(text);
+  expect(parseCursor(text)).toEqual(cursor);
+});
+
+test.each([
+  0n,
+  1n,
+  2n ** 53n + 1n,
+  (20_779n << 40n) + 1n,
+  2n ** 63n - 1n,
+])('position %s is kept to the last digit', (position) => {
+  expect(parseCursor(encodeCursor({ ...cursor, position }))).toEqual({ ...cursor, position });
+});
+
 test.each([
   ['another alphabet', '!'.repeat(38)],
   ['too short', encodeCursor(cursor).slice(1)],

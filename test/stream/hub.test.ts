@@ -456,6 +456,7 @@ test('a database that goes away is waited for: nothing is lost, nothing is repea
 const damages: [string, () => Promise<unknown>][] = [
   ['its epoch is another', () => database.pool.query('update delivery_log set epoch = gen_random_uuid()')],
   ['it was truncated', () => database.pool.query('truncate delivery_events')],
+  ['it was restored to before there was an event', () => database.pool.query('delete from delivery_events')],
   [
     'it was truncated and has grown past the cursor',
     async () => {
@@ -517,9 +518,12 @@ test('a cursor right before the oldest event kept is good: nothing is missing', 
   const { notificationId } = await notificationWith(1);
   const stream = hub.events({ notificationId }, { after: '' });
   const { cursor } = await take(stream);
-  const { position } = parseCursor(cursor);
+  const { position, tag } = parseCursor(cursor);
   await database.pool.query('delete from delivery_events where position <= $1', [position]);
-  await database.pool.query('update delivery_log set oldest_position = $1', [position + 1n]);
+  await database.pool.query('update delivery_log set oldest_position = $1, tag_before_oldest = $2', [
+    position + 1n,
+    tag,
+  ]);
   const again = hub.events({}, { after: cursor });
   expect(await takeLines(again, 1)).toEqual(['RECOVERED']);
 });
@@ -543,8 +547,9 @@ test('a stream of a log that was replaced does not read on and on until the read
   await notificationWith(3);
   bus.wake();
   await takeLines(old, 3);
-  await database.pool.query('truncate delivery_events restart identity');
-  await database.pool.query('update delivery_log set oldest_position = 1');
+  await database.pool.query('delete from delivery_events');
+  await database.pool.query('alter sequence delivery_events_position_seq restart');
+  await database.pool.query('update delivery_log set oldest_position = 1, tag_before_oldest = 0');
   const { notificationId } = await notificationWith(1);
   const stream = hub.events({ notificationId }, { after: '' });
   await takeLines(stream, 2);

@@ -20,6 +20,7 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     databaseUrl,
     redisUrl: null,
     dataEncryptionKey: randomBytes(32),
+    eventRetentionDays: 30,
     ...testKeys,
     isOutboxAllowed: true,
     arePrivateEndpointsAllowed: true,

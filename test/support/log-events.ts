@@ -35,16 +35,18 @@ interface NewDeliveries {
   notificationId: string;
   userId?: string | null;
   count?: number;
+  /** What they are from the beginning, though a fan-out only makes queued ones. @default 'QUEUED' */
+  status?: DeliveryStatus;
 }
 
-/** Queued deliveries, hence as many QUEUED events, by one statement. Returns their ids in the order of the events. */
+/** Deliveries, hence as many events, by one statement. Returns their ids in the order of the events. */
 export async function insertDeliveries(
   pool: Queryable,
-  { notificationId, userId = null, count = 1 }: NewDeliveries,
+  { notificationId, userId = null, count = 1, status = 'QUEUED' }: NewDeliveries,
 ): Promise<string[]> {
   const { rows } = await pool.query<{ id: string }>(sql`
     insert into deliveries (id, notification_id, target_key, user_id, status)
-    select uuid_v7(), ${notificationId}::uuid, gen_random_uuid(), ${userId}::uuid, 'QUEUED'
+    select uuid_v7(), ${notificationId}::uuid, gen_random_uuid(), ${userId}::uuid, ${status}::delivery_status
     from generate_series(1, ${count})
     returning id`);
   return rows.map(({ id }) => id).sort();

@@ -8,10 +8,15 @@ import { findFreePort } from '../../src/storage/free-port.ts';
 /** A Redis server that a test started, and so may flush, pause and kill. Its port stays the same over restarts. */
 export interface OwnRedis {
   url: string;
+  port: number;
   /** Kills it with SIGKILL, as a crash would. */
   kill(): Promise<void>;
   /** Starts it again after `kill`, empty. */
   restart(): Promise<void>;
+  /** Stops it from running, with SIGSTOP: connections stay, also new ones are made, and nothing is answered. */
+  freeze(): void;
+  /** Lets it run again. */
+  thaw(): void;
   stop(): Promise<void>;
 }
 
@@ -46,29 +51,35 @@ export async function canStartRedis(): Promise<boolean> {
   return false;
 }
 
-/** Starts `redis-server` from PATH on a free port of 127.0.0.1, without files. Stop it when done. */
-export async function startOwnRedis(): Promise<OwnRedis> {
+/**
+ * Starts `redis-server` from PATH on a free port of 127.0.0.1, without files unless `settings` (such as
+ * `['--requirepass', 'secret']`) ask for some. Stop it when done.
+ */
+export async function startOwnRedis(settings: readonly string[] = []): Promise<OwnRedis> {
   const port = await findFreePort();
-  let server = await startServer(port);
-  const end = async (signal: NodeJS.Signals) => {
+  let server = await startServer(port, settings);
+  const kill = async () => {
     if (server.exitCode !== null || server.signalCode !== null) return;
     const exit = once(server, 'exit');
-    server.kill(signal);
+    server.kill('SIGKILL');
     await exit;
   };
   process.once('exit', () => server.kill('SIGKILL'));
   return {
     url: `redis://127.0.0.1:${port}`,
-    kill: () => end('SIGKILL'),
+    port,
+    kill,
     async restart() {
-      server = await startServer(port);
+      server = await startServer(port, settings);
     },
-    stop: () => end('SIGTERM'),
+    freeze: () => void server.kill('SIGSTOP'),
+    thaw: () => void server.kill('SIGCONT'),
+    stop: kill,
   };
 }
 
-async function startServer(port: number): Promise<ChildProcess> {
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+async function startServer(port: number, settings: readonly string[]): Promise<ChildProcess> {
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...settings];
   const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines: string[] = [];
   for await (const line of createInterface(server.stdout)) {

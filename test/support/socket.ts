@@ -13,6 +13,8 @@ export interface Socket {
   /** Waits for the server's close, and answers its code and reason. */
   closed: Promise<{ code: number; reason: string }>;
   close(): void;
+  /** Reads nothing more from the connection, until it is asked for the next message. */
+  hold(): void;
 }
 
 /** Opens a WebSocket at a gateway, by default in the protocol that it speaks; `[]`: in none. */
@@ -37,6 +39,7 @@ export async function openSocket(url: string, protocol: string | string[] = 'gra
       for (;;) {
         const message = messages.shift();
         if (message !== undefined) return messageSchema.parse(JSON.parse(message));
+        if (socket.isPaused) socket.resume();
         if (socket.readyState === WebSocket.CLOSED) throw new Error('The socket was closed.');
         hasNews = Promise.withResolvers<void>();
         await hasNews.promise;
@@ -44,6 +47,7 @@ export async function openSocket(url: string, protocol: string | string[] = 'gra
     },
     closed,
     close: () => socket.close(),
+    hold: () => socket.pause(),
   };
 }
 

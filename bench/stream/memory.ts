@@ -1,0 +1,47 @@
+import type { Crowd } from './crowd.ts';
+import type { Gateway } from './gateway.ts';
+import { deliveryEvents } from './subscription.ts';
+import type { Row } from './table.ts';
+
+const limitKib = 25;
+/** They come and go first, so that what a gateway takes once is there before. */
+const warmUpSubscribers = 250;
+
+/** Gateways that are filled; they hardly differ. */
+const rounds = 3;
+
+interface MemoryOptions {
+  subscribers: number;
+  notificationId: string;
+  startGateway: () => Promise<Gateway>;
+}
+
+/** What a gateway holds for each idle subscriber, in gateways of their own. */
+export async function measureMemory(
+  crowd: Crowd,
+  { subscribers, notificationId, startGateway }: MemoryOptions,
+): Promise<Row[]> {
+  const rssKib: number[] = [];
+  const usedKib: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    await using gateway = await startGateway();
+    const { url, authorization } = gateway;
+    const variables = { notification: notificationId };
+    const destination = { url, subscription: { authorization, query: deliveryEvents, variables } };
+    await crowd.gather('idle', warmUpSubscribers, destination);
+    await crowd.leave('idle');
+    const before = await gateway.memory();
+    await crowd.gather('idle', subscribers, destination);
+    const after = await gateway.memory();
+    await crowd.leave('idle');
+    rssKib.push((after.rssBytes - before.rssBytes) / subscribers / 1_024);
+    usedKib.push((after.usedBytes - before.usedBytes) / subscribers / 1_024);
+  }
+  const measure = rssKib.map(() => limitKib);
+  const what = `memory of each of ${subscribers.toLocaleString('en-US')} idle subscribers`;
+  const rest = { unit: 'KiB', of: 'limit', measure, limit: { atMost: 1 } };
+  return [
+    { ...rest, what: `${what}: resident`, ours: rssKib },
+    { ...rest, what: `${what}: objects and buffers`, ours: usedKib },
+  ];
+}

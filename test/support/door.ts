@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll } from 'vitest';
+import { prepareFirstStart } from '../../src/apps/first-start.ts';
+import { createGateway } from '../../src/http/gateway.ts';
+import { startHttpServer } from '../../src/http/server.ts';
+import { createCipher } from '../../src/storage/cipher.ts';
+import { openStorage } from '../../src/storage/database.ts';
+import type { Bus } from '../../src/stream/bus.ts';
+import { createHub, type Hub } from '../../src/stream/hub.ts';
+import { createInProcessBus } from '../../src/stream/in-process-bus.ts';
+import { type FileApp, testKeys } from './app.ts';
+import { createClient } from './client.ts';
+import { type FileDatabase, useDatabase } from './database.ts';
+import { createTestLog } from './log-events.ts';
+import { type StatementCounter, startStatementCounter } from './statement-counter.ts';
+
+/** A gateway's door, whose wake-ups and statements a test has in its hands. */
+export interface Door extends FileApp, Pick<FileDatabase, 'url'> {
+  readonly bus: Bus;
+  readonly hub: Hub;
+  /** SQL that the door has had executed since the last call of this or the next one, without reads of the log. */
+  takeStatements(): string[];
+  /** Reads of the log since the last call of this or the one before. */
+  takeLogReads(): string[];
+}
+
+type HubSettings = Partial<Parameters<typeof createHub>[0]>;
+type DoorSettings = HubSettings & Pick<Parameters<typeof startHttpServer>[0], 'stalledMs'>;
+
+interface OpenDoor {
+  url: string;
+  hub: Hub;
+  bus: Bus;
+  counter: StatementCounter;
+  close(): Promise<void>;
+}
+
+/** A door over HTTP, SSE and WebSocket, without a worker. */
+async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSettings): Promise<OpenDoor> {
+  const counter = await startStatementCounter(databaseUrl);
+  const storage = openStorage(counter.url);
+  const { db, pool } = storage;
+  await prepareFirstStart(db, testKeys);
+  const [bus, { log }] = [createInProcessBus(), createTestLog()];
+  const hub = createHub({ pool, bus, log, ...settings });
+  const cipher = createCipher(randomBytes(32));
+  const deployment = { db, bus, cipher, log, hub, arePrivateEndpointsAllowed: true, webPushPublicKey: 'a' };
+  const gateway = createGateway({ ...deployment, isProduction: false });
+  const checkReady = async () => undefined;
+  const server = await startHttpServer({ gateway, db, log, host: '127.0.0.1', port: 0, checkReady, stalledMs });
+  return {
+    url: server.url,
+    hub,
+    bus,
+    counter,
+    async close() {
+      await server.stop();
+      await hub.close();
+      await storage.close();
+      await counter[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const isLogRead = (statement: string) => statement.includes('delivery_log');
+
+/** Gives the test file that calls it, once and at its top level, a door over a database of its own. */
+export function useDoor(settings: DoorSettings = {}): Door {
+  const database = useDatabase();
+  let opened: OpenDoor | undefined;
+  const get = () => {
+    if (!opened) throw new Error('The door is open from the first beforeAll on.');
+    return opened;
+  };
+  beforeAll(async () => {
+    opened = await openDoor(database.url, settings);
+  });
+  afterAll(async () => {
+    await opened?.close();
+  });
+  return {
+    get url() {
+      return get().url;
+    },
+    get db() {
+      return database.db;
+    },
+    get pool() {
+      return database.pool;
+    },
+    get server() {
+      return createClient(get().url, testKeys.serverKey);
+    },
+    get app() {
+      return createClient(get().url, testKeys.appKey);
+    },
+    get nobody() {
+      return createClient(get().url, null);
+    },
+    get bus() {
+      return get().bus;
+    },
+    get hub() {
+      return get().hub;
+    },
+    takeStatements: () => get().counter.take().filter((statement) => !isLogRead(statement)),
+    takeLogReads: () => get().counter.take().filter(isLogRead),
+  };
+}
