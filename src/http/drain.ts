@@ -1,14 +1,13 @@
 import type { Server, ServerResponse } from 'node:http';
 
-/** How long answers under way may take once the server is stopping. @default 5_000 // 5 seconds */
-const drainMs = 5_000;
-
 /**
  * Watches a server's answers, from its first on, for the day on which it stops. What comes back does that: it takes no more
  * connections, ends streams without a word of completion, so that clients come back elsewhere with their cursors, lets
  * other answers finish, and resolves when the last connection is closed.
+ *
+ * @param drainMs how long answers under way may take then, before their connections are cut. @default 5_000 // 5 seconds
  */
-export function prepareDrain(server: Server): () => Promise<void> {
+export function prepareDrain(server: Server, drainMs = 5_000): () => Promise<void> {
   const underWay = new Set<ServerResponse>();
   let isDraining = false;
   server.on('request', (request, response) => {
@@ -29,7 +28,7 @@ export function prepareDrain(server: Server): () => Promise<void> {
   };
 }
 
-/** Whether it goes on until somebody ends it: a subscription's. */
+/** Whether it goes on until somebody ends it: a subscription's. The type must have been set by `setHeader`. */
 function isStream(response: ServerResponse): boolean {
   return String(response.getHeader('content-type')).startsWith('text/event-stream');
 }

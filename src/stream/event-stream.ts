@@ -1,7 +1,8 @@
 import { type Cursor, encodeCursor } from './cursor.ts';
 import type { Gate } from './gate.ts';
 import { createLatch } from './latch.ts';
-import type { LogGap, LogPage, Topic } from './log.ts';
+import type { LogGap, LogPage } from './log.ts';
+import type { Topic } from './log-query.ts';
 import type { Pager } from './pager.ts';
 import type { Reader } from './reader.ts';
 import { type EventItem, type Seat, toEventItem } from './seat.ts';

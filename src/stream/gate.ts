@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AccessAnswer, AccessPosition, AccessQuestion } from './log.ts';
+import type { AccessAnswer } from './log.ts';
+import type { AccessPosition, AccessQuestion } from './log-query.ts';
 import type { Outage } from './outage.ts';
 import { untilAborted } from './until-aborted.ts';
 

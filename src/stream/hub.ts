@@ -6,7 +6,7 @@ import { type Cursor, parseCursor } from './cursor.ts';
 import { type StreamItem, streamEvents } from './event-stream.ts';
 import type { Access } from './gate.ts';
 import { createLatch } from './latch.ts';
-import type { Topic } from './log.ts';
+import type { Topic } from './log-query.ts';
 import { openStream, type Produce, type Stream } from './open-stream.ts';
 import { createOutage } from './outage.ts';
 import { createPager } from './pager.ts';
@@ -70,9 +70,9 @@ interface HubOptions {
   log: Logger;
   /** How long to wait for a wake-up before looking anyway. @default 500 // milliseconds */
   pollMs?: number;
-  /** Entries per read. @default 500 */
+  /** Entries per read. @default 1_000 */
   pageSize?: number;
-  /** Events that wait for one stream before it has to read for itself. @default 1_000 */
+  /** Events that wait for one stream before it has to read for itself. @default 2_000 */
   bufferedEventsMax?: number;
   /** Pages that are read at a time by streams that are not in step. @default 4 */
   catchUpReadsMax?: number;
@@ -87,8 +87,8 @@ export function createHub(options: HubOptions): Hub {
     bus,
     log,
     pollMs = 500,
-    pageSize = 500,
-    bufferedEventsMax = 1_000,
+    pageSize = 1_000,
+    bufferedEventsMax = 2_000,
     catchUpReadsMax = 4,
     topicsMax = 1_000,
   } = options;

@@ -2,15 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from '../logger.ts';
 import type { Cursor } from './cursor.ts';
-import {
-  type AccessQuestion,
-  type LogGap,
-  type LogHead,
-  type LogPage,
-  readLogHead,
-  readLogPage,
-  type Topic,
-} from './log.ts';
+import { type LogGap, type LogHead, type LogPage, readLogHead, readLogPage } from './log.ts';
+import type { AccessQuestion, Topic } from './log-query.ts';
 import { createOutage } from './outage.ts';
 import { untilAborted } from './until-aborted.ts';
 

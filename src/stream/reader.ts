@@ -3,15 +3,8 @@ import type { Logger } from '../logger.ts';
 import type { Bus } from './bus.ts';
 import type { Cursor } from './cursor.ts';
 import type { Gate } from './gate.ts';
-import {
-  type AccessAnswer,
-  type AccessPosition,
-  type AccessQuestion,
-  type LogGap,
-  readLogHead,
-  readLogTail,
-  type TailPage,
-} from './log.ts';
+import { type AccessAnswer, type LogGap, readLogHead, readLogTail, type TailPage } from './log.ts';
+import type { AccessPosition, AccessQuestion } from './log-query.ts';
 import { createOutage } from './outage.ts';
 import { createPulse, type Next } from './pulse.ts';
 import { type EventItem, type Guest, Seat, toEventItem } from './seat.ts';

@@ -1,6 +1,7 @@
 import { type Cursor, encodeCursor } from './cursor.ts';
 import type { Latch } from './latch.ts';
-import type { LogEntry, Topic } from './log.ts';
+import type { LogEntry } from './log.ts';
+import type { Topic } from './log-query.ts';
 
 /** An event as a stream yields it. One object for all streams that yield it. */
 export interface EventItem {

@@ -1,4 +1,5 @@
-import type { Tail, TailEntry } from './log.ts';
+import type { TailEntry } from './log.ts';
+import type { Tail } from './log-query.ts';
 import type { Seat } from './seat.ts';
 
 /** Who is at the reader's table, by what they want to hear of. */

@@ -169,6 +169,8 @@ async function expectFamily(
   const told = new Set(linesOf(socket));
   expect(told.size).toBe(linesOf(socket).length);
   expect([...told]).toEqual(possible.map(toLine).filter((line) => told.has(line)));
+  const missing = certain.filter((event) => !told.has(toLine(event)));
+  if (missing.length) console.log(missing.length, socket.frames.slice(0, 5), socket.frames.filter((f) => f.includes("errors")));
   for (const event of certain) expect(told).toContain(toLine(event));
   const names = new Set(possible.map(({ delivery }) => delivery));
   for (const name of namesIn(socket)) expect(names).toContain(name);

@@ -155,20 +155,23 @@ async function expireToken(token: string, inWhat: string): Promise<void> {
 describe('on every gateway, though one does the write and Redis is not there, an installation’s streams', () => {
   type Person = Awaited<ReturnType<typeof makePerson>>;
 
+  const giveTo = ({ installation }: Person, externalUserId: string) =>
+    personalize(g.server, {
+      installation: installation.pushRegistrationId,
+      userIdentity: { externalUserId },
+      forceDepersonalize: true,
+    });
+
   test.each([
     ['it logs out', ({ token }: Person) => depersonalize(g.app.as(token))],
     [
       'it is logged out from elsewhere',
       ({ installation }: Person) => depersonalize(g.server, installation.pushRegistrationId),
     ],
+    ['it is given to a person who is new', (person: Person) => giveTo(person, randomUUID())],
     [
-      'it is given to another person',
-      ({ installation }: Person) =>
-        personalize(g.server, {
-          installation: installation.pushRegistrationId,
-          userIdentity: { externalUserId: randomUUID() },
-          forceDepersonalize: true,
-        }),
+      'it is given to another person who is known',
+      async (person: Person) => giveTo(person, (await makePerson(g)).externalUserId),
     ],
   ])('end with FORBIDDEN, and tell nothing of the person from after that, when %s', async (_, leave) => {
     const person = await makePerson(g);

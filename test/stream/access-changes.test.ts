@@ -1,7 +1,8 @@
 import pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
 import { type Sql, sql } from '../../src/storage/database.ts';
-import { type AccessPosition, readLogHead } from '../../src/stream/log.ts';
+import { readLogHead } from '../../src/stream/log.ts';
+import type { AccessPosition } from '../../src/stream/log-query.ts';
 import { trimAccessChanges } from '../../src/stream/trim-access-changes.ts';
 import { useDatabase } from '../support/database.ts';
 import { take, useHubs } from '../support/hubs.ts';

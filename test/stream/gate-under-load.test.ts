@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Sql, sql } from '../../src/storage/database.ts';
 import type { Access } from '../../src/stream/gate.ts';
-import type { Topic } from '../../src/stream/log.ts';
+import type { Topic } from '../../src/stream/log-query.ts';
 import { useDatabase } from '../support/database.ts';
 import { type TestHub, useHubs } from '../support/hubs.ts';
 import { insertDeliveries, insertNotification, insertUser, listLog, toLine } from '../support/log-events.ts';

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Cursor } from '../../src/stream/cursor.ts';
-import { type LogPage, readLogHead, readLogPage, readLogTail, type Topic } from '../../src/stream/log.ts';
+import { type LogPage, readLogHead, readLogPage, readLogTail } from '../../src/stream/log.ts';
+import type { Topic } from '../../src/stream/log-query.ts';
 import { useDatabase } from '../support/database.ts';
 import {
   insertDeliveries,

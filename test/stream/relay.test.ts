@@ -5,8 +5,8 @@ import type { EventStream } from '../../src/stream/hub.ts';
 import { useDatabase } from '../support/database.ts';
 import { executeStatement } from '../support/database-server.ts';
 import { type TestHub, take, takeLines, useHubs } from '../support/hubs.ts';
-import { insertDeliveries, insertNotification, insertUser, listLog, setStatus } from '../support/log-events.ts';
 import { travel } from '../support/journeys.ts';
+import { insertDeliveries, insertNotification, insertUser, listLog, setStatus } from '../support/log-events.ts';
 import { createRenderer, createTestSink, lineOf, type Renderer, type TestSink } from '../support/outlets.ts';
 import { createRandom } from '../support/random.ts';
 import { until } from '../support/until.ts';
@@ -52,7 +52,12 @@ async function untilAllHave(notificationId: string, passengers: readonly Passeng
  * Makes events of the notification until one is rendered only once for all of them, of whom there must be several: they are
  * on board of one relay then.
  */
-async function untilOnBoard({ bus }: TestHub, notificationId: string, passengers: readonly Passenger[], { rendered }: Renderer) {
+async function untilOnBoard(
+  { bus }: TestHub,
+  notificationId: string,
+  passengers: readonly Passenger[],
+  { rendered }: Renderer,
+) {
   await until(async () => passengers.every(({ sink }) => sink.lines.length > 0));
   for (;;) {
     await insertDeliveries(database.pool, { notificationId });
@@ -64,7 +69,10 @@ async function untilOnBoard({ bus }: TestHub, notificationId: string, passengers
 }
 
 /** A relay of a notification with so many on board, who were told LIVE and a few events. */
-async function openRelay(parts: TestHub, { count = 2, ...given }: { count?: number; renderer?: Renderer; sinks?: TestSink[] } = {}) {
+async function openRelay(
+  parts: TestHub,
+  { count = 2, ...given }: { count?: number; renderer?: Renderer; sinks?: TestSink[] } = {},
+) {
   const { renderer = createRenderer(), sinks = Array.from({ length: count }, () => createTestSink()) } = given;
   const notificationId = await insertNotification(database.pool);
   const passengers = sinks.map((sink) => ride(parts, { notificationId }, { renderer, sink }));
@@ -135,7 +143,11 @@ test('one name for different topics mixes nothing up', async () => {
     parts.bus.wake();
   }
   for (const { topic, sink } of rides) {
-    const meant = created.filter((delivery) => Object.entries({ ...delivery, ...topic }).every(([key, id]) => Object.entries(delivery).some((pair) => pair[0] === key && pair[1] === id)));
+    const meant = created.filter((delivery) =>
+      Object.entries({ ...delivery, ...topic }).every(([key, id]) =>
+        Object.entries(delivery).some((pair) => pair[0] === key && pair[1] === id),
+      ),
+    );
     await until(async () => sink.events.length >= meant.length);
     expect(sink.events.map((line) => line.split(' ')[1])).toEqual(meant.map(({ id }) => id));
   }
@@ -193,7 +205,9 @@ test('who gets on while the relay is in the middle of a page gets all of it once
   middleLines.add(page[150] ?? '');
   parts.bus.wake();
   await middle.reached;
-  const late = Array.from({ length: 3 }, () => ride(parts, { notificationId }, { renderer: createRenderer(), after: '' }));
+  const late = Array.from({ length: 3 }, () =>
+    ride(parts, { notificationId }, { renderer: createRenderer(), after: '' }),
+  );
   await untilAllHave(notificationId, late);
   expect(passengers[0]?.sink.events).toEqual((await listLog(database.pool, notificationId)).slice(0, known + 100));
   middle.release();
@@ -238,7 +252,11 @@ test('a database that goes away is waited for by a relay, and nobody misses or r
   await executeStatement(serverUrl, `alter database ${name} allow_connections false`);
   await executeStatement(serverUrl, `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
   await until(async () => parts.sentences.length > 0);
-  const late = ride(parts, { notificationId }, { renderer: createRenderer(), after: passengers[0]?.sink.cursors.at(-1) ?? '' });
+  const late = ride(
+    parts,
+    { notificationId },
+    { renderer: createRenderer(), after: passengers[0]?.sink.cursors.at(-1) ?? '' },
+  );
   await executeStatement(serverUrl, `alter database ${name} allow_connections true`);
   const known = await listLog(database.pool, notificationId);
   await insertDeliveries(database.pool, { notificationId, count: 30 });
@@ -255,7 +273,9 @@ const damages: [string, string][] = [
   ['it is restored, and other events have taken the positions', 'update delivery_events set tag = tag # 1'],
 ];
 
-test.each(damages)('a relay whose log is replaced ends, and each is told GAP, what is kept, and goes on, when %s', async (_, damage) => {
+test.each(
+  damages,
+)('a relay whose log is replaced ends, and each is told GAP, what is kept, and goes on, when %s', async (_, damage) => {
   const parts = openHub({ pollMs: 20 });
   const { notificationId, renderer, passengers } = await openRelay(parts, { count: 10 });
   const before = passengers[0]?.sink.lines ?? [];
@@ -293,9 +313,12 @@ test.each([
   expect(statementsCount).toBe(before);
   await insertDeliveries(database.pool, { notificationId });
   const renderer = createRenderer();
-  const others = [1, 2].map(() => ride(parts, { notificationId }, { renderer, after: passengers[0]?.sink.cursors.at(-1) ?? '' }));
+  const others = [1, 2].map(() =>
+    ride(parts, { notificationId }, { renderer, after: passengers[0]?.sink.cursors.at(-1) ?? '' }),
+  );
   await untilOnBoard(parts, notificationId, others, renderer);
-  for (const { sink } of others) expect(sink.events).toEqual((await listLog(database.pool, notificationId)).slice(log.length));
+  for (const { sink } of others)
+    expect(sink.events).toEqual((await listLog(database.pool, notificationId)).slice(log.length));
   for (const { sink } of passengers) expect(sink.events).toEqual(log);
 });
 
@@ -341,7 +364,9 @@ test('when an event cannot be rendered each reader is told by an error, and othe
   for (const { ended } of passengers) await expect(ended).rejects.toThrow('It cannot be rendered.');
   await untilAllHave(notificationId, [others]);
   const renderer = createRenderer();
-  const later = [1, 2].map(() => ride(parts, { notificationId }, { renderer, after: passengers[0]?.sink.cursors.at(-1) ?? '' }));
+  const later = [1, 2].map(() =>
+    ride(parts, { notificationId }, { renderer, after: passengers[0]?.sink.cursors.at(-1) ?? '' }),
+  );
   await untilOnBoard(parts, notificationId, later, renderer);
   await untilAllHave(notificationId, [others]);
   const log = await listLog(database.pool, notificationId);
@@ -351,7 +376,10 @@ test('when an event cannot be rendered each reader is told by an error, and othe
 
 test('when an event cannot be rendered once, each renders it for itself, and nobody misses or repeats anything', async () => {
   const parts = openHub();
-  const { notificationId, passengers } = await openRelay(parts, { renderer: failing(createRenderer(), 1, 5), count: 5 });
+  const { notificationId, passengers } = await openRelay(parts, {
+    renderer: failing(createRenderer(), 1, 5),
+    count: 5,
+  });
   for (let round = 0; round < 5; round += 1) await happens(parts, notificationId, 10);
   await untilAllHave(notificationId, passengers);
   const log = await listLog(database.pool, notificationId);
@@ -400,7 +428,9 @@ test('who shared until retention passed its last event, and gets off, is told no
   expect(guarded.sink.lines).toEqual([...lines, ...(await listLog(pool, notificationId))]);
 });
 
-test.each([1, 2, 3, 4])('whatever each of many does meanwhile, it is told every event once and in order (chance %i)', async (seed) => {
+test.each([
+  1, 2, 3, 4,
+])('whatever each of many does meanwhile, it is told every event once and in order (chance %i)', async (seed) => {
   const random = createRandom(seed);
   const parts = openHub({
     pollMs: 20,
