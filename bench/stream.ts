@@ -67,6 +67,7 @@ if (wanted.has('memory')) {
 process.stdout.write(`${rounds} rounds, medians; Node ${process.version}, ${availableParallelism()} cores
 
 ${renderTable(rows)}
+Every subscriber had every event, once and in order; else there would be no table.
 raw: a ws server that sends a ready string of the same length to each socket. CPU is that of the server's process: for
 carillon the gateway, which reads the log, executes, serialises and writes; PostgreSQL, Redis and the publisher are others.
 cursor: the same rows by "declare … cursor" and "fetch 500".

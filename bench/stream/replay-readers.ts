@@ -64,9 +64,15 @@ async function readByHub({ databaseUrl, notificationId }: Source): Promise<Readi
   const hub = createHub({ pool, bus: createInProcessBus(), log: createLogger({ json: true }) });
   const order = createOrder();
   const begunAt = now();
-  for await (const item of hub.events({ notificationId }, { after: '' })) {
-    if (item.kind === 'position') break;
-    order.see(item.entry.position);
+  const stream = hub.events({ notificationId }, { after: '' });
+  let hasRecovered = false;
+  while (!hasRecovered) {
+    const items = await stream.nextBatch();
+    if (!items) throw new Error('The stream has ended.');
+    for (const item of items) {
+      if (item.kind === 'event') order.see(item.entry.position);
+      else hasRecovered = item.state === 'RECOVERED';
+    }
   }
   const ms = now() - begunAt;
   await hub.close();

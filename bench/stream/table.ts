@@ -8,12 +8,12 @@ export interface Row {
   measure: readonly number[];
   /** What the measure is. */
   of: string;
-  /** What the median of the rounds' ratios has to be. */
-  limit: { atLeast: number } | { atMost: number };
+  /** What the median of the rounds' ratios has to be. Null: told for its own sake. */
+  limit: { atLeast: number } | { atMost: number } | null;
 }
 
 /** The middle value; of an even number, the upper of the two. */
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
@@ -37,17 +37,20 @@ function pad(cell: string, column: number, widths: readonly number[]): string {
 function toCells({ what, unit, ours, measure, of, limit }: Row): string[] {
   const ratios = ours.map((value, round) => value / (measure[round] ?? Number.NaN));
   const ratio = median(ratios);
-  const isKept = 'atLeast' in limit ? ratio >= limit.atLeast : ratio <= limit.atMost;
-  const bound = 'atLeast' in limit ? `≥ ${limit.atLeast.toFixed(2)}` : `≤ ${limit.atMost.toFixed(2)}`;
   return [
     `${what}, ${unit}`,
     toText(median(ours)),
     `${of} ${toText(median(measure))}`,
     ratio.toFixed(2),
     `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`,
-    bound,
-    isKept ? 'kept' : 'MISSED',
+    ...toVerdict(ratio, limit),
   ];
+}
+
+function toVerdict(ratio: number, limit: Row['limit']): [bound: string, verdict: string] {
+  if (limit === null) return ['', ''];
+  if ('atLeast' in limit) return [`≥ ${limit.atLeast.toFixed(2)}`, ratio >= limit.atLeast ? 'kept' : 'MISSED'];
+  return [`≤ ${limit.atMost.toFixed(2)}`, ratio <= limit.atMost ? 'kept' : 'MISSED'];
 }
 
 function toText(value: number): string {

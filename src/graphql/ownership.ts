@@ -13,17 +13,42 @@ export const ownerOfInstallation: Loader<string, string | null> = {
   },
 };
 
+/** An installation, and a user by the id from before or after a merge. */
+interface Belonging {
+  readonly installationId: string;
+  readonly userId: string;
+}
+
+const identityOf = ({ installationId, userId }: Belonging) => `${installationId} ${userId}`;
+
+/** Whether an installation is that user's now. A merge changes both: only one statement sees both as of one moment. */
+const isOfUser: Loader<Belonging, boolean> = {
+  identity: identityOf,
+  async load(db, asked) {
+    const installationIds = [...new Set(asked.map(({ installationId }) => installationId))];
+    const userIds = [...new Set(asked.map(({ userId }) => userId))];
+    const rows = await db.$queryRaw<{ installation_id: string; user_id: string }[]>(sql`
+      select i.id as installation_id, u.id as user_id
+      from installations i join users u on i.user_id = coalesce(u.merged_into_id, u.id)
+      where i.id = any(${installationIds}::uuid[]) and u.id = any(${userIds}::uuid[])
+    `);
+    const found = new Set(rows.map((row) => identityOf({ installationId: row.installation_id, userId: row.user_id })));
+    return asked.map((belonging) => found.has(identityOf(belonging)));
+  },
+};
+
 /**
- * Whether the caller may see what belongs to a user: a server key may see everyone's, an installation its present user's.
- * Asked anew after each write, since that may change whose an installation is.
+ * Whether the caller may see what belongs to a user, or to the one into whom that was merged: a server key may see
+ * everyone's, an installation its present user's. Asked anew after each write, since that may change whose an
+ * installation is.
  */
 export async function mayReadUser(context: Context, userId: string | null): Promise<boolean> {
   const { caller, loaders, registeredInstallationIds } = context;
   if (caller?.kind === 'SERVER') return true;
   if (userId === null) return false;
   const own = caller?.kind === 'INSTALLATION' && !caller.isExpired ? [caller.installationId] : [];
-  const owners = await loaders.loadMany(ownerOfInstallation, [...own, ...registeredInstallationIds]);
-  return owners.includes(userId);
+  const asked = [...own, ...registeredInstallationIds].map((installationId) => ({ installationId, userId }));
+  return (await loaders.loadMany(isOfUser, asked)).includes(true);
 }
 
 /** `row` if the caller may see what belongs to its user, else null, as if it did not exist. */

@@ -33,13 +33,26 @@ export class OperationSink implements Sink {
   }
 
   async drained(): Promise<void> {
-    while (this.isFull) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#connection.once('drain', resolve).once('close', resolve);
-      await promise;
-      this.#connection.off('drain', resolve).off('close', resolve);
-    }
+    while (this.isFull) await nextDrain(this.#connection);
   }
+}
+
+/** What is waited for, so that all operations of a connection, however many, are one listener to it. */
+const drains = new WeakMap<Socket, Promise<void>>();
+
+/** Resolves when the connection has nothing left to send, or is closed. */
+function nextDrain(connection: Socket): Promise<void> {
+  const known = drains.get(connection);
+  if (known) return known;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const settle = () => {
+    connection.off('drain', settle).off('close', settle);
+    drains.delete(connection);
+    resolve();
+  };
+  connection.on('drain', settle).on('close', settle);
+  drains.set(connection, promise);
+  return promise;
 }
 
 /** Bytes of their own: as a part of Node's shared pool they would keep all of it, 8 KiB, for as long as the operation lasts. */

@@ -108,7 +108,12 @@ export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }>
     const contextValue = { ...context, loaders: new Loaders(context.db) };
     const answerOne = async (rootValue: object) => {
       const { errors, ...result } = await executeSubscriptionEvent({ ...args, rootValue, contextValue });
-      return toAnswer(errors ? { ...result, errors: errors.map((error) => maskError(error, log)) } : result);
+      if (!errors) return toAnswer(result);
+      const told = errors.map((error) => maskError(error, log));
+      // Without data it would not even tell where the stream stands, and the next one would go on as if nothing were
+      // missing. So the stream ends here, and who comes back with its last cursor gets this event.
+      if (!result.data) throw told[0];
+      return toAnswer({ ...result, errors: told });
     };
     return Promise.all(items.map((item) => (sharedAs === null ? answerOne(item) : share(item, sharedAs, answerOne))));
   }

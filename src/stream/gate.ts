@@ -73,8 +73,9 @@ export function createGate({ access, outage, guard, refuse, signal }: GateOption
         outage.over();
         if (refusal) refuse(refusal);
       } catch (error) {
+        // There is nobody to ask for any more.
+        if (signal.aborted) break;
         isDue = true;
-        // Aborted: there is nobody to ask for any more.
         await sleep(outage.failed(error), undefined, { signal }).catch(() => undefined);
       }
     }

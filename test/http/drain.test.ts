@@ -6,9 +6,9 @@ import { prepareDrain } from '../../src/http/drain.ts';
 
 const hour = 3_600_000;
 
-/** A server that answers so and gives its answers an hour to finish, and a client that keeps its connections for later. */
+/** A server that answers so, and a client that keeps its connections for later. Nothing happens here by the lapse of time. */
 async function startServer(answer: RequestListener) {
-  const server = createServer(answer);
+  const server = createServer({ keepAliveTimeout: hour }, answer);
   const drain = prepareDrain(server, hour);
   const agent = new Agent({ keepAlive: true });
   onTestFinished(() => {

@@ -7,6 +7,7 @@ import { depersonalize, personalize } from '../support/operations.ts';
 import { mergeUsers } from '../support/people.ts';
 import { createRandom } from '../support/random.ts';
 import { itemOf, parseFrame, type RawSocket, useRawSockets } from '../support/raw-sockets.ts';
+import { globalIdOf } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 
 const door = useDoor({ pollMs: 50 });
@@ -27,7 +28,6 @@ beforeAll(async () => {
   for (let count = 0; count < 5; count += 1) notificationIds.push(await insertNotification(door.pool));
 });
 
-const globalId = (type: string, id: string) => Buffer.from(`${type}:${id}`).toString('base64');
 const userIds = () => crowd.map(({ userId }) => userId);
 
 /** A socket, and of which events it may be told. */
@@ -46,11 +46,21 @@ async function subscribeAll(): Promise<{ own: Map<Person, Subscriber>; servers: 
     return { socket, isMeant };
   };
   const own = await Promise.all(
-    crowd.map(async (person) => [person, await open(person.token, {}, ({ userId }) => userId === person.userId)] as const),
+    crowd.map(
+      async (person) => [person, await open(person.token, {}, ({ userId }) => userId === person.userId)] as const,
+    ),
   );
   const servers = await Promise.all([
-    ...notificationIds.map((id) => open(testKeys.serverKey, { notification: globalId('Notification', id) }, ({ notificationId }) => notificationId === id)),
-    ...crowd.slice(0, 10).map(({ id, userId }) => open(testKeys.serverKey, { user: { id } }, (event) => event.userId === userId)),
+    ...notificationIds.map((id) =>
+      open(
+        testKeys.serverKey,
+        { notification: globalIdOf('Notification', id) },
+        ({ notificationId }) => notificationId === id,
+      ),
+    ),
+    ...crowd
+      .slice(0, 10)
+      .map(({ id, userId }) => open(testKeys.serverKey, { user: { id } }, (event) => event.userId === userId)),
   ]);
   return { own: new Map(own), servers };
 }
@@ -85,11 +95,12 @@ test('of 100 users, each with an installation, and of server keys beside them, e
   const known = await listTagged(door.pool);
   const { own, servers } = await subscribeAll();
   const random = createRandom(100);
-  const writer = () => pourOverAll(door.pool, { userIds: userIds(), notificationIds, random, roundsCount: 8 });
+  const writer = () => pourOverAll(door.pool, { userIds: userIds(), notificationIds, random, roundsCount: 5 });
   await Promise.all([writer(), writer(), writer()]);
   const events = await since(known);
-  expect(events.length).toBeGreaterThan(1_000);
-  for (const subscriber of [...own.values(), ...servers]) await expectExactly(subscriber, events.filter(subscriber.isMeant));
+  expect(events.length).toBeGreaterThan(500);
+  for (const subscriber of [...own.values(), ...servers])
+    await expectExactly(subscriber, events.filter(subscriber.isMeant));
 });
 
 async function readHead(): Promise<bigint> {
@@ -114,7 +125,7 @@ test('while people are merged and logged out, an installation is told nothing of
   const known = await listTagged(door.pool);
   const { own, servers } = await subscribeAll();
   const random = createRandom(200);
-  const [staying, leaving, merging] = [crowd.slice(0, 70), crowd.slice(70, 88), crowd.slice(88)];
+  const [staying, leaving, merging] = [crowd.slice(0, 85), crowd.slice(85, 94), crowd.slice(94)];
   const leftAt = new Map<Person, bigint>();
   const mergedAt = new Map<Person, bigint>();
   const moves = [
@@ -125,7 +136,9 @@ test('while people are merged and logged out, an installation is told nothing of
       const survivor = merging[index - 1];
       if (!survivor || index % 2 === 0) return;
       const users = { survivor: { id: survivor.id }, merged: { id: merged.id } };
-      expect(await mergeUsers(door.server, { ...users, allowAlias: true })).toMatchObject({ __typename: 'MergeUsersPayload' });
+      expect(await mergeUsers(door.server, { ...users, allowAlias: true })).toMatchObject({
+        __typename: 'MergeUsersPayload',
+      });
       for (const person of [survivor, merged]) mergedAt.set(person, await readHead());
     }),
   ];
@@ -140,7 +153,8 @@ test('while people are merged and logged out, an installation is told nothing of
   for (const person of leaving) expectEnded(own.get(person), events, leftAt.get(person) ?? 0n);
   for (let index = 0; index < merging.length; index += 2) {
     const family = merging.slice(index, index + 2);
-    for (const person of family) await expectFamily(own.get(person), person, { family, events, mergedAt: mergedAt.get(person) ?? 0n });
+    for (const person of family)
+      await expectFamily(own.get(person), person, { family, events, mergedAt: mergedAt.get(person) ?? 0n });
   }
 });
 
@@ -149,7 +163,9 @@ function expectEnded(subscriber: Subscriber | undefined, events: readonly Tagged
   const [frames, told] = subscriber ? [subscriber.socket.frames, linesOf(subscriber.socket)] : [[], []];
   const before = events.filter((event) => subscriber?.isMeant(event) && event.position <= leftAt);
   expect(told).toEqual(before.slice(0, told.length).map(toLine));
-  expect(subscriber && namesIn(subscriber.socket)).toEqual(new Set(before.slice(0, told.length).map(({ delivery }) => delivery)));
+  expect(subscriber && namesIn(subscriber.socket)).toEqual(
+    new Set(before.slice(0, told.length).map(({ delivery }) => delivery)),
+  );
   const [refusal = '', completion = ''] = frames.slice(-2);
   expect(parseFrame(refusal).payload?.errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
   expect(parseFrame(completion)).toEqual({ id: 'a', type: 'complete' });
@@ -169,8 +185,6 @@ async function expectFamily(
   const told = new Set(linesOf(socket));
   expect(told.size).toBe(linesOf(socket).length);
   expect([...told]).toEqual(possible.map(toLine).filter((line) => told.has(line)));
-  const missing = certain.filter((event) => !told.has(toLine(event)));
-  if (missing.length) console.log(missing.length, socket.frames.slice(0, 5), socket.frames.filter((f) => f.includes("errors")));
   for (const event of certain) expect(told).toContain(toLine(event));
   const names = new Set(possible.map(({ delivery }) => delivery));
   for (const name of namesIn(socket)) expect(names).toContain(name);

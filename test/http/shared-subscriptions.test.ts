@@ -1,14 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { hashSecret } from '../../src/apps/api-key.ts';
-import { newId } from '../../src/ids.ts';
-import { sql } from '../../src/storage/database.ts';
 import { testKeys } from '../support/app.ts';
 import { useDoor } from '../support/door.ts';
 import { useExecutionCounter } from '../support/execution-counter.ts';
-import { insertDeliveries, insertNotification, insertUser, setStatus } from '../support/log-events.ts';
-import { itemOf, type Operation, parseFrame, type RawSocket, useRawSockets } from '../support/raw-sockets.ts';
+import { insertDeliveries, insertNotification, setStatus } from '../support/log-events.ts';
+import { makeInstallation, makeUser } from '../support/operations.ts';
+import { makePerson } from '../support/people.ts';
+import { parseFrame, type RawSocket, useRawSockets } from '../support/raw-sockets.ts';
+import { globalIdOf, localIdOf } from '../support/send-operations.ts';
 import { subscribeBySse } from '../support/subscribers.ts';
+import { makeServerKey, makeTopic, type TestTopic } from '../support/topic.ts';
 import { until } from '../support/until.ts';
 
 const door = useDoor();
@@ -23,31 +23,7 @@ const follow = `
     }
   }`;
 
-const globalId = (type: string, id: string) => Buffer.from(`${type}:${id}`).toString('base64');
-
-/** A server key that is nobody else's. */
-async function makeKey(): Promise<string> {
-  const secret = randomUUID();
-  await door.pool.query(sql`
-    insert into api_keys (id, kind, name, secret_hash)
-    values (${newId()}::uuid, 'SERVER', 'test', ${hashSecret(secret)})`);
-  return secret;
-}
-
-/** A notification and a user for whom it is. */
-async function makeTopic() {
-  const [notificationId, userId] = [await insertNotification(door.pool), await insertUser(door.pool)];
-  return {
-    notification: globalId('Notification', notificationId),
-    user: { id: globalId('User', userId) },
-    /** So many events by one statement, and their deliveries' ids. */
-    async happens(count = 1) {
-      const ids = await insertDeliveries(door.pool, { notificationId, userId, count });
-      door.bus.wake();
-      return ids;
-    },
-  };
-}
+const connectMany = (count: number) => Promise.all(Array.from({ length: count }, () => connect(testKeys.serverKey)));
 
 const untilAllHave = (sockets: readonly RawSocket[], framesCount: number) =>
   until(async () => sockets.every(({ frames }) => frames.length >= framesCount));
@@ -56,7 +32,7 @@ const untilAllHave = (sockets: readonly RawSocket[], framesCount: number) =>
 const withoutId = (frame: string) => JSON.stringify(parseFrame(frame).payload);
 
 /** Lets something happen so often until all sockets, who are in step, have got on to what they share. */
-async function settle(topic: { happens(): Promise<unknown> }, sockets: readonly RawSocket[]) {
+async function settle(topic: TestTopic, sockets: readonly RawSocket[]) {
   await untilAllHave(sockets, 1);
   for (let round = 2; round < 5; round += 1) {
     await topic.happens();
@@ -64,24 +40,24 @@ async function settle(topic: { happens(): Promise<unknown> }, sockets: readonly 
   }
 }
 
-/** Statements and executions that 20 events, and a burst of 200, cost that all of the sockets are told. */
-async function costOf(topic: { happens(count?: number): Promise<unknown> }, sockets: readonly RawSocket[]) {
+/** Statements and executions that 10 events, and a burst of 200, cost that all of the sockets are told. */
+async function costOf(topic: TestTopic, sockets: readonly RawSocket[]) {
   await settle(topic, sockets);
   const known = sockets[0]?.frames.length ?? 0;
   door.takeStatements();
   executions.take();
-  for (let round = 1; round <= 20; round += 1) {
+  for (let round = 1; round <= 10; round += 1) {
     await topic.happens();
     await untilAllHave(sockets, known + round);
   }
   await topic.happens(200);
-  await untilAllHave(sockets, known + 220);
+  await untilAllHave(sockets, known + 210);
   return { statements: door.takeStatements().toSorted(), executions: executions.take() };
 }
 
 test('50 sockets cost one execution, and the same statements, as 1 does, whichever server keys, order of variables and beginnings they have', async () => {
-  const secrets = [testKeys.serverKey, await makeKey()];
-  const [lone, shared] = [await makeTopic(), await makeTopic()];
+  const secrets = [testKeys.serverKey, (await makeServerKey(door)).secret];
+  const [lone, shared] = [await makeTopic(door), await makeTopic(door)];
   const one = await connect(testKeys.serverKey);
   one.subscribe('1', { query: follow, variables: { notification: lone.notification, user: lone.user } });
   const expected = await costOf(lone, [one]);
@@ -98,142 +74,17 @@ test('50 sockets cost one execution, and the same statements, as 1 does, whichev
     socket.subscribe(`${index}`, { query: follow, variables: variables[(index >> 1) % 4] ?? {} });
   }
   expect(await costOf(shared, sockets)).toEqual(expected);
-  expect(expected.executions).toBe(220);
-  // Deliveries, users and notifications, for each of 20 events and for 200 a hundred at a time.
-  expect(expected.statements).toHaveLength(3 * (20 + 2));
-});
-
-const ids = [
-  '1',
-  'a "quoted" id',
-  'back\\slash \\" and \\u0000',
-  'ünï 🎉 \u2028\u2029\u0000\n',
-  '</script>","type":"complete',
-  '\ud83c',
-  `${'long '.repeat(500)}`,
-  '{"id":"1"}',
-  '__proto__',
-];
-
-test('sockets that share get the same bytes but for the id, which is written as JSON wants it, also twice on one socket', async () => {
-  const topic = await makeTopic();
-  const sockets = await Promise.all(Array.from({ length: 3 }, () => connect(testKeys.serverKey)));
-  const operation = { query: follow, variables: { notification: topic.notification } };
-  for (const socket of sockets) for (const id of ids) socket.subscribe(id, operation);
-  await untilAllHave(sockets, ids.length);
-  for (let round = 2; round < 8; round += 1) {
-    await topic.happens();
-    await untilAllHave(sockets, round * ids.length);
-  }
-  const payloads = new Set<string>();
-  for (const { frames } of sockets) {
-    for (const id of ids) {
-      const begin = `{"id":${JSON.stringify(id)},"type":"next","payload":`;
-      const mine = frames.filter((frame) => parseFrame(frame).id === id);
-      expect(mine).toHaveLength(7);
-      for (const frame of mine) {
-        expect(frame.startsWith(begin)).toBe(true);
-        expect(parseFrame(frame)).toEqual({ id, type: 'next', payload: expect.anything() });
-      }
-      payloads.add(mine.slice(1).map((frame) => frame.slice(begin.length)).join('\n'));
-    }
-  }
-  expect(payloads.size).toBe(1);
-});
-
-test('another document, operation, variable or topic is not mixed up, though the event is the same', async () => {
-  const [topic, other] = [await makeTopic(), await makeTopic()];
-  const { notification, user } = topic;
-  const two = `
-    query A { __typename }
-    subscription B($n: ID!) { deliveryEvents(notification: $n) { ... on DeliveryEvent { cursor b: status } } }
-    subscription C($n: ID!) { deliveryEvents(notification: $n) { ... on DeliveryEvent { cursor c: status } } }`;
-  const included = `
-    subscription ($n: ID!, $isIncluded: Boolean!) {
-      deliveryEvents(notification: $n) { ... on DeliveryEvent { cursor d: status e: status @include(if: $isIncluded) } }
-    }`;
-  const plain = 'subscription ($n: ID, $u: UserRef) { deliveryEvents(notification: $n, user: $u) { ... on DeliveryEvent { cursor f: status } } }';
-  const asked: [Operation, string[]][] = [
-    [{ query: two, operationName: 'B', variables: { n: notification } }, ['b']],
-    [{ query: two, operationName: 'C', variables: { n: notification } }, ['c']],
-    [{ query: included, variables: { n: notification, isIncluded: true } }, ['d', 'e']],
-    [{ query: included, variables: { n: notification, isIncluded: false } }, ['d']],
-    [{ query: plain, variables: { n: notification } }, ['f']],
-    [{ query: plain, variables: { u: user } }, ['f']],
-    [{ query: plain, variables: { n: notification, u: user } }, ['f']],
-    [{ query: `${plain} # another text`, variables: { n: notification } }, ['f']],
-  ];
-  const sockets = await Promise.all(asked.flatMap(() => [connect(testKeys.serverKey), connect(testKeys.serverKey)]));
-  const strangers = await Promise.all(asked.map(() => connect(testKeys.serverKey)));
-  for (const [index, socket] of sockets.entries()) socket.subscribe('1', asked[index >> 1]?.[0] ?? { query: '' });
-  for (const socket of strangers) socket.subscribe('1', { query: plain, variables: { n: other.notification } });
-  await untilAllHave([...sockets, ...strangers], 1);
-  for (let round = 2; round < 8; round += 1) {
-    await topic.happens();
-    await untilAllHave(sockets, round);
-  }
-  await other.happens();
-  await untilAllHave(strangers, 2);
-  const cursors = new Set<unknown>();
-  for (const [index, { frames }] of sockets.entries()) {
-    const items = frames.slice(1).map(itemOf);
-    for (const item of items) expect(Object.keys(item)).toEqual(['cursor', ...(asked[index >> 1]?.[1] ?? [])]);
-    cursors.add(items.map(({ cursor }) => cursor).join());
-  }
-  expect(cursors.size).toBe(1);
-  for (const { frames } of strangers) expect(frames).toHaveLength(2);
-});
-
-const ofUser = (args: string) => `... on DeliveryEvent { delivery { user { deliveries(${args}) { nodes { id } } } } }`;
-
-test.each([
-  [
-    'is used elsewhere too',
-    `subscription ($n: ID!, $cursor: String) { deliveryEvents(notification: $n, after: $cursor) { ${ofUser('first: 1, after: $cursor')} } }`,
-  ],
-  [
-    'is used elsewhere too, in a fragment',
-    `subscription ($n: ID!, $cursor: String) { deliveryEvents(notification: $n, after: $cursor) { ...F } }
-     fragment F on DeliveryStreamItem { ${ofUser('first: 1, after: $cursor')} }`,
-  ],
-])('what a stream begins after is told apart where it %s', async (_, query) => {
-  const topic = await makeTopic();
-  const sockets = await Promise.all(Array.from({ length: 6 }, () => connect(testKeys.serverKey)));
-  // A list takes null, and refuses what is no cursor of its own.
-  for (const [index, socket] of sockets.entries()) {
-    socket.subscribe('1', { query, variables: { n: topic.notification, cursor: index % 2 === 0 ? null : '' } });
-  }
-  await settle(topic, sockets);
-  for (const [index, { frames }] of sockets.entries()) {
-    for (const frame of frames.slice(1)) {
-      const errors = index % 2 === 0 ? undefined : [{ extensions: { code: 'BAD_USER_INPUT' } }];
-      expect(parseFrame(frame).payload?.errors).toEqual(errors && [expect.objectContaining(errors[0])]);
-    }
-  }
-});
-
-test('an `after` of a nested list is no beginning of a stream: who asks for another page gets another', async () => {
-  const topic = await makeTopic();
-  const [first = '', second = ''] = await topic.happens(3);
-  const query = `subscription ($n: ID!, $cursor: String) { deliveryEvents(notification: $n) { ${ofUser('first: 1, after: $cursor')} } }`;
-  const sockets = await Promise.all(Array.from({ length: 6 }, () => connect(testKeys.serverKey)));
-  for (const [index, socket] of sockets.entries()) {
-    const cursor = index % 2 === 0 ? null : Buffer.from(first).toString('base64url');
-    socket.subscribe('1', { query, variables: { n: topic.notification, cursor } });
-  }
-  await settle(topic, sockets);
-  for (const [index, { frames }] of sockets.entries()) {
-    const expected = globalId('Delivery', index % 2 === 0 ? first : second);
-    for (const frame of frames.slice(1)) {
-      expect(itemOf(frame)).toEqual({ delivery: { user: { deliveries: { nodes: [{ id: expected }] } } } });
-    }
-  }
+  expect(expected.executions).toBe(210);
+  // Deliveries, users and notifications, for each of 10 events and for 200 a hundred at a time.
+  expect(expected.statements).toHaveLength(3 * (10 + 2));
 });
 
 test('callers over SSE share the execution too, with each other and with sockets', async () => {
-  const topic = await makeTopic();
+  const topic = await makeTopic(door);
   const operation = { query: follow, variables: { notification: topic.notification } };
-  const callers = await Promise.all(Array.from({ length: 20 }, () => subscribeBySse(door.url, { ...operation, secret: testKeys.serverKey })));
+  const callers = await Promise.all(
+    Array.from({ length: 20 }, () => subscribeBySse(door.url, { ...operation, secret: testKeys.serverKey })),
+  );
   const socket = await connect(testKeys.serverKey);
   socket.subscribe('1', operation);
   for (const caller of callers) await caller.next();
@@ -252,10 +103,30 @@ test('callers over SSE share the execution too, with each other and with sockets
   for (const caller of callers) caller.close();
 });
 
+test('installations never share, not even two of one user that ask the same', async () => {
+  const person = await makePerson(door);
+  const second = await makeInstallation(door.app);
+  await makeUser(door.server, {
+    installation: second.pushRegistrationId,
+    userIdentity: { externalUserId: person.externalUserId },
+  });
+  const sockets = [await connect(person.token), await connect(second.token)];
+  for (const socket of sockets) socket.subscribe('1', { query: 'subscription { deliveryEvents { __typename } }' });
+  await untilAllHave(sockets, 1);
+  const notificationId = await insertNotification(door.pool);
+  executions.take();
+  for (let round = 2; round < 7; round += 1) {
+    await insertDeliveries(door.pool, { notificationId, userId: localIdOf(person.id) });
+    door.bus.wake();
+    await untilAllHave(sockets, round);
+  }
+  expect(executions.take()).toBe(2 * 5);
+});
+
 test('who shared with a socket that has gone, or whose key is revoked, is told everything all the same', async () => {
-  const topic = await makeTopic();
-  const revoked = await makeKey();
-  const first = await connect(revoked);
+  const topic = await makeTopic(door);
+  const key = await makeServerKey(door);
+  const first = await connect(key.secret);
   const sockets = [first, ...(await Promise.all(Array.from({ length: 4 }, () => connect(testKeys.serverKey))))];
   for (const socket of sockets) {
     socket.subscribe('1', { query: follow, variables: { notification: topic.notification } });
@@ -263,7 +134,7 @@ test('who shared with a socket that has gone, or whose key is revoked, is told e
     await untilAllHave([socket], 1);
   }
   await settle(topic, sockets);
-  await door.pool.query(sql`update api_keys set revoked_at = now() where secret_hash = ${hashSecret(revoked)}`);
+  await key.revoke();
   await topic.happens(2);
   await untilAllHave(sockets.slice(1), 6);
   sockets[1]?.close();
@@ -278,12 +149,12 @@ test('who shared with a socket that has gone, or whose key is revoked, is told e
 test('50 sockets of one notification share one execution of its totals', async () => {
   const notificationId = await insertNotification(door.pool);
   const query = 'subscription ($id: ID!) { notificationProgress(notification: $id) { total sent isComplete } }';
-  const sockets = await Promise.all(Array.from({ length: 50 }, () => connect(testKeys.serverKey)));
-  for (const socket of sockets) socket.subscribe('1', { query, variables: { id: globalId('Notification', notificationId) } });
+  const sockets = await connectMany(50);
+  for (const socket of sockets)
+    socket.subscribe('1', { query, variables: { id: globalIdOf('Notification', notificationId) } });
   await untilAllHave(sockets, 1);
   door.takeStatements();
   executions.take();
-  const statements: number[] = [];
   for (let round = 1; round <= 4; round += 1) {
     const deliveryIds = await insertDeliveries(door.pool, { notificationId, count: 3 });
     door.bus.wake();

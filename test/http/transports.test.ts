@@ -6,7 +6,7 @@ import { testKeys } from '../support/app.ts';
 import { useDoor } from '../support/door.ts';
 import { subscribeByGraphqlSse } from '../support/graphql-sse-subscriber.ts';
 import { insertDeliveries, insertNotification, listLog, setStatus } from '../support/log-events.ts';
-import { countRows, type parseAnswer, request } from '../support/request.ts';
+import { type parseAnswer, request } from '../support/request.ts';
 import { localIdOf } from '../support/send-operations.ts';
 import { openSocket } from '../support/socket.ts';
 import { type Subscriber, type Subscription, subscribeBySse, subscribeByWebSocket } from '../support/subscribers.ts';
@@ -225,50 +225,15 @@ describe.each([
   });
 });
 
-const asStream = { accept: 'text/event-stream', authorization: `Bearer ${testKeys.serverKey}` };
-
 test('a wrong key is refused before anything is streamed: 401, or the close code 4403', async () => {
   const subscription = { query: events, secret: 'of-no-key-at-all' };
   const socket = await openSocket(g.url);
   socket.send({ type: 'connection_init', payload: { authorization: 'Bearer of-no-key-at-all' } });
-  const headers = { ...asStream, authorization: 'Bearer of-no-key-at-all' };
+  const headers = { accept: 'text/event-stream', authorization: 'Bearer of-no-key-at-all' };
   const answer = await request(`${g.url}/graphql`, { body: JSON.stringify({ query: events }), headers });
   const follower = await subscribeByGraphqlSse(g.url, subscription);
 
   expect(await socket.closed).toEqual({ code: 4403, reason: 'Forbidden' });
   expect(answer).toMatchObject({ status: 401, errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
   await expect(follower.next()).rejects.toThrow('HTTP 401');
-});
-
-test('the single connection mode of graphql-sse is not served, and refused', async () => {
-  const subscription = { query: events, secret: testKeys.serverKey };
-  const follower = await subscribeByGraphqlSse(g.url, subscription, { singleConnection: true });
-  await expect(follower.next()).rejects.toThrow('HTTP 405');
-});
-
-test('a subscription by GET is streamed, as EventSource asks for it; a mutation is refused and not done', async () => {
-  const before = await countRows(g.pool);
-  const mutation = 'mutation { createSegment(input: { name: "by GET" }) { __typename } }';
-  const refusal = await fetch(`${g.url}/graphql?${new URLSearchParams({ query: mutation })}`, { headers: asStream });
-  expect(refusal.status).toBe(405);
-  expect(await refusal.text()).toContain('"code":"BAD_USER_INPUT"');
-  expect(await countRows(g.pool)).toEqual(before);
-
-  const leaving = new AbortController();
-  const address = `${g.url}/graphql?${new URLSearchParams({ query: events })}`;
-  const stream = await fetch(address, { headers: asStream, signal: leaving.signal });
-  expect(stream.status).toBe(200);
-  const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader();
-  let text = '';
-  while (!text.includes('LIVE')) text += (await reader?.read())?.value;
-  leaving.abort();
-});
-
-test('a subscription by POST that says nothing of what it accepts is streamed', async () => {
-  const leaving = new AbortController();
-  const headers = { 'content-type': 'application/json', authorization: asStream.authorization };
-  const init = { method: 'POST', headers, body: JSON.stringify({ query: events }), signal: leaving.signal };
-  const { status, headers: told } = await fetch(`${g.url}/graphql`, init);
-  leaving.abort();
-  expect({ status, type: told.get('content-type') }).toEqual({ status: 200, type: 'text/event-stream' });
 });

@@ -24,9 +24,9 @@ test.skipIf(redis === null)(
     const log = await listEvents(gateways);
     expect(log).toHaveLength(2_000);
     for (const { events, states, completion } of followers) {
+      expect(completion).toBeNull();
       expect(events).toEqual(log);
       expect(states).toEqual(['LIVE', 'RECOVERED']);
-      expect(completion).toBeNull();
     }
   },
 );

@@ -239,6 +239,35 @@ test('a user who leaves and comes back within one poll is told everything once',
   expect([...told, ...(await takeLines(stream, 1))]).toEqual((await log()).slice(1));
 });
 
+test('a right that ends while it is being looked at is looked at again', async () => {
+  const { hub, bus } = openHub();
+  const { userId, access, leaves, returns, happens } = await makeFollower();
+  const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let isSlow = false;
+  const findRefusal = async () => {
+    const answer = await access.findRefusal();
+    if (isSlow) {
+      asked.resolve();
+      await answered.promise;
+    }
+    return answer;
+  };
+  const stream = hub.events({ userId }, { access: { ...access, findRefusal } });
+  const witness = hub.events({ userId });
+  await Promise.all([take(stream), take(witness)]);
+  isSlow = true;
+  await leaves();
+  await returns();
+  bus.wake();
+  await asked.promise;
+  await leaves();
+  await happens(1);
+  bus.wake();
+  await take(witness);
+  answered.resolve();
+  await expect(stream.next()).rejects.toThrow(refusal);
+});
+
 test('an installation whose user is merged follows to the survivor, and nobody is asked anew', async () => {
   const parts = openHub();
   const { pool } = database;

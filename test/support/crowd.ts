@@ -4,7 +4,7 @@ import type { FileApp } from './app.ts';
 import { setStatus } from './log-events.ts';
 import { makePerson } from './people.ts';
 import type { Random } from './random.ts';
-import { localIdOf } from './send-operations.ts';
+import { globalIdOf, localIdOf } from './send-operations.ts';
 
 /** A person with an installation, as the API makes them. */
 export type Person = Awaited<ReturnType<typeof makePerson>> & { readonly userId: string };
@@ -13,7 +13,9 @@ export type Person = Awaited<ReturnType<typeof makePerson>> & { readonly userId:
 export async function makeCrowd(callers: Pick<FileApp, 'server' | 'app'>, count: number): Promise<Person[]> {
   const crowd: Person[] = [];
   while (crowd.length < count) {
-    const people = await Promise.all(Array.from({ length: Math.min(10, count - crowd.length) }, () => makePerson(callers)));
+    const people = await Promise.all(
+      Array.from({ length: Math.min(10, count - crowd.length) }, () => makePerson(callers)),
+    );
     crowd.push(...people.map((person) => ({ ...person, userId: localIdOf(person.id) })));
   }
   return crowd;
@@ -31,14 +33,18 @@ export interface TaggedEvent {
 
 /** All events there are, in order. */
 export async function listTagged(pool: pg.Pool): Promise<TaggedEvent[]> {
-  const { rows } = await pool.query<{ position: string; user_id: string; notification_id: string; delivery_id: string; status: string }>(
-    'select position, user_id, notification_id, delivery_id, status from delivery_events order by position',
-  );
+  const { rows } = await pool.query<{
+    position: string;
+    user_id: string;
+    notification_id: string;
+    delivery_id: string;
+    status: string;
+  }>('select position, user_id, notification_id, delivery_id, status from delivery_events order by position');
   return rows.map((row) => ({
     position: BigInt(row.position),
     userId: row.user_id,
     notificationId: row.notification_id,
-    delivery: Buffer.from(`Delivery:${row.delivery_id}`).toString('base64'),
+    delivery: globalIdOf('Delivery', row.delivery_id),
     status: row.status,
   }));
 }
@@ -46,7 +52,11 @@ export async function listTagged(pool: pg.Pool): Promise<TaggedEvent[]> {
 /** One delivery for each of the users, in an order by chance and of notifications by chance, by one statement. */
 export async function deliverToAll(
   pool: pg.Pool,
-  { userIds, notificationIds, random }: { userIds: readonly string[]; notificationIds: readonly string[]; random: Random },
+  {
+    userIds,
+    notificationIds,
+    random,
+  }: { userIds: readonly string[]; notificationIds: readonly string[]; random: Random },
 ): Promise<string[]> {
   const shuffled = random.shuffle(userIds);
   const { rows } = await pool.query<{ id: string }>(sql`
@@ -60,7 +70,11 @@ export async function deliverToAll(
 /** Deliveries to all, and a status for some of them, in statements of their own, so many times. */
 export async function pourOverAll(
   pool: pg.Pool,
-  { roundsCount, random, ...whom }: { userIds: readonly string[]; notificationIds: readonly string[]; random: Random; roundsCount: number },
+  {
+    roundsCount,
+    random,
+    ...whom
+  }: { userIds: readonly string[]; notificationIds: readonly string[]; random: Random; roundsCount: number },
 ): Promise<void> {
   for (let round = 0; round < roundsCount; round += 1) {
     const users = random.shuffle(whom.userIds).slice(0, random.integer(1, whom.userIds.length));

@@ -103,7 +103,10 @@ export function useDoor(settings: DoorSettings = {}): Door {
     get hub() {
       return get().hub;
     },
-    takeStatements: () => get().counter.take().filter((statement) => !isLogRead(statement)),
+    takeStatements: () =>
+      get()
+        .counter.take()
+        .filter((statement) => !isLogRead(statement)),
     takeLogReads: () => get().counter.take().filter(isLogRead),
   };
 }

@@ -2,10 +2,10 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import type pg from 'pg';
 import { sql } from '../../src/storage/database.ts';
 import { parseCursor } from '../../src/stream/cursor.ts';
-import type { TestHub } from './hubs.ts';
+import type { TestHub, useHubs } from './hubs.ts';
 import { insertDeliveries, insertNotification, insertUser, setStatus } from './log-events.ts';
 import { createRenderer, createTestSink, type TestSink } from './outlets.ts';
-import type { Random } from './random.ts';
+import { createRandom, type Random } from './random.ts';
 import { until } from './until.ts';
 
 /** What one subscriber was told, on however many streams, and what the log has for it. */
@@ -15,9 +15,10 @@ export interface Journey {
 }
 
 interface JourneyOptions {
-  parts: TestHub;
+  openHub: ReturnType<typeof useHubs>['openHub'];
   pool: pg.Pool;
-  random: Random;
+  /** Chooses all that is left to chance but what the machine does meanwhile. */
+  seed: number;
   travellersCount: number;
   /** At least so many are made. */
   eventsCount: number;
@@ -38,18 +39,30 @@ interface Traveller {
   readonly sink: TestSink;
 }
 
-interface World extends JourneyOptions {
+interface World {
+  readonly parts: TestHub;
+  readonly pool: pg.Pool;
+  readonly random: Random;
+  readonly eventsCount: number;
   readonly travellers: readonly Traveller[];
   isPouring: boolean;
   isOver: boolean;
 }
 
 /**
- * Lets events of a user and of two notifications pour in, in batches and under wake-ups by chance, while subscribers share
- * what is made of them, fall behind, are looked at whether they may read on, leave and come back, all by chance.
+ * Lets events of a user and of two notifications pour in, in batches and under wake-ups by chance, while subscribers of a
+ * new hub share what is made of them, fall behind, are looked at whether they may read on, leave and come back, all by
+ * chance.
  */
-export async function travel(options: JourneyOptions): Promise<Journey[]> {
-  const { pool, random, travellersCount } = options;
+export async function journey(options: JourneyOptions): Promise<Journey[]> {
+  const { openHub, pool, seed, travellersCount, eventsCount } = options;
+  const random = createRandom(seed);
+  const parts = openHub({
+    pollMs: 20,
+    pageSize: random.pick([2, 5, 20, 500]),
+    bufferedEventsMax: random.pick([1, 4, 30, 1_000]),
+    topicsMax: random.pick([1, 1_000]),
+  });
   const userId = await insertUser(pool);
   const notificationIds = [await insertNotification(pool), await insertNotification(pool)];
   const topics: Topic[] = [{ userId }, ...notificationIds.map((notificationId) => ({ notificationId }))];
@@ -60,7 +73,7 @@ export async function travel(options: JourneyOptions): Promise<Journey[]> {
     isRestless: random.chance(0.3),
     sink: createTestSink({ waitingBytesMax: random.pick([0, 500, 5_000, 50_000]) }),
   }));
-  const world: World = { ...options, travellers, isPouring: true, isOver: false };
+  const world: World = { parts, pool, random, eventsCount, travellers, isPouring: true, isOver: false };
   const goingOn = [...travellers.map((traveller) => follow(world, traveller)), holdBack(world), lookAtRights(world)];
   await pourIn(world, userId, notificationIds);
   world.isPouring = false;

@@ -75,6 +75,12 @@ export interface Message {
   readonly payload?: Fields;
 }
 
+/** Messages of one operation. */
+export function framesOf({ frames }: RawSocket, id: string): string[] {
+  const begin = `{"id":${JSON.stringify(id)},`;
+  return frames.filter((frame) => frame.startsWith(begin));
+}
+
 export function parseFrame(frame: string): Message {
   return JSON.parse(frame);
 }

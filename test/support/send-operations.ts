@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { NodeType } from '../../src/graphql/global-id.ts';
 import { sql } from '../../src/storage/database.ts';
 import { graphql } from '../generated/gql.ts';
 import type { ReportDeliveryInput, SendNotificationInput } from '../generated/graphql.ts';
@@ -75,6 +76,9 @@ export async function makePerson(server: Client, { emails = [], phones = [], tok
 
 /** The database's id of what has this global id. */
 export const localIdOf = (id: string) => Buffer.from(id, 'base64').toString().split(':')[1] ?? '';
+
+/** The global id of what has this id in the database. */
+export const globalIdOf = (type: NodeType, id: string) => Buffer.from(`${type}:${id}`).toString('base64');
 
 /** What to send, to whom; it says "Hello". */
 export const toSend = (

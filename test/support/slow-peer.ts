@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { connect, Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { testKeys } from './app.ts';
+import { collectServedSockets } from './served-sockets.ts';
 
 /** As which an operation may be asked for. */
 export const waysToAsk = ['an HTTP answer', 'SSE', 'WebSocket'] as const;
@@ -48,20 +48,12 @@ export async function openSlowPeer(url: string, way: WayToAsk, query: string): P
 /** A connection and its other end, which is in this process too. */
 async function connectBoth(url: string): Promise<{ socket: Socket; served: Socket }> {
   const { hostname, port } = new URL(url);
-  const accepted: Socket[] = [];
-  const note = (message: unknown) => {
-    const end = typeof message === 'object' && message !== null && 'socket' in message ? message.socket : null;
-    if (end instanceof Socket) accepted.push(end);
-  };
-  subscribe('net.server.socket', note);
+  using accepted = collectServedSockets();
   const socket = connect(Number(port), hostname);
   await once(socket, 'connect');
   for (;;) {
-    const served = accepted.find(({ remotePort }) => remotePort === socket.localPort);
-    if (served) {
-      unsubscribe('net.server.socket', note);
-      return { socket, served };
-    }
+    const served = accepted.sockets.find(({ remotePort }) => remotePort === socket.localPort);
+    if (served) return { socket, served };
     await pause(1);
   }
 }

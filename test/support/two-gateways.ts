@@ -11,7 +11,7 @@ import { type Ending, type ReadyProgram, startProgram } from './program.ts';
 import { until } from './until.ts';
 
 /** Two gateways, each a process, over one database and one Redis; and a notification without deliveries. */
-export interface TwoGateways {
+export interface TwoGateways extends AsyncDisposable {
   readonly first: ReadyProgram;
   readonly second: ReadyProgram;
   readonly pool: Pool;
@@ -22,7 +22,8 @@ export interface TwoGateways {
 export const serverKey = 'server-key-of-the-tests';
 
 /**
- * Starts them for the test that calls this. They are stopped after it, also when it ran out of time.
+ * Starts them for the test that calls this. They are stopped when disposed of, or after the test, also when it ran out of
+ * time.
  *
  * @param redis URL of a Redis that may be shared.
  */
@@ -48,7 +49,7 @@ export async function startTwoGateways(redis: string): Promise<TwoGateways> {
   const bus = await connectRedisBus(redis, { namespace: await readEpoch(pool), log: createTestLog().log });
   opened.defer(bus.close);
   const notification = await insertNotification(pool);
-  return { first, second, pool, bus, notification };
+  return { first, second, pool, bus, notification, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 interface Flow {
