@@ -19,7 +19,7 @@ import { Loaders } from '../graphql/loaders.ts';
 import type { Logger } from '../logger.ts';
 import type { EventStream } from '../stream/hub.ts';
 import type { Stream } from '../stream/open-stream.ts';
-import type { Sink } from '../stream/relay.ts';
+import { itemsPerRender, type Sink } from '../stream/relay.ts';
 import { formatError, maskError } from './mask-error.ts';
 
 // What a subscription yields is executed here, for SSE and WebSocket alike: for all events that are there at once
@@ -92,14 +92,19 @@ export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }>
   }
 
   function pull(subscription: Subscription, source: Stream<object>) {
+    let items: readonly object[] = [];
     let results: ExecutionResult[] = [];
     return async () => {
-      while (results.length === 0 || !(await source.mayGoOn())) {
-        const items = await source.nextBatch();
-        if (!items) return undefined;
-        results = (await answerAll(subscription, items)).map(({ result }) => result);
+      if (results.length === 0) {
+        if (items.length === 0) items = (await source.nextBatch()) ?? [];
+        const answers = await answerAll(subscription, items.slice(0, itemsPerRender));
+        items = items.slice(itemsPerRender);
+        results = answers.map(({ result }) => result);
       }
-      return results.shift();
+      if (await source.mayGoOn()) return results.shift();
+      // It has ended meanwhile, and tells why.
+      await source.nextBatch();
+      return undefined;
     };
   }
 

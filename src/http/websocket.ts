@@ -1,7 +1,6 @@
-import type { Server } from 'node:http';
-import { handleProtocols } from 'graphql-ws';
-import { useServer } from 'graphql-ws/use/ws';
-import { WebSocketServer } from 'ws';
+import type { IncomingMessage, Server } from 'node:http';
+import { type ConnectionInitMessage, handleProtocols, makeServer } from 'graphql-ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { Logger } from '../logger.ts';
 import type { Database } from '../storage/database.ts';
 import { authenticate } from './authenticate.ts';
@@ -34,71 +33,84 @@ export function serveWebSockets({ server, watch, gateway, db, log }: WebSocketOp
   // A variable, since @types/ws does not know `closeTimeout` yet.
   const options = { server, path: '/graphql', maxPayload: messageBytesMax, handleProtocols, closeTimeout: closeMs };
   const sockets = new WebSocketServer(options);
-  const disposable = useServer(
-    {
-      connectionInitWaitTimeout: initWaitMs,
-      // Else the reason of a close would say what went wrong in here.
-      isProd: true,
-      async onConnect({ connectionParams, extra }) {
-        try {
-          await authenticate(db, toAuthorization(connectionParams));
-          return true;
-        } catch (error) {
-          // An outage is no reason for a client to give up. A later close, for `false`, changes nothing.
-          const { code } = maskError(error, log).extensions;
-          if (code !== 'UNAUTHENTICATED') extra.socket.close(1013, 'Try again later');
-          return false; // 4403, Forbidden
-        }
-      },
-      onSubscribe: async ({ connectionParams, extra: { socket, request } }, operationId, payload) => {
-        try {
-          const caller = await authenticate(db, toAuthorization(connectionParams));
-          const sink = new OperationSink(socket, request.socket, operationId);
-          const { schema, execute, subscribe, contextFactory, parse, validate } = gateway.getEnveloped({
-            caller,
-            sink,
-          });
-          const document = parse(payload.query);
-          const errors = validate(schema, document);
-          if (errors.length > 0) return errors;
-          const contextValue = await contextFactory();
-          return {
-            schema,
-            document,
-            operationName: payload.operationName,
-            variableValues: payload.variables,
-            rootValue: new PreparedOperation({
-              execute: (args) => execute({ ...args, contextValue }),
-              subscribe: (args) => subscribe({ ...args, contextValue }),
-            }),
-          };
-        } catch (error) {
-          return [maskError(error, log)];
-        }
-      },
-      execute: ({ rootValue, ...args }) => takeSteps(rootValue).execute(args),
-      async subscribe({ rootValue, ...args }) {
-        const result = await takeSteps(rootValue).subscribe(args);
-        return result instanceof Pushed ? result.response : result;
-      },
-      onNext: (_, __, ___, ____, { errors, ...rest }) => errors && { ...rest, errors: errors.map(formatError) },
-      // Also what a stream has thrown, and what graphql-ws itself refuses.
-      onError: (_, __, ___, errors) => errors.map((error) => formatError(maskError(error, log))),
+  const protocol = makeServer<ConnectionInitMessage['payload'], { socket: WebSocket; request: IncomingMessage }>({
+    connectionInitWaitTimeout: initWaitMs,
+    async onConnect({ connectionParams, extra }) {
+      try {
+        await authenticate(db, toAuthorization(connectionParams));
+        return true;
+      } catch (error) {
+        // An outage is no reason for a client to give up. A later close, for `false`, changes nothing.
+        const { code } = maskError(error, log).extensions;
+        if (code !== 'UNAUTHENTICATED') extra.socket.close(1013, 'Try again later');
+        return false; // 4403, Forbidden
+      }
     },
-    sockets,
-    // Its own pings cut a slow line: the answer to one comes behind all that still waits.
-    0,
-  );
-  // Frames that are too long or none at all: `ws` closes with the code for it, and graphql-ws would write to the console.
-  sockets.on('connection', (socket, { socket: connection }) => {
-    watch.addWebSocket(socket, connection);
-    socket
-      .removeAllListeners('error')
-      .on('error', (err) => log.debug({ err }, 'A WebSocket was closed for its frames.'));
+    onSubscribe: async ({ connectionParams, extra: { socket, request } }, operationId, payload) => {
+      try {
+        const caller = await authenticate(db, toAuthorization(connectionParams));
+        const sink = new OperationSink(socket, request.socket, operationId);
+        const { schema, execute, subscribe, contextFactory, parse, validate } = gateway.getEnveloped({
+          caller,
+          sink,
+        });
+        const document = parse(payload.query);
+        const errors = validate(schema, document);
+        if (errors.length > 0) return errors;
+        const contextValue = await contextFactory();
+        return {
+          schema,
+          document,
+          operationName: payload.operationName,
+          variableValues: payload.variables,
+          rootValue: new PreparedOperation({
+            execute: (args) => execute({ ...args, contextValue }),
+            subscribe: (args) => subscribe({ ...args, contextValue }),
+          }),
+        };
+      } catch (error) {
+        return [maskError(error, log)];
+      }
+    },
+    execute: ({ rootValue, ...args }) => takeSteps(rootValue).execute(args),
+    async subscribe({ rootValue, ...args }) {
+      const result = await takeSteps(rootValue).subscribe(args);
+      return result instanceof Pushed ? result.response : result;
+    },
+    onNext: (_, __, ___, ____, { errors, ...rest }) => errors && { ...rest, errors: errors.map(formatError) },
+    // Also what a stream has thrown, and what graphql-ws itself refuses.
+    onError: (_, __, ___, errors) => errors.map((error) => formatError(maskError(error, log))),
+  });
+  sockets.on('connection', (socket, request) => {
+    watch.addWebSocket(socket, request.socket);
+    // Frames that are too long or none at all: `ws` closes with the code for it.
+    socket.on('error', (err) => log.debug({ err }, 'A WebSocket was closed for its frames.'));
+    const closed = protocol.opened(
+      {
+        protocol: socket.protocol,
+        // What a connection that has gone does not take is nobody's mistake: its close tells that it has gone.
+        send: (data) => new Promise((resolve) => socket.send(data, () => resolve())),
+        close: (code, reason) => socket.close(code, reason),
+        onMessage: (take) =>
+          socket.on('message', (data) => {
+            take(String(data)).catch((err: unknown) => {
+              log.error({ err }, 'A WebSocket message could not be handled.');
+              socket.close(4500, 'Internal server error');
+            });
+          }),
+      },
+      { socket, request },
+    );
+    socket.once('close', (code, reason) => {
+      closed(code, String(reason)).catch((err: unknown) => log.error({ err }, 'An operation could not be ended.'));
+    });
   });
   return {
     // Every client is told 1001, going away, and comes back with its cursors.
-    close: async () => disposable.dispose(),
+    close() {
+      for (const socket of sockets.clients) socket.close(1001, 'Going away');
+      return new Promise((resolve, reject) => sockets.close((error) => (error ? reject(error) : resolve())));
+    },
   };
 }
 

@@ -18,7 +18,7 @@ export interface Sink {
 export type Render = (items: readonly StreamItem[]) => Promise<readonly Buffer[]>;
 
 /** Items that are rendered together, and so share what their fields load. @default 100 */
-const itemsPerRender = 100;
+export const itemsPerRender = 100;
 
 /** Frames that are written to one sink before the next one's turn, in bytes; one frame may be larger. @default 32_768 // 32 KiB */
 const turnBytesMax = 32 * 1024;

@@ -17,6 +17,7 @@ import {
   refusal,
   revokeKey,
 } from '../support/readers.ts';
+import { until } from '../support/until.ts';
 
 const database = useDatabase();
 const { openHub } = useHubs(database);
@@ -140,6 +141,34 @@ test('a transaction that stays open before its commit holds nobody up, and is to
   expect(first.changedSubjectIds).toEqual([early]);
   expect(second.changedSubjectIds).toEqual([late]);
 });
+
+test('who commits while another one does waits for it, so that no place appears late', async () => {
+  const keyIds = [await insertKey(database.pool), await insertKey(database.pool)] as const;
+  const before = await readPosition();
+  const [first, second] = [await connect(), await connect()];
+  await first.query('begin');
+  await revokeKey(first, keyIds[0]);
+  // As the commit does it, which a test cannot hold up.
+  await first.query('set constraints all immediate');
+  let isWaiting = true;
+  const secondCommit = revokeKey(second, keyIds[1]).then(() => {
+    isWaiting = false;
+  });
+  await until(async () => !isWaiting || (await isAnyWaitingForLock()));
+  const between = await readChanges(before);
+  await first.query('commit');
+  await secondCommit;
+  const after = await readChanges(between.accessPosition);
+  expect([...between.changedSubjectIds, ...after.changedSubjectIds].toSorted()).toEqual(keyIds.toSorted());
+});
+
+async function isAnyWaitingForLock(): Promise<boolean> {
+  const { rows } = await database.pool.query(sql`
+    select from pg_locks
+    where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())`);
+  return rows.length > 0;
+}
 
 test('with writers that commit in every order, who asks for what lies above its place is told of everybody once', async () => {
   const { pool } = database;

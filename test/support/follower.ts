@@ -90,7 +90,7 @@ export function followByWebSocket(
         else completion = { error: errors };
       },
       error(error) {
-        completion = { error };
+        completion = { error: error instanceof Object && 'message' in error ? error.message : error };
       },
       complete() {
         if (!isLeaving) completion ??= 'complete';
