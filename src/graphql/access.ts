@@ -1,4 +1,7 @@
+import DataLoader from 'dataloader';
+import type { Caller } from '../apps/caller.ts';
 import { findCallerAgain } from '../apps/find-caller.ts';
+import type { Database } from '../storage/database.ts';
 import type { Access } from '../stream/gate.ts';
 import type { Context } from './context.ts';
 import { Loaders } from './loaders.ts';
@@ -19,9 +22,35 @@ export function readAccess(context: Context, mayRead: (now: Context) => Promise<
     subjectId: caller.subjectId,
     expiresAt: caller.kind === 'INSTALLATION' ? caller.expiresAt : null,
     async findRefusal() {
-      const now = await findCallerAgain(db, caller);
+      const now = await callersNow(db).load(caller);
       if (!now || (now.kind === 'INSTALLATION' && now.isExpired)) return refuseCaller(null);
       return (await mayRead({ ...lasting, caller: now, loaders: new Loaders(db) })) ? null : refuseCaller(now);
     },
   };
+}
+
+type CallersNow = DataLoader<Caller, Caller | null>;
+
+const loaders = new WeakMap<Database, CallersNow>();
+
+/**
+ * Who callers are by now. Thousands of streams may be opened with one key, and end with it: whoever asks in the same turn
+ * is answered by one look. Nothing is kept, as an answer from before a change would be wrong after it.
+ */
+function callersNow(db: Database): CallersNow {
+  const known = loaders.get(db) ?? new DataLoader((callers) => findAll(db, callers), { cache: false });
+  loaders.set(db, known);
+  return known;
+}
+
+async function findAll(db: Database, callers: readonly Caller[]): Promise<(Caller | null)[]> {
+  const looks = new Map<string, Promise<Caller | null>>();
+  return Promise.all(
+    callers.map((caller) => {
+      const name = Buffer.from(caller.secretHash).toString('hex');
+      const look = looks.get(name) ?? findCallerAgain(db, caller);
+      looks.set(name, look);
+      return look;
+    }),
+  );
 }

@@ -85,10 +85,7 @@ export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }>
   function forwardOnce(subscription: Subscription, source: EventStream, sink: Sink) {
     const render = async (items: readonly object[]) =>
       (await answerAll(subscription, items)).map((answer) => answer.json());
-    return async () => {
-      await source.forward({ sink, render, sharedAs: subscription.sharedAs });
-      return undefined;
-    };
+    return () => source.forward({ sink, render, sharedAs: subscription.sharedAs });
   }
 
   function pull(subscription: Subscription, source: Stream<object>) {

@@ -1,4 +1,5 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { type ConnectionInitMessage, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Logger } from '../logger.ts';
@@ -33,7 +34,7 @@ export function serveWebSockets({ server, watch, gateway, db, log }: WebSocketOp
   // A variable, since @types/ws does not know `closeTimeout` yet.
   const options = { server, path: '/graphql', maxPayload: messageBytesMax, handleProtocols, closeTimeout: closeMs };
   const sockets = new WebSocketServer(options);
-  const protocol = makeServer<ConnectionInitMessage['payload'], { socket: WebSocket; request: IncomingMessage }>({
+  const protocol = makeServer<ConnectionInitMessage['payload'], { socket: WebSocket; connection: Socket }>({
     connectionInitWaitTimeout: initWaitMs,
     async onConnect({ connectionParams, extra }) {
       try {
@@ -46,10 +47,10 @@ export function serveWebSockets({ server, watch, gateway, db, log }: WebSocketOp
         return false; // 4403, Forbidden
       }
     },
-    onSubscribe: async ({ connectionParams, extra: { socket, request } }, operationId, payload) => {
+    onSubscribe: async ({ connectionParams, extra: { socket, connection } }, operationId, payload) => {
       try {
         const caller = await authenticate(db, toAuthorization(connectionParams));
-        const sink = new OperationSink(socket, request.socket, operationId);
+        const sink = new OperationSink(socket, connection, operationId);
         const { schema, execute, subscribe, contextFactory, parse, validate } = gateway.getEnveloped({
           caller,
           sink,
@@ -81,8 +82,8 @@ export function serveWebSockets({ server, watch, gateway, db, log }: WebSocketOp
     // Also what a stream has thrown, and what graphql-ws itself refuses.
     onError: (_, __, ___, errors) => errors.map((error) => formatError(maskError(error, log))),
   });
-  sockets.on('connection', (socket, request) => {
-    watch.addWebSocket(socket, request.socket);
+  sockets.on('connection', (socket, { socket: connection }) => {
+    watch.addWebSocket(socket, connection);
     // Frames that are too long or none at all: `ws` closes with the code for it.
     socket.on('error', (err) => log.debug({ err }, 'A WebSocket was closed for its frames.'));
     const closed = protocol.opened(
@@ -99,7 +100,7 @@ export function serveWebSockets({ server, watch, gateway, db, log }: WebSocketOp
             });
           }),
       },
-      { socket, request },
+      { socket, connection },
     );
     socket.once('close', (code, reason) => {
       closed(code, String(reason)).catch((err: unknown) => log.error({ err }, 'An operation could not be ended.'));

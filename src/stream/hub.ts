@@ -38,7 +38,7 @@ export interface EventStream extends Stream<StreamItem> {
    * Writes every item to the outlet, until the stream ends; nobody may pull then. As long as the stream is in step it
    * shares rendering with all that are in step under the same name. Rejects with why the reader may not read on.
    */
-  forward(outlet: Outlet): Promise<void>;
+  forward(outlet: Outlet): Promise<undefined>;
 }
 
 /** Streams of the delivery log for this process's subscribers. */
@@ -117,9 +117,20 @@ export function createHub(options: HubOptions): Hub {
       return streamEvents({ reader, pager, topic, after, gate: guarded, carry }, ending);
     }, read);
     return Object.assign(stream, {
-      async forward(to: Outlet) {
+      async forward(to: Outlet): Promise<undefined> {
         outlet = to;
-        while (await forwardBatch(stream, to));
+        let items = await stream.nextBatch();
+        while (items) {
+          try {
+            await writeItems(stream, items, to);
+          } catch (error) {
+            // Ended in the middle of a batch: the next one tells why.
+            if (!stream.ending.aborted) throw error;
+          }
+          // Not kept while the next is awaited, which may take days.
+          items = undefined;
+          items = await stream.nextBatch();
+        }
       },
     });
   }
@@ -173,19 +184,6 @@ export function createHub(options: HubOptions): Hub {
       await pager.idle();
     },
   };
-}
-
-/** Whether there may be more to come. A function of its own, so that nothing of a batch is kept while the next is awaited. */
-async function forwardBatch(stream: Stream<StreamItem>, outlet: Outlet): Promise<boolean> {
-  const items = await stream.nextBatch();
-  if (!items) return false;
-  try {
-    await writeItems(stream, items, outlet);
-  } catch (error) {
-    // Ended in the middle of a batch: the next one tells why.
-    if (!stream.ending.aborted) throw error;
-  }
-  return true;
 }
 
 /** Writes items no faster than they are taken, and nothing that the stream's reader may not have any more. */

@@ -8,12 +8,19 @@ import type { Bus } from '../../src/stream/bus.ts';
 import { createInProcessBus } from '../../src/stream/in-process-bus.ts';
 import { startNetwork } from '../support/network.ts';
 import { canStartRedis, type OwnRedis, redisUrl, startOwnRedis } from '../support/redis.ts';
-import { countWakeUps, hearEachOther, interrupted, restored, useRedisBuses } from '../support/redis-buses.ts';
+import {
+  countWakeUps,
+  hearEachOther,
+  impatience,
+  interrupted,
+  restored,
+  useRedisBuses,
+} from '../support/redis-buses.ts';
 import { until } from '../support/until.ts';
 
 const sharedUrl = await redisUrl();
 const isRedisStartable = await canStartRedis();
-const openBus = useRedisBuses();
+const openBus = useRedisBuses(impatience);
 const ownServers: OwnRedis[] = [];
 
 afterEach(async () => {

@@ -5,12 +5,12 @@ import { hasTold, openTestGateway, startEventFlow, type TestGateway } from '../s
 import { insertDeliveries, insertNotification, listLog } from '../support/log-events.ts';
 import { type Network, startNetwork } from '../support/network.ts';
 import { canStartRedis, type OwnRedis, startOwnRedis } from '../support/redis.ts';
-import { interrupted, restored, useRedisBuses } from '../support/redis-buses.ts';
+import { impatience, interrupted, restored, useRedisBuses } from '../support/redis-buses.ts';
 import { until } from '../support/until.ts';
 
 const database = useDatabase();
 const isRedisStartable = await canStartRedis();
-const openBus = useRedisBuses();
+const openBus = useRedisBuses(impatience);
 
 interface Trouble {
   begin(redis: OwnRedis, network: Network): Promise<unknown>;

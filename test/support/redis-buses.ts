@@ -17,11 +17,13 @@ export interface TestBus {
 export const interrupted = 'Redis carries no wake-ups; other processes are heard by polling until it does';
 export const restored = 'Redis carries wake-ups again';
 
-/** In a test a connection is asked more often, and given up sooner, than in production. */
-const quickly = { heartbeatMs: 250, answerWithinMs: 1_500 };
+type Timing = Pick<Parameters<typeof connectRedisBus>[1], 'heartbeatMs' | 'answerWithinMs'>;
+
+/** For tests of silence: a connection is asked more often, and given up sooner, than in production. */
+export const impatience: Timing = { heartbeatMs: 250, answerWithinMs: 1_500 };
 
 /** Gives the test file that calls it buses that are closed after each test. Without a namespace, one of its own. */
-export function useRedisBuses(): (url: string, namespace?: string) => Promise<TestBus> {
+export function useRedisBuses(timing: Timing = {}): (url: string, namespace?: string) => Promise<TestBus> {
   const buses: Bus[] = [];
 
   afterEach(async () => {
@@ -35,7 +37,7 @@ export function useRedisBuses(): (url: string, namespace?: string) => Promise<Te
       lines.push(line);
       sentences.push(JSON.parse(line).msg);
     };
-    const bus = await connectRedisBus(url, { namespace, log: pino({ level: 'debug' }, { write }), ...quickly });
+    const bus = await connectRedisBus(url, { namespace, log: pino({ level: 'debug' }, { write }), ...timing });
     buses.push(bus);
     return { bus, sentences, lines };
   };
