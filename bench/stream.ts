@@ -5,7 +5,7 @@ import { startCrowd } from './stream/crowd.ts';
 import { makeDatabase } from './stream/database.ts';
 import { countEvents, measureFanOut } from './stream/fan-out.ts';
 import { startGateway } from './stream/gateway.ts';
-import { measureMemory } from './stream/memory.ts';
+import { gatewaysFilled, measureMemory } from './stream/memory.ts';
 import { openPublisher } from './stream/publisher.ts';
 import { measureReplay } from './stream/replay.ts';
 import { type Row, renderTable } from './stream/table.ts';
@@ -13,6 +13,10 @@ import { type Row, renderTable } from './stream/table.ts';
 // What the stream costs beside the least that it could: each figure is a ratio to something that was measured in the same
 // rounds. It needs a Redis (`REDIS_URL`, else the one on 127.0.0.1) and takes the PostgreSQL of `DATABASE_URL`, else an
 // embedded one.
+//
+// stream/crowd.ts starts processes of subscribers (subscribers.ts, audience.ts) that are the same for both servers:
+// the gateway (gateway.ts), for which publisher.ts makes events, and raw-peer.ts; contender.ts gives them one face.
+// fan-out.ts, replay.ts and memory.ts measure, table.ts prints.
 
 const { values } = parseArgs({
   options: {
@@ -64,7 +68,7 @@ if (wanted.has('memory')) {
   const startAnother = () => startGateway({ databaseUrl, redisUrl });
   rows.push(...(await measureMemory(crowd, { subscribers, notificationId, startGateway: startAnother })));
 }
-process.stdout.write(`${rounds} rounds, medians; Node ${process.version}, ${availableParallelism()} cores
+process.stdout.write(`Medians of ${rounds} rounds (memory: of ${gatewaysFilled}); Node ${process.version}, ${availableParallelism()} cores
 
 ${renderTable(rows)}
 Every subscriber had every event, once and in order; else there would be no table.

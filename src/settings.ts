@@ -99,7 +99,7 @@ export const settingsSchema = z.object({
     .register(texts, {
       default: 'none',
       meaning:
-        'Redis 6 or later, for wake-ups between processes; of a Redis Cluster (7 or later) one node or several, separated by commas, any of which may be down; without it other processes are heard by polling.',
+        'Redis 6 or later, for wake-ups between processes; of a Redis Cluster (7 or later) one node or several, separated by commas and tried in turn; without it other processes are heard by polling.',
     }),
   DATA_ENCRYPTION_KEY: bytes(32, 'base64')
     .transform((text) => Buffer.from(text, 'base64'))

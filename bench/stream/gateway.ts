@@ -12,8 +12,8 @@ export interface Gateway extends AsyncDisposable {
   authorization: string;
   /** What the process has computed since its start, user and system, in microseconds. */
   cpuUs(): Promise<number>;
-  /** What it holds after collections: of the system, and of that in objects and buffers that are in use. */
-  memory(): Promise<{ rssBytes: number; usedBytes: number }>;
+  /** What it holds: of the system as it stands, and after collections; and of that in objects and buffers that are in use. */
+  memory(): Promise<{ standingBytes: number; rssBytes: number; usedBytes: number }>;
 }
 
 interface GatewayOptions {
@@ -62,7 +62,7 @@ export async function startGateway({ databaseUrl, redisUrl, profileDirectory }: 
 
 function toGateway(child: Child, url: string): Gateway {
   const cpuSchema = z.object({ cpuUs: z.number() });
-  const memorySchema = z.object({ rssBytes: z.number(), usedBytes: z.number() });
+  const memorySchema = z.object({ standingBytes: z.number(), rssBytes: z.number(), usedBytes: z.number() });
   return {
     url,
     authorization: `Bearer ${keys.SERVER_KEY}`,

@@ -7,8 +7,8 @@ const limitKib = 25;
 /** They come and go first, so that what a gateway takes once is there before. */
 const warmUpSubscribers = 250;
 
-/** Gateways that are filled; they hardly differ. */
-const rounds = 3;
+/** Gateways that are filled, one after the other; they hardly differ. */
+export const gatewaysFilled = 3;
 
 interface MemoryOptions {
   subscribers: number;
@@ -21,9 +21,10 @@ export async function measureMemory(
   crowd: Crowd,
   { subscribers, notificationId, startGateway }: MemoryOptions,
 ): Promise<Row[]> {
+  const standingKib: number[] = [];
   const rssKib: number[] = [];
   const usedKib: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
+  for (let round = 0; round < gatewaysFilled; round += 1) {
     await using gateway = await startGateway();
     const { url, authorization } = gateway;
     const variables = { notification: notificationId };
@@ -34,6 +35,7 @@ export async function measureMemory(
     await crowd.gather('idle', subscribers, destination);
     const after = await gateway.memory();
     await crowd.leave('idle');
+    standingKib.push((after.standingBytes - before.rssBytes) / subscribers / 1_024);
     rssKib.push((after.rssBytes - before.rssBytes) / subscribers / 1_024);
     usedKib.push((after.usedBytes - before.usedBytes) / subscribers / 1_024);
   }
@@ -41,7 +43,8 @@ export async function measureMemory(
   const what = `memory of each of ${subscribers.toLocaleString('en-US')} idle subscribers`;
   const rest = { unit: 'KiB', of: 'limit', measure };
   return [
-    { ...rest, what: `${what}: resident`, ours: rssKib, limit: { atMost: 1 } },
+    { ...rest, what: `${what}, resident after collections`, ours: rssKib, limit: { atMost: 1 } },
     { ...rest, what: '… of which objects and buffers in use', ours: usedKib, limit: null },
+    { ...rest, what: '… resident before collections', ours: standingKib, limit: null },
   ];
 }

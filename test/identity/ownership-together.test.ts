@@ -67,9 +67,9 @@ async function makeTown(url: string): Promise<Town> {
 test('users that come, leave and are merged while deliveries are made, sent and called off wait for nobody for ever', async () => {
   const gateway = await startApp(testConfig(database.url, { role: 'gateway', dataEncryptionKey: randomBytes(32) }));
   const town = await makeTown(gateway.url ?? '');
-  const actors = Array.from({ length: 12 }, async (_, index) => {
+  const actors = Array.from({ length: 10 }, async (_, index) => {
     const random = createRandom(index);
-    for (let count = 0; count < 30; count += 1) await random.pick(doings)(town, random);
+    for (let count = 0; count < 15; count += 1) await random.pick(doings)(town, random);
   });
   await Promise.all(actors);
   await gateway.stop();

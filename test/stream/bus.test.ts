@@ -1,13 +1,12 @@
 import { createServer, type Server } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
 import { findFreePort } from '../../src/storage/free-port.ts';
 import type { Bus } from '../../src/stream/bus.ts';
 import { createInProcessBus } from '../../src/stream/in-process-bus.ts';
 import { startNetwork } from '../support/network.ts';
-import { canStartRedis, type OwnRedis, redisUrl, startOwnRedis } from '../support/redis.ts';
+import { canStartRedis, type OwnRedis, redisUrl, sendCommand, startOwnRedis } from '../support/redis.ts';
 import {
   countWakeUps,
   hearEachOther,
@@ -38,15 +37,6 @@ async function openPair(url: string) {
   const namespace = crypto.randomUUID();
   const there = await openBus(url, namespace);
   return { here: await openBus(url, namespace), there, namespace };
-}
-
-async function command(url: string, ...words: [string, ...string[]]): Promise<unknown> {
-  const client = new Redis(url, { retryStrategy: null });
-  try {
-    return await client.call(...words);
-  } finally {
-    client.disconnect();
-  }
 }
 
 const kinds: [string, boolean, () => Promise<Bus>][] = [
@@ -94,7 +84,7 @@ describe.skipIf(sharedUrl === null)('over Redis', () => {
     await heardThere.moreThan(0);
     const heard = heardThere.count;
     // Messages of one server come in order: after this one nothing of before is under way.
-    await command(url, 'PUBLISH', `carillon:wake:${namespace}`, 'probe');
+    await sendCommand(url, 'PUBLISH', `carillon:wake:${namespace}`, 'probe');
     await heardThere.moreThan(heard);
     expect(heardElsewhere.count).toBe(before);
   });
@@ -180,13 +170,13 @@ describe.skipIf(!isRedisStartable)('a Redis of its own', () => {
   ])('where %s is refused for a while, it is said once and made good', async (verb) => {
     const redis = await openOwnRedis();
     const { here, there } = await openPair(redis.url);
-    await command(redis.url, 'ACL', 'SETUSER', 'default', `-${verb}`);
+    await sendCommand(redis.url, 'ACL', 'SETUSER', 'default', `-${verb}`);
     await until(async () => {
       here.bus.wake();
       return here.sentences.length > 0;
     });
     const heardThere = countWakeUps(there.bus);
-    await command(redis.url, 'ACL', 'SETUSER', 'default', `+${verb}`);
+    await sendCommand(redis.url, 'ACL', 'SETUSER', 'default', `+${verb}`);
     await heardThere.moreThan(0);
     await until(async () => here.sentences.length > 1);
     await hearEachOther([here.bus, there.bus]);

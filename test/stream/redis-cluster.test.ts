@@ -3,7 +3,7 @@ import { findFreePort } from '../../src/storage/free-port.ts';
 import { useDatabase } from '../support/database.ts';
 import { hasTold, openTestGateway, startEventFlow } from '../support/event-flow.ts';
 import { insertDeliveries, insertNotification, listLog } from '../support/log-events.ts';
-import { canStartRedis, type OwnRedis, startOwnRedis } from '../support/redis.ts';
+import { canStartRedis, type OwnRedis, sendCommand, startOwnRedis } from '../support/redis.ts';
 import { hearEachOther, interrupted, restored, type TestBus, useRedisBuses } from '../support/redis-buses.ts';
 import { clusterPassword, type OwnCluster, startOwnCluster } from '../support/redis-cluster.ts';
 import { until } from '../support/until.ts';
@@ -11,6 +11,11 @@ import { until } from '../support/until.ts';
 const database = useDatabase();
 const isRedisStartable = await canStartRedis();
 const openBus = useRedisBuses();
+
+function newDeployment() {
+  const namespace = crypto.randomUUID();
+  return { namespace, channel: `carillon:wake:${namespace}` };
+}
 
 describe.skipIf(!isRedisStartable)('over a Redis Cluster', () => {
   let cluster: OwnCluster;
@@ -34,22 +39,22 @@ describe.skipIf(!isRedisStartable)('over a Redis Cluster', () => {
     return buses.map(({ bus }) => bus);
   }
 
-  const findOwner = (namespace: string) => cluster.findOwner(`carillon:wake:${namespace}`);
-
-  test('wake-ups pass between processes that know of different nodes', async () => {
-    await hearEachOther(await openEverywhere(crypto.randomUUID(), 'this node'));
+  test('wake-ups pass between processes that know of different nodes, at the node that owns their slot', async () => {
+    const { namespace, channel } = newDeployment();
+    await hearEachOther(await openEverywhere(namespace, 'this node'));
+    const { url } = await cluster.findOwner(channel);
+    expect(await sendCommand(url, 'PUBSUB', 'SHARDNUMSUB', channel)).toEqual([channel, 3]);
   });
 
   test('a start succeeds where the first node is dead and another one lives', async () => {
     const dead = `redis://:${clusterPassword}@127.0.0.1:${await findFreePort()}`;
-    const namespace = crypto.randomUUID();
+    const { namespace } = newDeployment();
     for (const { url } of cluster.nodes) buses.push(await openBus(`${dead},${url}`, namespace));
     await hearEachOther(buses.map(({ bus }) => bus));
   });
 
   test('wake-ups go on when their slot moves to another node, and when it moves back, which is no outage', async () => {
-    const namespace = crypto.randomUUID();
-    const channel = `carillon:wake:${namespace}`;
+    const { namespace, channel } = newDeployment();
     const processes = await openEverywhere(namespace);
     const owner = await cluster.findOwner(channel);
     const other = cluster.nodes.find((node) => node !== owner) ?? owner;
@@ -61,7 +66,7 @@ describe.skipIf(!isRedisStartable)('over a Redis Cluster', () => {
   });
 
   test('where the node that carries wake-ups is killed and restarted, it is said once, and streams have lost nothing', async () => {
-    const namespace = crypto.randomUUID();
+    const { namespace, channel } = newDeployment();
     const [worker, ...processes] = await openEverywhere(namespace);
     if (!worker) throw new Error('There are three of them.');
     const notificationId = await insertNotification(database.pool);
@@ -74,7 +79,7 @@ describe.skipIf(!isRedisStartable)('over a Redis Cluster', () => {
     const flow = startEventFlow(database.pool, worker, notificationId);
     await hasTold(waiter, 10);
 
-    const owner = await findOwner(namespace);
+    const owner = await cluster.findOwner(channel);
     await owner.kill();
     await until(async () => buses.every(({ sentences }) => sentences.length > 0));
     await hasTold(poller, (poller.told[0]?.length ?? 0) + 10);

@@ -1,10 +1,9 @@
-import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { useDatabase } from '../support/database.ts';
 import { hasTold, openTestGateway, startEventFlow, type TestGateway } from '../support/event-flow.ts';
 import { insertDeliveries, insertNotification, listLog } from '../support/log-events.ts';
 import { type Network, startNetwork } from '../support/network.ts';
-import { canStartRedis, type OwnRedis, startOwnRedis } from '../support/redis.ts';
+import { canStartRedis, type OwnRedis, sendCommand, startOwnRedis } from '../support/redis.ts';
 import { impatience, interrupted, restored, useRedisBuses } from '../support/redis-buses.ts';
 import { until } from '../support/until.ts';
 
@@ -40,14 +39,8 @@ const troubles: [string, Trouble][] = [
       sentences: [interrupted, restored],
     },
   ],
-  ['is flushed', { begin: (redis) => flushAll(redis.url), end: async () => undefined, sentences: [] }],
+  ['is flushed', { begin: (redis) => sendCommand(redis.url, 'FLUSHALL'), end: async () => undefined, sentences: [] }],
 ];
-
-async function flushAll(url: string) {
-  const client = new Redis(url, { retryStrategy: null });
-  await client.flushall();
-  client.disconnect();
-}
 
 describe.skipIf(!isRedisStartable)('while events flow', () => {
   let redis: OwnRedis;

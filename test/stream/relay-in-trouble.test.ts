@@ -167,6 +167,23 @@ function failing(renderer: Renderer, timesMax: number, itemsMax: number): Render
   };
 }
 
+test('who has got on ahead of a relay that then fails is told nothing from before it came, and everything from then on', async () => {
+  const parts = openHub();
+  const { notificationId, renderer, passengers } = await openRelay(parts);
+  const held = renderer.hold((item) => item.kind === 'event');
+  await happens(parts, notificationId, 3);
+  await held.reached;
+  const known = await listLog(database.pool, notificationId);
+  const late = ride(parts, { notificationId }, { renderer });
+  await until(async () => late.sink.lines.length === 1);
+  held.fail();
+  for (let round = 0; round < 3; round += 1) await happens(parts, notificationId, 2);
+  await untilAllHave(notificationId, [...passengers, late]);
+  const log = await listLog(database.pool, notificationId);
+  for (const { sink } of passengers) expect(sink.lines).toEqual(['LIVE', ...log]);
+  expect(late.sink.lines).toEqual(['LIVE', ...log.slice(known.length)]);
+});
+
 test('who shared until retention passed its last event, and gets off, is told no GAP: it has missed nothing', async () => {
   const parts = openHub();
   const { pool } = database;

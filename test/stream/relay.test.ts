@@ -142,20 +142,28 @@ test('a relay that has let its seat run over reads for itself, and tells each on
   await happens(parts, notificationId, 1);
   await held.reached;
   await happens(parts, notificationId, 3);
-  const lateRenderer = createRenderer();
-  const heldLate = lateRenderer.hold((item) => item.kind === 'position');
-  const late = ride(parts, { notificationId }, { renderer: lateRenderer });
-  await heldLate.reached;
+  const late = [1, 2].map(() => {
+    const itsOwn = createRenderer();
+    const hold = itsOwn.hold((item) => item.kind === 'position');
+    return { hold, ...ride(parts, { notificationId }, { renderer: itsOwn }) };
+  });
+  for (const { hold } of late) await hold.reached;
   const joined = await listLog(database.pool, notificationId);
-  // For the last of these the relay's seat has no room, and that of the one who came late has.
+  // For the last of these the relay's seat has no room, and those of the ones who came late have.
   for (let count = 0; count < 3; count += 1) await happens(parts, notificationId, 1);
-  heldLate.release();
-  await untilAllHave(notificationId, [late]);
+  const [first, second] = late;
+  first?.hold.release();
+  await untilAllHave(notificationId, late.slice(0, 1));
   // Nobody is woken: the relay finds these when it reads for itself, and the reader has not.
   await insertDeliveries(database.pool, { notificationId, count: 4 });
   held.release();
-  await untilAllHave(notificationId, [...passengers, late]);
+  await untilAllHave(notificationId, [...passengers, ...late.slice(0, 1)]);
+  // The relay is ahead of this one.
+  second?.hold.release();
+  await until(async () => second?.sink.events.length === 3);
+  parts.bus.wake();
+  await untilAllHave(notificationId, late);
   const log = await listLog(database.pool, notificationId);
   for (const { sink } of passengers) expect(sink.events).toEqual(log);
-  expect(late.sink.lines).toEqual(['LIVE', ...log.slice(joined.length)]);
+  for (const { sink } of late) expect(sink.lines).toEqual(['LIVE', ...log.slice(joined.length)]);
 });

@@ -7,8 +7,17 @@ export interface Renderer {
   readonly render: Render;
   /** Lines of the items of which frames were made, each time that they were. */
   readonly rendered: readonly string[];
-  /** Waits with frames of such items from now on. `reached`: some are waited with; `release`: they go on. */
-  hold(isMeant: (item: StreamItem) => boolean): { reached: Promise<void>; release(): void };
+  /** Waits with frames of such items from now on. */
+  hold(isMeant: (item: StreamItem) => boolean): Hold;
+}
+
+interface Hold {
+  /** Resolves when some are waited with. */
+  readonly reached: Promise<void>;
+  /** They are made, */
+  release(): void;
+  /** or cannot be made. Later ones can. */
+  fail(): void;
 }
 
 /** @param frameBytes how large each frame is made, if it is smaller. @default 0 */
@@ -35,6 +44,10 @@ export function createRenderer({ frameBytes = 0 } = {}): Renderer {
         release() {
           holds.delete(hold);
           released.resolve();
+        },
+        fail() {
+          holds.delete(hold);
+          released.reject(new Error('It cannot be rendered.'));
         },
       };
     },

@@ -1,6 +1,5 @@
-import { Redis } from 'ioredis';
 import { findFreePort } from '../../src/storage/free-port.ts';
-import { type OwnRedis, startOwnRedis } from './redis.ts';
+import { type OwnRedis, sendCommand, startOwnRedis } from './redis.ts';
 import { makeTemporaryDirectory } from './temporary-directory.ts';
 import { until } from './until.ts';
 
@@ -65,15 +64,7 @@ async function startNode(file: string): Promise<Node> {
   return { ...node, busPort, url: `redis://:${clusterPassword}@127.0.0.1:${node.port}` };
 }
 
-/** Sends a CLUSTER command. */
-async function ask(node: OwnRedis, ...words: [string, ...(string | number)[]]): Promise<unknown> {
-  const client = new Redis(node.url, { retryStrategy: null });
-  try {
-    return await client.call('CLUSTER', ...words);
-  } finally {
-    client.disconnect();
-  }
-}
+const ask = ({ url }: OwnRedis, ...words: (string | number)[]) => sendCommand(url, 'CLUSTER', ...words);
 
 async function isOwner(node: OwnRedis, channel: string): Promise<boolean> {
   const slot = Number(await ask(node, 'KEYSLOT', channel));

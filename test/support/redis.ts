@@ -92,6 +92,16 @@ async function startServer(port: number, settings: readonly string[]): Promise<C
   throw new Error(`redis-server did not start:\n${lines.join('\n')}`);
 }
 
+/** Sends one command over a connection of its own, and answers what the server does. */
+export async function sendCommand(url: string, ...words: [string, ...(string | number)[]]): Promise<unknown> {
+  const client = new Redis(url, { retryStrategy: null });
+  try {
+    return await client.call(...words);
+  } finally {
+    client.disconnect();
+  }
+}
+
 async function answers(url: string): Promise<boolean> {
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
   // The refusal also rejects connect(), which tells.
