@@ -20,10 +20,10 @@ import { checkEncryptionKey, keepSecret } from './storage/deployment-secrets.ts'
 import { startEmbeddedPostgres } from './storage/embedded-postgres.ts';
 import { explainDatabaseError } from './storage/explain-database-error.ts';
 import { migrate } from './storage/migrate.ts';
-import type { Bus } from './stream/bus.ts';
-import { createHub } from './stream/hub.ts';
-import { createInProcessBus } from './stream/in-process-bus.ts';
-import { connectRedisBus } from './stream/redis-bus.ts';
+import type { Bus } from './stream/bus/bus.ts';
+import { createInProcessBus } from './stream/bus/in-process-bus.ts';
+import { connectRedisBus } from './stream/bus/redis-bus.ts';
+import { createHub } from './stream/hub/hub.ts';
 import { startWorker, type WorkerOptions } from './worker.ts';
 
 /** A running program. */

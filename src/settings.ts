@@ -1,6 +1,6 @@
 import { createECDH } from 'node:crypto';
 import { z } from 'zod';
-import { parseRedisUrl, redisUrlRule } from './stream/redis-node.ts';
+import { parseRedisUrl, redisUrlRule } from './stream/bus/redis-node.ts';
 
 /** What the README says of a setting. */
 export interface SettingText {

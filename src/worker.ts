@@ -6,7 +6,7 @@ import type { Worker } from './deliveries/worker.ts';
 import { fanOutJob } from './notifications/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
 import { bindJob, startJobRunner } from './queue/job-runner.ts';
-import { rotateLog } from './stream/rotate-log.ts';
+import { rotateLog } from './stream/log/rotate-log.ts';
 
 /** How a worker works. Tests shorten the times. */
 export interface WorkerOptions {

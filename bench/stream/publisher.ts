@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { createLogger } from '../../src/logger.ts';
 import { sql } from '../../src/storage/database.ts';
-import { parseCursor } from '../../src/stream/cursor.ts';
-import { connectRedisBus } from '../../src/stream/redis-bus.ts';
+import { connectRedisBus } from '../../src/stream/bus/redis-bus.ts';
+import { parseCursor } from '../../src/stream/log/cursor.ts';
 import { insertDeliveries, insertNotification, setStatus } from '../../test/support/log-events.ts';
 import { now } from './clock.ts';
 

@@ -10,7 +10,7 @@ import { mayReadUser } from '../graphql/ownership.ts';
 import { findUserId } from '../identity/user-reference.ts';
 import { RecipientInterface, recipientById } from '../recipients/schema.ts';
 import { camelCaseKeys, sql } from '../storage/database.ts';
-import { encodeCursor } from '../stream/cursor.ts';
+import { encodeCursor } from '../stream/log/cursor.ts';
 import { ChannelEnum, toUserReferenceInput, UserObject, UserRefInput, userById } from '../users/schema.ts';
 import { reportDelivery } from './report-delivery.ts';
 

@@ -2,7 +2,7 @@ import DataLoader from 'dataloader';
 import type { Caller } from '../apps/caller.ts';
 import { findCallerAgain } from '../apps/find-caller.ts';
 import type { Database } from '../storage/database.ts';
-import type { Access } from '../stream/gate.ts';
+import type { Access } from '../stream/hub/gate.ts';
 import type { Context } from './context.ts';
 import { Loaders } from './loaders.ts';
 import { refuseCaller } from './refuse-caller.ts';

@@ -1,6 +1,6 @@
 import type { Caller } from '../apps/caller.ts';
 import type { Deployment } from '../deployment.ts';
-import type { Hub } from '../stream/hub.ts';
+import type { Hub } from '../stream/hub/hub.ts';
 import type { Loaders } from './loaders.ts';
 
 /** What every resolver is given. One per operation; `loaders` is renewed for each event of a subscription. */

@@ -4,7 +4,7 @@ import type { Caller } from '../apps/caller.ts';
 import type { Context } from '../graphql/context.ts';
 import { Loaders } from '../graphql/loaders.ts';
 import { schema } from '../graphql/schema.ts';
-import type { Sink } from '../stream/relay.ts';
+import type { Sink } from '../stream/hub/relay.ts';
 import { useInputLimits } from './input-limits.ts';
 import { maskError, useMaskedValidation } from './mask-error.ts';
 import { useRequestForm } from './request-form.ts';

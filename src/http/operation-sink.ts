@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import type { Sink } from '../stream/relay.ts';
+import type { Sink } from '../stream/hub/relay.ts';
 
 /** What may wait in this process for one socket before it gets no more. @default 65_536 // 64 KiB */
 const waitingBytesMax = 64 * 1024;

@@ -36,6 +36,12 @@ export interface HttpServer {
 }
 
 /**
+ * Connections that may wait to be accepted; the system may have a lower limit (Linux: net.core.somaxconn, 4,096). When a
+ * gateway dies its subscribers come to the others at once, and Linux resets those who wait in vain. @default 4_096
+ */
+const backlogMax = 4_096;
+
+/**
  * Listens for GraphQL over HTTP, SSE and WebSocket at `/graphql`, and for probes at `/health` and `/ready`.
  *
  * @throws StartupError when the address cannot be listened on.
@@ -130,7 +136,7 @@ async function listen(server: Server, host: string, port: number): Promise<void>
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ host, port }, () => {
+      server.listen({ host, port, backlog: backlogMax }, () => {
         server.off('error', reject);
         resolve();
       });

@@ -17,9 +17,9 @@ import type { Caller } from '../apps/caller.ts';
 import type { Context } from '../graphql/context.ts';
 import { Loaders } from '../graphql/loaders.ts';
 import type { Logger } from '../logger.ts';
-import type { EventStream } from '../stream/hub.ts';
-import type { Stream } from '../stream/open-stream.ts';
-import { itemsPerRender, type Sink } from '../stream/relay.ts';
+import type { EventStream } from '../stream/hub/hub.ts';
+import type { Stream } from '../stream/hub/open-stream.ts';
+import { itemsPerRender, type Sink } from '../stream/hub/relay.ts';
 import { formatError, maskError } from './mask-error.ts';
 
 // What a subscription yields is executed here, for SSE and WebSocket alike: for all events that are there at once

@@ -3,10 +3,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { DeliveryStatus } from '../generated/prisma/enums.ts';
 import type { Logger } from '../logger.ts';
 import { type Database, sql } from '../storage/database.ts';
-import type { Access } from '../stream/gate.ts';
-import type { Hub } from '../stream/hub.ts';
+import type { Access } from '../stream/hub/gate.ts';
+import type { Hub } from '../stream/hub/hub.ts';
+import type { Stream } from '../stream/hub/open-stream.ts';
 import { createLatch, type Latch } from '../stream/latch.ts';
-import type { Stream } from '../stream/open-stream.ts';
 import { createOutage } from '../stream/outage.ts';
 import { createPulse, type Next } from '../stream/pulse.ts';
 

@@ -7,7 +7,7 @@ import { parseId } from '../graphql/global-id.ts';
 import { mayReadUser, ownerOfInstallation } from '../graphql/ownership.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
-import type { PositionItem, StreamItem } from '../stream/event-stream.ts';
+import type { PositionItem, StreamItem } from '../stream/hub/event-stream.ts';
 import { toUserReferenceInput, UserRefInput, userById } from '../users/schema.ts';
 import { streamProgress } from './progress.ts';
 import { notificationById, ProgressObject } from './schema.ts';

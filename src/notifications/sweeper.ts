@@ -5,7 +5,7 @@ import type { Worker } from '../deliveries/worker.ts';
 import { addJobs, dropFailedJobs } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { forgetIdempotencyKeys } from '../storage/write.ts';
-import { trimAccessChanges } from '../stream/trim-access-changes.ts';
+import { trimAccessChanges } from '../stream/log/trim-access-changes.ts';
 import { fanOutJob, fanOutKey } from './fan-out.job.ts';
 
 /** @default 500 // notifications a statement */

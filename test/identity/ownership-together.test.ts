@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
 import { sql } from '../../src/storage/database.ts';
-import { trimAccessChanges } from '../../src/stream/trim-access-changes.ts';
+import { trimAccessChanges } from '../../src/stream/log/trim-access-changes.ts';
 import { testConfig, testKeys } from '../support/app.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { useDatabase } from '../support/database.ts';
@@ -67,9 +67,9 @@ async function makeTown(url: string): Promise<Town> {
 test('users that come, leave and are merged while deliveries are made, sent and called off wait for nobody for ever', async () => {
   const gateway = await startApp(testConfig(database.url, { role: 'gateway', dataEncryptionKey: randomBytes(32) }));
   const town = await makeTown(gateway.url ?? '');
-  const actors = Array.from({ length: 10 }, async (_, index) => {
+  const actors = Array.from({ length: 8 }, async (_, index) => {
     const random = createRandom(index);
-    for (let count = 0; count < 15; count += 1) await random.pick(doings)(town, random);
+    for (let count = 0; count < 12; count += 1) await random.pick(doings)(town, random);
   });
   await Promise.all(actors);
   await gateway.stop();

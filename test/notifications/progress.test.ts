@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
 import { type Progress, readProgress, readProgressOf } from '../../src/notifications/progress.ts';
 import { openStorage } from '../../src/storage/database.ts';
-import type { Stream } from '../../src/stream/open-stream.ts';
+import type { Stream } from '../../src/stream/hub/open-stream.ts';
 import { createTestDatabase, useDatabase } from '../support/database.ts';
 import { insertDeliveries, insertNotification, setStatus } from '../support/log-events.ts';
 import {

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import type { Bus } from '../../src/stream/bus.ts';
-import { createHub } from '../../src/stream/hub.ts';
+import type { Bus } from '../../src/stream/bus/bus.ts';
+import { createHub } from '../../src/stream/hub/hub.ts';
 import { createTestLog, insertDeliveries, setStatus, toLine } from './log-events.ts';
 import { until } from './until.ts';
 

@@ -1,10 +1,10 @@
 import { afterEach } from 'vitest';
 import { openStorage, type Storage } from '../../src/storage/database.ts';
-import type { Bus } from '../../src/stream/bus.ts';
-import type { StreamItem } from '../../src/stream/event-stream.ts';
-import { createHub, type Hub } from '../../src/stream/hub.ts';
-import { createInProcessBus } from '../../src/stream/in-process-bus.ts';
-import type { Stream } from '../../src/stream/open-stream.ts';
+import type { Bus } from '../../src/stream/bus/bus.ts';
+import { createInProcessBus } from '../../src/stream/bus/in-process-bus.ts';
+import type { StreamItem } from '../../src/stream/hub/event-stream.ts';
+import { createHub, type Hub } from '../../src/stream/hub/hub.ts';
+import type { Stream } from '../../src/stream/hub/open-stream.ts';
 import type { FileDatabase } from './database.ts';
 import { createTestLog, toLine } from './log-events.ts';
 

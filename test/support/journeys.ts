@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { sql } from '../../src/storage/database.ts';
-import { parseCursor } from '../../src/stream/cursor.ts';
+import { parseCursor } from '../../src/stream/log/cursor.ts';
 import type { TestHub, useHubs } from './hubs.ts';
 import { insertDeliveries, insertNotification, insertUser, setStatus } from './log-events.ts';
 import { createRenderer, createTestSink, type TestSink } from './outlets.ts';

@@ -3,7 +3,7 @@ import { type Logger as PinoLogger, pino } from 'pino';
 import type { DeliveryStatus } from '../../src/generated/prisma/enums.ts';
 import { newId } from '../../src/ids.ts';
 import { sql } from '../../src/storage/database.ts';
-import type { LogEntry } from '../../src/stream/log.ts';
+import type { LogEntry } from '../../src/stream/log/log.ts';
 
 type Queryable = Pick<pg.Pool, 'query'>;
 

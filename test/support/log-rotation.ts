@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { rotateLog } from '../../src/stream/rotate-log.ts';
+import { rotateLog } from '../../src/stream/log/rotate-log.ts';
 import { createTestLog } from './log-events.ts';
 
 /** A day on which no test has begun: 2024-10-04. */

@@ -1,5 +1,5 @@
-import type { StreamItem } from '../../src/stream/event-stream.ts';
-import type { Render, Sink } from '../../src/stream/relay.ts';
+import type { StreamItem } from '../../src/stream/hub/event-stream.ts';
+import type { Render, Sink } from '../../src/stream/hub/relay.ts';
 import { toLine } from './log-events.ts';
 
 /** Makes frames that say which item they are of, and counts them. */

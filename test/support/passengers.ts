@@ -1,5 +1,5 @@
-import type { Access } from '../../src/stream/gate.ts';
-import type { EventStream } from '../../src/stream/hub.ts';
+import type { Access } from '../../src/stream/hub/gate.ts';
+import type { EventStream } from '../../src/stream/hub/hub.ts';
 import type { FileDatabase } from './database.ts';
 import { type TestHub, take, takeLines, useHubs } from './hubs.ts';
 import { insertDeliveries, insertNotification, listLog } from './log-events.ts';

@@ -1,9 +1,9 @@
 import { type Progress, streamProgress } from '../../src/notifications/progress.ts';
 import { openStorage, type Storage, sql } from '../../src/storage/database.ts';
-import type { Bus } from '../../src/stream/bus.ts';
-import { createHub, type Hub } from '../../src/stream/hub.ts';
-import { createInProcessBus } from '../../src/stream/in-process-bus.ts';
-import type { Stream } from '../../src/stream/open-stream.ts';
+import type { Bus } from '../../src/stream/bus/bus.ts';
+import { createInProcessBus } from '../../src/stream/bus/in-process-bus.ts';
+import { createHub, type Hub } from '../../src/stream/hub/hub.ts';
+import type { Stream } from '../../src/stream/hub/open-stream.ts';
 import { createTestLog, insertDeliveries, insertNotification, setStatus } from './log-events.ts';
 import { countRowsRead } from './rows-read.ts';
 

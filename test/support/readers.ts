@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { newId } from '../../src/ids.ts';
 import { sql } from '../../src/storage/database.ts';
-import type { Access } from '../../src/stream/gate.ts';
+import type { Access } from '../../src/stream/hub/gate.ts';
 import { insertUser } from './log-events.ts';
 
 type Queryable = Pick<pg.Pool, 'query'>;

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { afterEach } from 'vitest';
-import type { Bus } from '../../src/stream/bus.ts';
-import { connectRedisBus } from '../../src/stream/redis-bus.ts';
+import type { Bus } from '../../src/stream/bus/bus.ts';
+import { connectRedisBus } from '../../src/stream/bus/redis-bus.ts';
 import { until } from './until.ts';
 
 /** A Redis bus of a test, and what it has logged. */

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import { onTestFinished } from 'vitest';
 import { openStorage, sql } from '../../src/storage/database.ts';
-import type { Bus } from '../../src/stream/bus.ts';
-import { encodeCursor, parseCursor } from '../../src/stream/cursor.ts';
-import { connectRedisBus } from '../../src/stream/redis-bus.ts';
+import type { Bus } from '../../src/stream/bus/bus.ts';
+import { connectRedisBus } from '../../src/stream/bus/redis-bus.ts';
+import { encodeCursor, parseCursor } from '../../src/stream/log/cursor.ts';
 import { createTestDatabase } from './database.ts';
 import type { Follower, FollowOptions } from './follower.ts';
 import { createTestLog, insertDeliveries, insertNotification, setStatus } from './log-events.ts';
