@@ -472,9 +472,15 @@ const damages: [string, () => Promise<unknown>][] = [
     'retention has passed the cursor',
     async () => {
       const { position } = await readLogHead(database.pool);
-      await notificationWith(3);
-      await database.pool.query('delete from delivery_events where position <= $1', [position + 2n]);
-      await database.pool.query('update delivery_log set oldest_position = $1', [position + 3n]);
+      const notificationId = await insertNotification(database.pool);
+      // At one stroke: a stream that looked in between would be told of the events before they go.
+      const client = await database.pool.connect();
+      await client.query('begin');
+      await insertDeliveries(client, { notificationId, count: 3 });
+      await client.query('delete from delivery_events where position <= $1', [position + 2n]);
+      await client.query('update delivery_log set oldest_position = $1', [position + 3n]);
+      await client.query('commit');
+      client.release();
     },
   ],
 ];
