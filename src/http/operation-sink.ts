@@ -55,7 +55,7 @@ function nextDrain(connection: Socket): Promise<void> {
   return promise;
 }
 
-/** Bytes of their own: as a part of Node's shared pool they would keep all of it, 8 KiB, for as long as the operation lasts. */
+/** Bytes of their own: as a part of Node's shared pool they would keep all of it for as long as the operation lasts. */
 function copy(text: string): Buffer {
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   bytes.write(text);

@@ -220,7 +220,7 @@ describe('on every gateway, though one does the write and Redis is not there, an
 
   test('end with UNAUTHENTICATED when their token expires', async () => {
     const { token } = await makePerson(g);
-    await expireToken(token, '2 seconds');
+    await expireToken(token, '3 seconds');
     const streams = await follow(token);
     expect(await nextOfAll(streams)).toEqual(ofAll('UNAUTHENTICATED'));
     expect(await nextOfAll(streams)).toEqual(ofAll('complete'));

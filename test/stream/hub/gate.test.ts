@@ -373,12 +373,12 @@ describe('a right that ends by itself', () => {
   }
 
   test('ends the stream at its time, without a wake-up', async () => {
-    const stream = await openExpiring({ tokenFor: '500 ms', expiresInMs: 500 });
+    const stream = await openExpiring({ tokenFor: '1 second', expiresInMs: 1_000 });
     await expect(stream.next()).rejects.toThrow(refusal);
   });
 
   test('ends the stream also where the database’s clock is behind', async () => {
-    const stream = await openExpiring({ tokenFor: '1500 ms', expiresInMs: 500 });
+    const stream = await openExpiring({ tokenFor: '2 seconds', expiresInMs: 1_000 });
     await expect(stream.next()).rejects.toThrow(refusal);
   });
 
