@@ -188,12 +188,15 @@ function toResponse(
   log: Logger,
 ): AsyncGenerator<ExecutionResult, void, void> {
   const done = { done: true, value: undefined } as const;
+  let hasFailed = false;
   const response: AsyncGenerator<ExecutionResult, void, void> = {
     async next() {
+      if (hasFailed) return done;
       try {
         const value = await nextResult();
         return value ? { done: false, value } : done;
       } catch (error) {
+        hasFailed = true;
         source.end();
         return { done: false, value: { errors: [maskError(error, log)] } };
       }

@@ -155,7 +155,7 @@ function createBoard({ hub, db, log }: { hub: Hub; db: Database; log: Logger }):
     }
     isDue = false;
     try {
-      await refresh([...subjects.keys()]);
+      await refresh();
       outage.over();
       return { kind: 'after', ms: intervalMs };
     } catch (error) {
@@ -164,12 +164,14 @@ function createBoard({ hub, db, log }: { hub: Hub; db: Database; log: Logger }):
     }
   }
 
-  async function refresh(ids: readonly string[]) {
-    const latest = await readProgressOf(db, ids);
-    for (const [index, id] of ids.entries()) {
-      const subject = subjects.get(id);
-      if (subject) show(subject, latest[index] ?? null);
-    }
+  async function refresh() {
+    // Those of before the read: one that comes while it goes on may be newer than what it brings.
+    const looked = [...subjects];
+    const latest = await readProgressOf(
+      db,
+      looked.map(([id]) => id),
+    );
+    for (const [index, [, subject]] of looked.entries()) show(subject, latest[index] ?? null);
   }
 
   function show(subject: Subject, latest: Progress | null) {

@@ -226,17 +226,6 @@ describe('on every gateway, though one does the write and Redis is not there, an
     expect(await nextOfAll(streams)).toEqual(ofAll('complete'));
   });
 
-  test('end with UNAUTHENTICATED when their token is dropped for newer ones, whose streams go on', async () => {
-    const person = await makePerson(g);
-    const first = await follow(person.token);
-    let newest = person.token;
-    for (let count = 0; count < 6; count += 1) newest = (await makeInstallation(g.app.as(newest))).token;
-    const streams = await follow(newest);
-    expect(await nextOfAll(first)).toEqual(ofAll('UNAUTHENTICATED'));
-    const event = await happens(person.id);
-    expect(await nextOfAll(streams)).toEqual(ofAll(event));
-  });
-
   test('go on with the person when its lead turns out to be one who is known, and nobody is asked anew', async () => {
     const known = await makePerson(g);
     const installation = await makeInstallation(g.app);

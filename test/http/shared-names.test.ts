@@ -3,21 +3,13 @@ import { testKeys } from '../support/app.ts';
 import { useDoor } from '../support/door.ts';
 import { itemOf, type Operation, parseFrame, type RawSocket, useRawSockets } from '../support/raw-sockets.ts';
 import { globalIdOf } from '../support/send-operations.ts';
-import { makeTopic, type TestTopic } from '../support/topic.ts';
+import { followTopic, makeTopic, type TestTopic } from '../support/topic.ts';
 import { until } from '../support/until.ts';
 
 // Who shares: what is the same for two operations, and what is not.
 
 const door = useDoor();
 const connect = useRawSockets(door);
-
-const follow = `
-  subscription ($notification: ID!, $after: String, $user: UserRef) {
-    deliveryEvents(notification: $notification, after: $after, user: $user) {
-      ... on DeliveryEvent { cursor status delivery { id user { id } notification { id } } }
-      ... on StreamPosition { cursor state }
-    }
-  }`;
 
 const connectMany = (count: number) => Promise.all(Array.from({ length: count }, () => connect(testKeys.serverKey)));
 
@@ -48,7 +40,7 @@ const ids = [
 test('sockets that share get the same bytes but for the id, which is written as JSON wants it, also twice on one socket', async () => {
   const topic = await makeTopic(door);
   const sockets = await connectMany(3);
-  const operation = { query: follow, variables: { notification: topic.notification } };
+  const operation = { query: followTopic, variables: { notification: topic.notification } };
   for (const socket of sockets) for (const id of ids) socket.subscribe(id, operation);
   await untilAllHave(sockets, ids.length);
   for (let round = 2; round < 8; round += 1) {

@@ -8,20 +8,12 @@ import { makePerson } from '../support/people.ts';
 import { parseFrame, type RawSocket, useRawSockets } from '../support/raw-sockets.ts';
 import { globalIdOf, localIdOf } from '../support/send-operations.ts';
 import { subscribeBySse } from '../support/subscribers.ts';
-import { makeServerKey, makeTopic, type TestTopic } from '../support/topic.ts';
+import { followTopic, makeServerKey, makeTopic, type TestTopic } from '../support/topic.ts';
 import { until } from '../support/until.ts';
 
 const door = useDoor();
 const connect = useRawSockets(door);
 const executions = useExecutionCounter();
-
-const follow = `
-  subscription ($notification: ID!, $after: String, $user: UserRef) {
-    deliveryEvents(notification: $notification, after: $after, user: $user) {
-      ... on DeliveryEvent { cursor status delivery { id user { id } notification { id } } }
-      ... on StreamPosition { cursor state }
-    }
-  }`;
 
 const connectMany = (count: number) => Promise.all(Array.from({ length: count }, () => connect(testKeys.serverKey)));
 
@@ -59,7 +51,7 @@ test('50 sockets cost one execution, and the same statements, as 1 does, whichev
   const secrets = [testKeys.serverKey, (await makeServerKey(door)).secret];
   const [lone, shared] = [await makeTopic(door), await makeTopic(door)];
   const one = await connect(testKeys.serverKey);
-  one.subscribe('1', { query: follow, variables: { notification: lone.notification, user: lone.user } });
+  one.subscribe('1', { query: followTopic, variables: { notification: lone.notification, user: lone.user } });
   const expected = await costOf(lone, [one]);
 
   const { notification, user } = shared;
@@ -71,7 +63,7 @@ test('50 sockets cost one execution, and the same statements, as 1 does, whichev
   ];
   const sockets = await Promise.all(Array.from({ length: 50 }, (_, index) => connect(secrets[index % 2] ?? '')));
   for (const [index, socket] of sockets.entries()) {
-    socket.subscribe(`${index}`, { query: follow, variables: variables[(index >> 1) % 4] ?? {} });
+    socket.subscribe(`${index}`, { query: followTopic, variables: variables[(index >> 1) % 4] ?? {} });
   }
   expect(await costOf(shared, sockets)).toEqual(expected);
   expect(expected.executions).toBe(210);
@@ -81,7 +73,7 @@ test('50 sockets cost one execution, and the same statements, as 1 does, whichev
 
 test('callers over SSE share the execution too, with each other and with sockets', async () => {
   const topic = await makeTopic(door);
-  const operation = { query: follow, variables: { notification: topic.notification } };
+  const operation = { query: followTopic, variables: { notification: topic.notification } };
   const callers = await Promise.all(
     Array.from({ length: 20 }, () => subscribeBySse(door.url, { ...operation, secret: testKeys.serverKey })),
   );
@@ -129,7 +121,7 @@ test('who shared with a socket that has gone, or whose key is revoked, is told e
   const first = await connect(key.secret);
   const sockets = [first, ...(await Promise.all(Array.from({ length: 4 }, () => connect(testKeys.serverKey))))];
   for (const socket of sockets) {
-    socket.subscribe('1', { query: follow, variables: { notification: topic.notification } });
+    socket.subscribe('1', { query: followTopic, variables: { notification: topic.notification } });
     // The first one makes what the others share.
     await untilAllHave([socket], 1);
   }

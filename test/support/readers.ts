@@ -48,7 +48,7 @@ export async function insertInstallation(pool: Queryable, userId: string): Promi
 }
 
 /** @param forHow how long it is in force, as PostgreSQL writes intervals. */
-export async function insertToken(pool: Queryable, installationId: string, forHow: string): Promise<void> {
+async function insertToken(pool: Queryable, installationId: string, forHow: string): Promise<void> {
   await pool.query(sql`
     insert into installation_tokens (secret_hash, installation_id, expires_at)
     values (${randomBytes(32)}, ${installationId}::uuid, now() + ${forHow}::interval)`);

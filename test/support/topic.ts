@@ -16,6 +16,15 @@ export interface TestTopic {
   listDeliveries(): Promise<string[]>;
 }
 
+/** Subscribes to the events of a notification, of a user, or of both, with all that costs a statement. */
+export const followTopic = `
+  subscription ($notification: ID, $after: String, $user: UserRef) {
+    deliveryEvents(notification: $notification, after: $after, user: $user) {
+      ... on DeliveryEvent { cursor status delivery { id user { id } notification { id } } }
+      ... on StreamPosition { cursor state }
+    }
+  }`;
+
 /** A new notification to a new user. */
 export async function makeTopic({ pool, bus }: Pick<Door, 'pool' | 'bus'>): Promise<TestTopic> {
   const [notificationId, userId] = [await insertNotification(pool), await insertUser(pool)];

@@ -1,4 +1,4 @@
--- Whose rights have become less: an installation that left its user, a key or a token that is no longer in force. Gateways
+-- Whose rights have become less: an installation that left its user, a key that is no longer in force. Gateways
 -- follow this table and ask anew for the open streams of that subject.
 create table access_changes (
   position bigserial not null,
@@ -25,12 +25,11 @@ $$;
 create trigger access_changes_in_commit_order before insert on access_changes
 for each statement execute function lock_access_changes();
 
--- Its argument names the column of the subject.
 create function record_access_change() returns trigger
 language plpgsql
 as $$
 begin
-  insert into access_changes (subject_id) values ((to_jsonb(old) ->> tg_argv[0])::uuid);
+  insert into access_changes (subject_id) values (old.id);
   return null;
 end
 $$;
@@ -53,16 +52,15 @@ for each row when (old.user_id <> new.user_id) execute function record_left_user
 
 create constraint trigger installations_deleted after delete on installations
 deferrable initially deferred
-for each row execute function record_access_change('id');
+for each row execute function record_access_change();
 
-create constraint trigger installation_tokens_deleted after delete on installation_tokens
-deferrable initially deferred
-for each row when (old.expires_at > now()) execute function record_access_change('installation_id');
+-- A token that is dropped for newer ones of the same installation is no such loss: that happens with many a launch of an
+-- app, and the streams that were opened with it end when it would have expired.
 
 create constraint trigger api_keys_revoked after update of revoked_at on api_keys
 deferrable initially deferred
-for each row when (old.revoked_at is distinct from new.revoked_at) execute function record_access_change('id');
+for each row when (old.revoked_at is distinct from new.revoked_at) execute function record_access_change();
 
 create constraint trigger api_keys_deleted after delete on api_keys
 deferrable initially deferred
-for each row execute function record_access_change('id');
+for each row execute function record_access_change();

@@ -148,6 +148,9 @@ export function tailEntries(
   after: bigint,
   limit: number,
 ): Sql {
+  let isWanted = sql`(e.notification_id = any(${[...notificationIds]}::uuid[]) or who.ids && ${[...userIds]}::uuid[])`;
+  if (isEverything) isWanted = sql`true`;
+  else if (notificationIds.length + userIds.length === 0) isWanted = sql`false`;
   const family = sql`
     select e.user_id as id where e.user_id is not null
     union
@@ -155,15 +158,12 @@ export function tailEntries(
     from users own
     join users family on family.id = coalesce(own.merged_into_id, own.id) or family.merged_into_id = coalesce(own.merged_into_id, own.id)
     where own.id = e.user_id`;
-  const condition = isEverything
-    ? sql`true`
-    : sql`(e.notification_id = any(${[...notificationIds]}::uuid[]) or who.ids && ${[...userIds]}::uuid[])`;
   // "offset 0" keeps the planner from looking the family up twice.
   return sql`
     select ${entryColumns}, who.ids as user_ids
     from delivery_events e
     cross join lateral (select ${withUsers ? sql`array(${family})` : sql`'{}'::uuid[]`} as ids offset 0) who
-    where e.position > ${after} and ${condition}
+    where e.position > ${after} and ${isWanted}
     order by e.position
     limit ${limit}`;
 }

@@ -10,7 +10,6 @@ import { insertDeliveries, insertNotification, insertUser, mergeUser } from '../
 import {
   insertInstallation,
   insertKey,
-  insertToken,
   inTransaction,
   makeKeyHolder,
   moveInstallation,
@@ -75,11 +74,6 @@ const cases: [string, 'installation' | 'key' | 'nobody', (given: Case) => Promis
     'installation',
     run(({ installationId: id }) => sql`delete from installations where id = ${id}::uuid`),
   ],
-  [
-    'a token that is in force is deleted',
-    'installation',
-    run(({ installationId: id }) => sql`delete from installation_tokens where installation_id = ${id}::uuid`),
-  ],
   ['a key is revoked', 'key', ({ keyId }) => revokeKey(database.pool, keyId)],
   ['a key is deleted', 'key', run(({ keyId }) => sql`delete from api_keys where id = ${keyId}::uuid`)],
   ['an installation follows its user into a merge', 'nobody', merge(true)],
@@ -93,12 +87,9 @@ const cases: [string, 'installation' | 'key' | 'nobody', (given: Case) => Promis
     ),
   ],
   [
-    'a token that has expired is deleted',
+    'a token is dropped for newer ones',
     'nobody',
-    async ({ installationId }) => {
-      await insertToken(database.pool, installationId, '-1 second');
-      await database.pool.query('delete from installation_tokens where expires_at < now()');
-    },
+    run(({ installationId: id }) => sql`delete from installation_tokens where installation_id = ${id}::uuid`),
   ],
   ['a key is renamed', 'nobody', run(({ keyId }) => sql`update api_keys set name = 'other' where id = ${keyId}::uuid`)],
 ];
