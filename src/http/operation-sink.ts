@@ -29,7 +29,9 @@ export class OperationSink implements Sink {
   }
 
   get isFull(): boolean {
-    return this.#socket.readyState === WebSocket.OPEN && this.#socket.bufferedAmount > waitingBytesMax;
+    const { readyState, bufferedAmount } = this.#socket;
+    // One that is being closed takes nothing more, and need not be read for.
+    return readyState === WebSocket.CLOSING || (readyState === WebSocket.OPEN && bufferedAmount > waitingBytesMax);
   }
 
   async drained(): Promise<void> {

@@ -76,7 +76,6 @@ const endings: Ending[] = [
     },
   ],
   ['its installation is deleted', ofOwner('delete from installations where id = $1')],
-  ['its token is deleted', ofOwner('delete from installation_tokens where installation_id = $1')],
   ['its key is revoked', ofKey('update api_keys set revoked_at = now() where id = $1')],
   ['its key is deleted', ofKey('delete from api_keys where id = $1')],
 ];
