@@ -22,10 +22,10 @@ export class OperationSink implements Sink {
 
   write(frames: readonly Buffer[]): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
-    // One packet for all of them.
-    this.#connection.cork();
+    // One packet for all of them; `ws` sees to that where there is but one.
+    if (frames.length > 1) this.#connection.cork();
     for (const json of frames) this.#socket.send(Buffer.concat([this.#begin, json, end]), { binary: false });
-    this.#connection.uncork();
+    if (frames.length > 1) this.#connection.uncork();
   }
 
   get isFull(): boolean {

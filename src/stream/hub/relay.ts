@@ -127,6 +127,7 @@ export function createRelay({ stream, at, render, onOver }: RelayOptions): Relay
   function writeToAll(events: readonly EventItem[], frames: readonly Buffer[]): Member[] {
     const [first, last] = [events[0], events.at(-1)];
     if (!first || !last) return [];
+    const full: Member[] = [];
     for (const member of members) {
       if (member.isShut()) {
         member.getOff();
@@ -135,9 +136,10 @@ export function createRelay({ stream, at, render, onOver }: RelayOptions): Relay
       const isBehindAll = member.boardedAt.position < first.entry.position;
       const missing = isBehindAll ? frames : frames.slice(countThrough(events, member.boardedAt));
       if (missing.length > 0) member.sink.write(missing);
+      if (member.sink.isFull) full.push(member);
     }
     position = { epoch: position.epoch, position: last.entry.position, tag: last.entry.tag };
-    return [...members].filter(({ sink }) => sink.isFull);
+    return full;
   }
 
   async function letDrain(full: readonly Member[]) {
