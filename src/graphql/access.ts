@@ -31,15 +31,15 @@ export function readAccess(context: Context, mayRead: (now: Context) => Promise<
 
 type CallersNow = DataLoader<Caller, Caller | null>;
 
-const loaders = new WeakMap<Database, CallersNow>();
+const callersNowOf = new WeakMap<Database, CallersNow>();
 
 /**
  * Who callers are by now. Thousands of streams may be opened with one key, and end with it: whoever asks in the same turn
  * is answered by one look. Nothing is kept, as an answer from before a change would be wrong after it.
  */
 function callersNow(db: Database): CallersNow {
-  const known = loaders.get(db) ?? new DataLoader((callers) => findAll(db, callers), { cache: false });
-  loaders.set(db, known);
+  const known = callersNowOf.get(db) ?? new DataLoader((callers) => findAll(db, callers), { cache: false });
+  callersNowOf.set(db, known);
   return known;
 }
 

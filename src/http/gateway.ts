@@ -5,11 +5,11 @@ import type { Context } from '../graphql/context.ts';
 import { Loaders } from '../graphql/loaders.ts';
 import { schema } from '../graphql/schema.ts';
 import type { Sink } from '../stream/hub/relay.ts';
+import { useSubscriptions } from './execute-subscriptions.ts';
 import { useInputLimits } from './input-limits.ts';
 import { maskError, useMaskedValidation } from './mask-error.ts';
 import { useRequestForm } from './request-form.ts';
 import { useSchemaPrivacy } from './schema-privacy.ts';
-import { useSubscriptions } from './subscriptions.ts';
 
 /** What a transport has found out before an operation is looked at. */
 export interface Transport {

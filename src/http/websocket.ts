@@ -5,10 +5,10 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import type { Logger } from '../logger.ts';
 import type { Database } from '../storage/database.ts';
 import { authenticate } from './authenticate.ts';
+import { PushedResponse } from './execute-subscriptions.ts';
 import { type Gateway, messageBytesMax } from './gateway.ts';
 import { formatError, maskError } from './mask-error.ts';
 import { OperationSink } from './operation-sink.ts';
-import { Pushed } from './subscriptions.ts';
 import type { ConnectionWatch } from './watch-connections.ts';
 
 interface WebSocketOptions {
@@ -76,7 +76,7 @@ export function serveWebSockets({ server, watch, gateway, db, log }: WebSocketOp
     execute: ({ rootValue, ...args }) => takeSteps(rootValue).execute(args),
     async subscribe({ rootValue, ...args }) {
       const result = await takeSteps(rootValue).subscribe(args);
-      return result instanceof Pushed ? result.response : result;
+      return result instanceof PushedResponse ? result.response : result;
     },
     onNext: (_, __, ___, ____, { errors, ...rest }) => errors && { ...rest, errors: errors.map(formatError) },
     // Also what a stream has thrown, and what graphql-ws itself refuses.

@@ -31,53 +31,70 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
   };
 }
 
-/** What `useApp` gives: readable from the first `beforeAll` on. */
-export interface FileApp extends Pick<FileDatabase, 'db' | 'pool'> {
-  readonly url: string;
+/** Callers of a program of a test file, and its database: readable from the first `beforeAll` on. */
+export class FileClients {
+  readonly #database: FileDatabase;
+  readonly #gatewayUrl: () => string;
+
+  /** @param gatewayUrl throws until the program runs. */
+  constructor(database: FileDatabase, gatewayUrl: () => string) {
+    this.#database = database;
+    this.#gatewayUrl = gatewayUrl;
+  }
+
+  get db(): FileDatabase['db'] {
+    return this.#database.db;
+  }
+
+  get pool(): FileDatabase['pool'] {
+    return this.#database.pool;
+  }
+
   /** With the server key. */
-  readonly server: Client;
+  get server(): Client {
+    return createClient(this.#gatewayUrl(), testKeys.serverKey);
+  }
+
   /** With the publishable key. */
-  readonly app: Client;
-  readonly nobody: Client;
+  get app(): Client {
+    return createClient(this.#gatewayUrl(), testKeys.appKey);
+  }
+
+  get nobody(): Client {
+    return createClient(this.#gatewayUrl(), null);
+  }
+}
+
+/** Where a program answers. @throws before the first `beforeAll`, and for one that serves no HTTP. */
+export function urlOf(app: App | null | undefined): string {
+  if (!app?.url) throw new Error('The program runs from the first beforeAll on.');
+  return app.url;
+}
+
+/** What `useApp` gives. */
+export class FileApp extends FileClients {
+  readonly #url: () => string;
+
+  constructor(database: FileDatabase, url: () => string) {
+    super(database, url);
+    this.#url = url;
+  }
+
+  get url(): string {
+    return this.#url();
+  }
 }
 
 /** Gives the test file that calls it, once and at its top level, a running program over a database of its own. */
 export function useApp(settings: Partial<Config> = {}, options: WorkerOptions = {}): FileApp {
   const database = useDatabase();
-  let app: (App & { url: string }) | null = null;
+  let app: App | null = null;
 
   beforeAll(async () => {
-    const started = await startApp(testConfig(database.url, settings), options);
-    if (started.url === null) throw new Error('The program serves no HTTP.');
-    app = { ...started, url: started.url };
+    app = await startApp(testConfig(database.url, settings), options);
   });
   afterAll(async () => {
     await app?.stop();
   });
-
-  const client = (secret: string | null) => {
-    if (!app) throw new Error('The program runs from the first beforeAll on.');
-    return createClient(app.url, secret);
-  };
-  return {
-    get url() {
-      if (!app) throw new Error('The program runs from the first beforeAll on.');
-      return app.url;
-    },
-    get db() {
-      return database.db;
-    },
-    get pool() {
-      return database.pool;
-    },
-    get server() {
-      return client(testKeys.serverKey);
-    },
-    get app() {
-      return client(testKeys.appKey);
-    },
-    get nobody() {
-      return client(null);
-    },
-  };
+  return new FileApp(database, () => urlOf(app));
 }

@@ -8,21 +8,10 @@ import { openStorage } from '../../src/storage/database.ts';
 import type { Bus } from '../../src/stream/bus/bus.ts';
 import { createInProcessBus } from '../../src/stream/bus/in-process-bus.ts';
 import { createHub, type Hub } from '../../src/stream/hub/hub.ts';
-import { type FileApp, testKeys } from './app.ts';
-import { createClient } from './client.ts';
+import { FileApp, testKeys } from './app.ts';
 import { type FileDatabase, useDatabase } from './database.ts';
 import { createTestLog } from './log-events.ts';
 import { type StatementCounter, startStatementCounter } from './statement-counter.ts';
-
-/** A gateway's door, whose wake-ups and statements a test has in its hands. */
-export interface Door extends FileApp, Pick<FileDatabase, 'url'> {
-  readonly bus: Bus;
-  readonly hub: Hub;
-  /** SQL that the door has had executed since the last call of this or the next one, without reads of the log. */
-  takeStatements(): string[];
-  /** Reads of the log since the last call of this or the one before. */
-  takeLogReads(): string[];
-}
 
 type HubSettings = Partial<Parameters<typeof createHub>[0]>;
 type DoorSettings = HubSettings & Pick<Parameters<typeof startHttpServer>[0], 'stalledMs'>;
@@ -64,49 +53,47 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
 
 const isLogRead = (statement: string) => statement.includes('delivery_log');
 
+/** A gateway's door, whose wake-ups and statements a test has in its hands. */
+export class Door extends FileApp {
+  readonly #opened: () => OpenDoor;
+
+  constructor(database: FileDatabase, opened: () => OpenDoor) {
+    super(database, () => opened().url);
+    this.#opened = opened;
+  }
+
+  get bus(): Bus {
+    return this.#opened().bus;
+  }
+
+  get hub(): Hub {
+    return this.#opened().hub;
+  }
+
+  /** SQL that the door has had executed since the last call of this or the next one, without reads of the log. */
+  takeStatements(): string[] {
+    const statements = this.#opened().counter.take();
+    return statements.filter((statement) => !isLogRead(statement));
+  }
+
+  /** Reads of the log since the last call of this or the one before. */
+  takeLogReads(): string[] {
+    return this.#opened().counter.take().filter(isLogRead);
+  }
+}
+
 /** Gives the test file that calls it, once and at its top level, a door over a database of its own. */
 export function useDoor(settings: DoorSettings = {}): Door {
   const database = useDatabase();
   let opened: OpenDoor | undefined;
-  const get = () => {
-    if (!opened) throw new Error('The door is open from the first beforeAll on.');
-    return opened;
-  };
   beforeAll(async () => {
     opened = await openDoor(database.url, settings);
   });
   afterAll(async () => {
     await opened?.close();
   });
-  return {
-    get url() {
-      return get().url;
-    },
-    get db() {
-      return database.db;
-    },
-    get pool() {
-      return database.pool;
-    },
-    get server() {
-      return createClient(get().url, testKeys.serverKey);
-    },
-    get app() {
-      return createClient(get().url, testKeys.appKey);
-    },
-    get nobody() {
-      return createClient(get().url, null);
-    },
-    get bus() {
-      return get().bus;
-    },
-    get hub() {
-      return get().hub;
-    },
-    takeStatements: () =>
-      get()
-        .counter.take()
-        .filter((statement) => !isLogRead(statement)),
-    takeLogReads: () => get().counter.take().filter(isLogRead),
-  };
+  return new Door(database, () => {
+    if (!opened) throw new Error('The door is open from the first beforeAll on.');
+    return opened;
+  });
 }

@@ -3,19 +3,39 @@ import { afterAll, afterEach, beforeAll } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import type { Config } from '../../src/config.ts';
 import type { WorkerOptions } from '../../src/worker.ts';
-import { testConfig, testKeys } from './app.ts';
-import { type Client, createClient } from './client.ts';
+import { FileClients, testConfig, urlOf } from './app.ts';
 import { type FileDatabase, useDatabase } from './database.ts';
 
 /** A gateway over a database of the file's own, and workers that come and go. */
-export interface GatewayAndWorker extends Pick<FileDatabase, 'db' | 'pool' | 'storage' | 'url'> {
-  readonly server: Client;
-  readonly app: Client;
-  readonly nobody: Client;
+export class GatewayAndWorker extends FileClients {
+  readonly #database: FileDatabase;
+  readonly #workers: App[];
   /** As every program of the file has it. */
-  readonly dataEncryptionKey: Buffer;
+  readonly dataEncryptionKey = randomBytes(32);
+
+  constructor(database: FileDatabase, gatewayUrl: () => string, workers: App[]) {
+    super(database, gatewayUrl);
+    this.#database = database;
+    this.#workers = workers;
+  }
+
+  /** The database's. */
+  get url(): string {
+    return this.#database.url;
+  }
+
+  get storage(): FileDatabase['storage'] {
+    return this.#database.storage;
+  }
+
   /** Starts a worker, which is stopped after the test. Until then nothing is fanned out or sent. */
-  startWorker(settings?: Partial<Config>, options?: WorkerOptions): Promise<App>;
+  async startWorker(settings: Partial<Config> = {}, options: WorkerOptions = {}): Promise<App> {
+    const { dataEncryptionKey } = this;
+    const config = testConfig(this.url, { role: 'worker', dataEncryptionKey, ...settings });
+    const worker = await startApp(config, { sweepMs: 100, ...options });
+    this.#workers.push(worker);
+    return worker;
+  }
 }
 
 /**
@@ -24,11 +44,12 @@ export interface GatewayAndWorker extends Pick<FileDatabase, 'db' | 'pool' | 'st
  */
 export function useGatewayAndWorker(): GatewayAndWorker {
   const database = useDatabase();
-  const dataEncryptionKey = randomBytes(32);
   const workers: App[] = [];
   let gateway: App | null = null;
+  const programs = new GatewayAndWorker(database, () => urlOf(gateway), workers);
 
   beforeAll(async () => {
+    const { dataEncryptionKey } = programs;
     gateway = await startApp(testConfig(database.url, { role: 'gateway', dataEncryptionKey }));
   });
   afterEach(async () => {
@@ -37,41 +58,5 @@ export function useGatewayAndWorker(): GatewayAndWorker {
   afterAll(async () => {
     await gateway?.stop();
   });
-
-  const client = (secret: string | null) => {
-    if (!gateway?.url) throw new Error('The gateway runs from the first beforeAll on.');
-    return createClient(gateway.url, secret);
-  };
-  return {
-    dataEncryptionKey,
-    get url() {
-      return database.url;
-    },
-    get db() {
-      return database.db;
-    },
-    get pool() {
-      return database.pool;
-    },
-    get storage() {
-      return database.storage;
-    },
-    get server() {
-      return client(testKeys.serverKey);
-    },
-    get app() {
-      return client(testKeys.appKey);
-    },
-    get nobody() {
-      return client(null);
-    },
-    async startWorker(settings = {}, options = {}) {
-      const worker = await startApp(testConfig(database.url, { role: 'worker', dataEncryptionKey, ...settings }), {
-        sweepMs: 100,
-        ...options,
-      });
-      workers.push(worker);
-      return worker;
-    },
-  };
+  return programs;
 }

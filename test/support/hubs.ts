@@ -15,6 +15,8 @@ export interface TestHub {
   storage: Storage;
   /** What it has logged. */
   sentences: string[];
+  /** Statements that it has begun. */
+  statementsCount(): number;
 }
 
 const hour = 3_600_000;
@@ -27,13 +29,17 @@ export function useHubs(database: Pick<FileDatabase, 'url'>) {
   });
   return {
     /** It polls once an hour unless told otherwise: what arrives, arrives by a wake-up, or is read for itself. */
-    openHub(options: Partial<Parameters<typeof createHub>[0]> = {}): TestHub {
-      const storage = openStorage(database.url);
+    openHub(options: Partial<Parameters<typeof createHub>[0]> = {}, connectionsMax = 10): TestHub {
+      const storage = openStorage(database.url, { connectionsMax });
       const bus = createInProcessBus();
       const { log, sentences } = createTestLog();
+      let statements = 0;
+      storage.pool.on('acquire', () => {
+        statements += 1;
+      });
       const hub = createHub({ pool: storage.pool, bus, log, pollMs: hour, ...options });
       opened.push(storage, hub);
-      return { hub, bus, storage, sentences };
+      return { hub, bus, storage, sentences, statementsCount: () => statements };
     },
   };
 }

@@ -30,8 +30,8 @@ export interface Gate {
   passed(): Promise<void>;
 }
 
-/** A gate that nobody has to pass by any right. */
-export const openGate: Gate = {
+/** For a stream that is read by no particular right: it lets everything pass. */
+export const noGate: Gate = {
   isShut: false,
   shut: () => undefined,
   question: () => undefined,

@@ -111,9 +111,9 @@ export function createHub(options: HubOptions): Hub {
   function openEvents(topic: Topic, after: Cursor | null | undefined, read: ReadOptions): EventStream {
     let outlet: Outlet | undefined;
     const stream = open<StreamItem>((ending, gate) => {
-      const passenger = () => outlet && { sink: outlet.sink, isShut: () => gate.isShut, signal: ending };
-      const carry = (position: Cursor) => outlet && board(topic, position, outlet, passenger());
       const guarded = read.access ? gate : { ...gate, ...reader.guardAll() };
+      const carry = (position: Cursor) =>
+        outlet && board(topic, position, outlet, { sink: outlet.sink, isShut: () => gate.isShut, signal: ending });
       return streamEvents({ reader, pager, topic, after, gate: guarded, carry }, ending);
     }, read);
     return Object.assign(stream, {
@@ -136,8 +136,8 @@ export function createHub(options: HubOptions): Hub {
   }
 
   /** Gets a stream on the relay that its outlet shares with others, which is made if there is none. */
-  function board(topic: Topic, position: Cursor, { sharedAs, render }: Outlet, passenger: Passenger | undefined) {
-    if (sharedAs === null || !passenger) return undefined;
+  function board(topic: Topic, position: Cursor, { sharedAs, render }: Outlet, passenger: Passenger) {
+    if (sharedAs === null) return undefined;
     const key = JSON.stringify([topic.notificationId, topic.userId, sharedAs]);
     let relay = relays.get(key);
     if (!relay) {

@@ -1,5 +1,5 @@
 import type { Outage } from '../outage.ts';
-import { type Access, createGate, type Gate, openGate } from './gate.ts';
+import { type Access, createGate, type Gate, noGate } from './gate.ts';
 
 /** A stream that somebody reads: each item is made when it is asked for. */
 export interface Stream<Item> extends AsyncIterableIterator<Item, undefined, undefined> {
@@ -103,7 +103,7 @@ export function openStream<Item>(
     return rest;
   }
 
-  const gate = access ? createGate({ access, outage, guard, refuse, signal: ending.signal }) : openGate;
+  const gate = access ? createGate({ access, outage, guard, refuse, signal: ending.signal }) : noGate;
   const batches = produce(ending.signal, gate);
   const stream: Stream<Item> = {
     nextBatch,

@@ -1,17 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { afterEach, expect, inject, test, vi } from 'vitest';
-import { openStorage, type Storage } from '../../../src/storage/database.ts';
-import type { Bus } from '../../../src/stream/bus/bus.ts';
-import { createInProcessBus } from '../../../src/stream/bus/in-process-bus.ts';
+import { expect, inject, test, vi } from 'vitest';
 import type { StreamItem } from '../../../src/stream/hub/event-stream.ts';
-import { createHub, type Hub } from '../../../src/stream/hub/hub.ts';
 import type { Stream } from '../../../src/stream/hub/open-stream.ts';
 import { encodeCursor, parseCursor } from '../../../src/stream/log/cursor.ts';
 import { readLogHead } from '../../../src/stream/log/log.ts';
 import { useDatabase } from '../../support/database.ts';
 import { executeStatement } from '../../support/database-server.ts';
+import { take, takeLines, useHubs } from '../../support/hubs.ts';
 import {
-  createTestLog,
   insertDeliveries,
   insertNotification,
   insertUser,
@@ -22,51 +18,8 @@ import {
 } from '../../support/log-events.ts';
 
 const database = useDatabase();
-const hour = 3_600_000;
-const opened: { close(): Promise<void> }[] = [];
-
-afterEach(async () => {
-  for (const part of opened.splice(0).reverse()) await part.close();
-});
-
-interface Parts {
-  hub: Hub;
-  bus: Bus;
-  storage: Storage;
-  sentences: string[];
-  /** Statements that the hub has begun. */
-  statementsCount(): number;
-}
-
-/** A hub with connections of its own. It polls once an hour unless told otherwise: what arrives, arrives by a wake-up. */
-function openHub(options: Partial<Parameters<typeof createHub>[0]> = {}, connectionsMax = 10): Parts {
-  const storage = openStorage(database.url, { connectionsMax });
-  const bus = createInProcessBus();
-  const { log, sentences } = createTestLog();
-  let statements = 0;
-  storage.pool.on('acquire', () => {
-    statements += 1;
-  });
-  const hub = createHub({ pool: storage.pool, bus, log, pollMs: hour, ...options });
-  opened.push(storage, hub);
-  return { hub, bus, storage, sentences, statementsCount: () => statements };
-}
-
-async function take(stream: Stream<StreamItem>): Promise<StreamItem> {
-  const { done, value } = await stream.next();
-  if (done) throw new Error('The stream has ended.');
-  return value;
-}
-
-/** The next `count` items: events as `listLog` writes them, positions by their state. */
-async function takeLines(stream: Stream<StreamItem>, count: number): Promise<string[]> {
-  const lines: string[] = [];
-  while (lines.length < count) {
-    const item = await take(stream);
-    lines.push(item.kind === 'event' ? toLine(item.entry) : item.state);
-  }
-  return lines;
-}
+const _hour = 3_600_000;
+const { openHub } = useHubs(database);
 
 /** Waits until two looks at the count see the same, which they do not while a hub polls every few milliseconds. */
 async function untilQuiet(count: () => number): Promise<number> {

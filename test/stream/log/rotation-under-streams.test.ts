@@ -6,6 +6,7 @@ import type { StreamItem } from '../../../src/stream/hub/event-stream.ts';
 import { createHub } from '../../../src/stream/hub/hub.ts';
 import type { Stream } from '../../../src/stream/hub/open-stream.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { take, takeLines } from '../../support/hubs.ts';
 import {
   createTestLog,
   insertDeliveries,
@@ -38,22 +39,6 @@ function openHub({ pageSize = 3 } = {}) {
   const hub = createHub({ pool, bus, log, pollMs: 20, pageSize });
   opened.push(hub);
   return { hub, sentences };
-}
-
-async function take(stream: Stream<StreamItem>): Promise<StreamItem> {
-  const { done, value } = await stream.next();
-  if (done) throw new Error('The stream has ended.');
-  return value;
-}
-
-/** The next items: events as `listLog` writes them, positions by their state. */
-async function takeLines(stream: Stream<StreamItem>, count: number): Promise<string[]> {
-  const lines: string[] = [];
-  while (lines.length < count) {
-    const item = await take(stream);
-    lines.push(item.kind === 'event' ? toLine(item.entry) : item.state);
-  }
-  return lines;
 }
 
 async function listCursors(stream: Stream<StreamItem>, count: number): Promise<string[]> {

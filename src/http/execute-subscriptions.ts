@@ -45,7 +45,7 @@ interface Subscription {
  * Wraps a response so that it passes the pipeline as a single result: what the pipeline would wrap around each answer is
  * several closures a subscriber, and pushed answers never come by there.
  */
-export class Pushed implements ExecutionResult {
+export class PushedResponse implements ExecutionResult {
   /** What the pipeline sees. */
   readonly data = null;
   readonly response: AsyncGenerator<ExecutionResult, void, void>;
@@ -57,7 +57,7 @@ export class Pushed implements ExecutionResult {
 
 /**
  * Executes subscriptions. With a `sink` in the context (a WebSocket's), answers are written there as JSON, and what is
- * returned, `Pushed`, yields only what ends the operation; else it yields them. A stream that fails, such as one whose reader's
+ * returned, a `PushedResponse`, yields only what ends the operation; else it yields them. A stream that fails, such as one whose reader's
  * rights have ended, yields `errors` and is complete.
  */
 export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }> {
@@ -78,7 +78,7 @@ export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }>
     const subscription = { args, context: lasting, sharedAs };
     const next = sink && isEventStream(source) ? forwardOnce(subscription, source, sink) : pull(subscription, source);
     const response = toResponse(source, next, log);
-    return sink ? new Pushed(response) : response;
+    return sink ? new PushedResponse(response) : response;
   }
 
   /** Does not resolve before the stream has ended. */
