@@ -1,7 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 /** What a secret is for; its prefix says so to whoever finds one in a log or a repository. */
-export const secretPrefixes = { SERVER: 'car_server_', APP: 'car_app_', INSTALLATION: 'car_inst_' } as const;
+export const secretPrefixes = {
+  SERVER: 'car_server_',
+  DASHBOARD: 'car_dash_',
+  PARTNER: 'car_partner_',
+  APP: 'car_app_',
+  INSTALLATION: 'car_inst_',
+} as const;
 
 /** A new secret: its kind's prefix and 256 random bits. Shown once; only its hash is kept. */
 export function newSecret(kind: keyof typeof secretPrefixes): string {

@@ -17,11 +17,18 @@ export async function findCallerAgain(db: Database, { kind, secretHash }: Caller
 }
 
 async function findKey(db: Database, secretHash: Caller['secretHash']): Promise<Caller | null> {
-  const key = await db.apiKey.findUnique({ where: { secretHash } });
-  if (!key || key.revokedAt) return null;
+  const key = await db.apiKey.findFirst({
+    where: {
+      revokedAt: null,
+      OR: [{ secretHash }, { previousSecretHash: secretHash, previousExpiresAt: { gt: new Date() } }],
+    },
+  });
+  if (!key) return null;
+  const { kind, appId, partner } = key;
   const credential = { principal: `key:${key.id}`, subjectId: key.id, secretHash };
-  if (key.kind === 'SERVER') return { kind: 'SERVER', ...credential };
-  return key.appId === null ? null : { kind: 'APP', ...credential, appId: key.appId };
+  if (kind === 'SERVER' || kind === 'DASHBOARD') return { kind, ...credential };
+  if (kind === 'PARTNER') return partner === null ? null : { kind, ...credential, partner };
+  return appId === null ? null : { kind, ...credential, appId };
 }
 
 interface TokenRow {

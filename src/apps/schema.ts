@@ -29,7 +29,7 @@ const AppObject = builder.prismaObject('App', {
 builder.queryField('app', (t) =>
   t.field({
     type: AppObject,
-    authScopes: { server: true, app: true, installation: true },
+    authScopes: { readAll: true, app: true, installation: true },
     description: 'The app that calls. For a server key, the default app.',
     resolve: async (_, __, { caller, db }) =>
       caller && 'appId' in caller

@@ -127,7 +127,7 @@ export const DeliveryObject = builder.prismaObject('Delivery', {
     recipient: t.field({
       type: RecipientInterface,
       nullable: true,
-      authScopes: { server: true },
+      authScopes: { readAll: true },
       description: 'At which address; null when there was none. For server keys.',
       resolve: ({ recipientId }, _, { loaders }) =>
         recipientId === null ? null : loaders.load(recipientById, recipientId),
@@ -193,7 +193,7 @@ builder.queryField('delivery', (t) =>
   t.field({
     type: DeliveryObject,
     nullable: true,
-    authScopes: { server: true, installation: true },
+    authScopes: { readSome: true },
     description: 'A delivery; null when there is none, or none that this caller may see.',
     args: { id: t.arg.id({ required: true, description: 'Global id.' }) },
     resolve: async (_, args, context) => {
@@ -207,7 +207,7 @@ builder.queryField('delivery', (t) =>
 builder.queryField('deliveries', (t) =>
   t.connection({
     type: DeliveryObject,
-    authScopes: { server: true },
+    authScopes: { readAll: true },
     description: 'Deliveries, oldest first: of a notification, of a user, or all.',
     args: {
       notification: t.arg.id({ description: 'Only of this notification. Global id.' }),
@@ -258,6 +258,7 @@ builder.relayMutationField(
   {
     description:
       'Tells what became of a delivery. For the installation that it went to, a server key, or the holder of its receipt token. What is told late or twice changes nothing.',
+    authScopes: { anyone: true },
     errors: refusedWith('NOT_FOUND', 'TOKEN_INVALID', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
     resolve: async (_, { input: { delivery, ...report } }, context) => {
       const done = await reportDelivery(context, context.caller, {

@@ -9,6 +9,7 @@ import { getDatamodel } from '../generated/pothos-types.ts';
 import type { Context } from './context.ts';
 import { decodeGlobalId } from './global-id.ts';
 import { refuseCaller } from './refuse-caller.ts';
+import { isInstallation, mayReadAll, mayReadSome, mayWrite } from './rights.ts';
 
 /** Ids of one `nodes`. */
 const nodesMax = 100;
@@ -26,8 +27,16 @@ export const builder = new SchemaBuilder<{
   };
   Connection: { totalCount: () => Promise<number> };
   AuthScopes: {
+    /** Everybody, also nobody. */
+    anyone: boolean;
     /** A server key. */
-    server: boolean;
+    administer: boolean;
+    /** Who may change everything but keys and apps: a server key, or an operation of a partner that was granted it. */
+    write: boolean;
+    /** Who may read everything but keys and exports: server and dashboard keys, and what is registered for a partner. */
+    readAll: boolean;
+    /** Also who may read some people only; each type asks who (`mayReadUser`). */
+    readSome: boolean;
     /** A publishable key. */
     app: boolean;
     /** An installation with a token that has not expired. */
@@ -39,11 +48,15 @@ export const builder = new SchemaBuilder<{
   plugins: [ScopeAuthPlugin, ErrorsPlugin, RelayPlugin, PrismaPlugin],
   defaultFieldNullability: false,
   scopeAuth: {
-    authScopes: ({ caller }) => ({
-      server: caller?.kind === 'SERVER',
-      app: caller?.kind === 'APP',
-      installation: caller?.kind === 'INSTALLATION' && !caller.isExpired,
-      formerInstallation: caller?.kind === 'INSTALLATION',
+    authScopes: (context) => ({
+      anyone: true,
+      administer: context.caller?.kind === 'SERVER',
+      write: mayWrite(context),
+      readAll: mayReadAll(context),
+      readSome: mayReadSome(context),
+      app: context.caller?.kind === 'APP',
+      installation: isInstallation(context),
+      formerInstallation: context.caller?.kind === 'INSTALLATION',
     }),
     unauthorizedError: (_, { caller }) => refuseCaller(caller),
     authorizeOnSubscribe: true,

@@ -3,6 +3,15 @@ import type { Deployment } from '../deployment.ts';
 import type { Hub } from '../stream/hub/hub.ts';
 import type { Loaders } from './loaders.ts';
 
+/** What whoever registered an operation lets it do. */
+export interface Grant {
+  isMutationGranted: boolean;
+  /** Only users with an installation of this app are seen. Null: of any. */
+  scopeAppId: string | null;
+  /** Only members of this segment are seen. Null: of any and none. */
+  scopeSegmentId: string | null;
+}
+
 /** What every resolver is given. One per operation; `loaders` is renewed for each event of a subscription. */
 export interface Context extends Deployment {
   /** Null: nobody. Nothing but introspection, and receipts by their token, is open to nobody. */
@@ -11,6 +20,8 @@ export interface Context extends Deployment {
   registeredInstallationIds: Set<string>;
   /** Deliveries that this operation has reported on: who may tell may read. */
   reportedDeliveryIds: Set<string>;
+  /** The registered operation that this is; null: a document of the caller's own. A partner's is never null. */
+  operation: Grant | null;
   loaders: Loaders;
   hub: Hub;
   /** Lets web push endpoints of registrations be plain http, loopback or private. */

@@ -1,6 +1,7 @@
 import { type Database, sql } from '../storage/database.ts';
-import type { Context } from './context.ts';
+import type { Context, Grant } from './context.ts';
 import type { Loader } from './loaders.ts';
+import { isScoped, mayReadAll } from './rights.ts';
 
 /** Whose an installation is now. */
 export const ownerOfInstallation: Loader<string, string | null> = {
@@ -37,15 +38,47 @@ const isOfUser: Loader<Belonging, boolean> = {
   },
 };
 
+/** A user, and what a partner's operation is limited to. */
+interface InScope extends Pick<Grant, 'scopeAppId' | 'scopeSegmentId'> {
+  readonly userId: string;
+}
+
+/** Whether a user, by the id from before or after a merge, is one of those that a scope names. */
+const isInScope: Loader<InScope, boolean> = {
+  identity: ({ userId, scopeAppId, scopeSegmentId }) => `${userId} ${scopeAppId} ${scopeSegmentId}`,
+  async load(db, asked) {
+    // One operation has one scope.
+    const [{ scopeAppId, scopeSegmentId } = { scopeAppId: null, scopeSegmentId: null }] = asked;
+    const userIds = [...new Set(asked.map(({ userId }) => userId))];
+    const rows = await db.$queryRaw<{ id: string }[]>(sql`
+      select u.id from users u
+      where u.id = any(${userIds}::uuid[])
+        and (${scopeAppId}::uuid is null or exists (
+          select from installations i where i.user_id = coalesce(u.merged_into_id, u.id) and i.app_id = ${scopeAppId}::uuid
+        ))
+        and (${scopeSegmentId}::uuid is null or exists (
+          select from segment_members m
+          where m.user_id = coalesce(u.merged_into_id, u.id) and m.segment_id = ${scopeSegmentId}::uuid
+        ))
+    `);
+    const found = new Set(rows.map(({ id }) => id));
+    return asked.map(({ userId }) => found.has(userId));
+  },
+};
+
 /**
- * Whether the caller may see what belongs to a user, or to the one into whom that was merged: a server key may see
- * everyone's, an installation its present user's. Asked anew after each write, since that may change whose an
- * installation is.
+ * Whether the caller may see what belongs to a user, or to the one into whom that was merged: server and dashboard keys may
+ * see everyone's, a partner's operation that of those whom its scope names, an installation its present user's. Asked anew
+ * after each write, since that may change whose an installation is.
  */
 export async function mayReadUser(context: Context, userId: string | null): Promise<boolean> {
-  const { caller, loaders, registeredInstallationIds } = context;
-  if (caller?.kind === 'SERVER') return true;
+  const { caller, operation, loaders, registeredInstallationIds } = context;
+  if (mayReadAll(context)) return true;
   if (userId === null) return false;
+  if (operation && isScoped(context)) {
+    const { scopeAppId, scopeSegmentId } = operation;
+    if (await loaders.load(isInScope, { userId, scopeAppId, scopeSegmentId })) return true;
+  }
   const own = caller?.kind === 'INSTALLATION' && !caller.isExpired ? [caller.installationId] : [];
   const asked = [...own, ...registeredInstallationIds].map((installationId) => ({ installationId, userId }));
   return (await loaders.loadMany(isOfUser, asked)).includes(true);

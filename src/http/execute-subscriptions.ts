@@ -74,7 +74,7 @@ export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }>
     // The context of the beginning, and all that was loaded with it, is not kept: there are thousands of these.
     const { sink, loaders: _, ...lasting } = context;
     const args = { ...prepared, contextValue: undefined };
-    const sharedAs = isWholeDeployment(context.caller) ? nameOf(given) : null;
+    const sharedAs = sharesAnswers(context.caller) ? `${context.caller.kind} ${nameOf(given)}` : null;
     const subscription = { args, context: lasting, sharedAs };
     const next = sink && isEventStream(source) ? forwardOnce(subscription, source, sink) : pull(subscription, source);
     const response = toResponse(source, next, log);
@@ -134,9 +134,9 @@ export function useSubscriptions(log: Logger): Plugin<Context & { sink?: Sink }>
   };
 }
 
-/** Whether the caller may see everything, as all others of its kind may. */
-function isWholeDeployment(caller: Caller | null): boolean {
-  return caller?.kind === 'SERVER';
+/** Whether the caller may see what all others of its kind may. */
+function sharesAnswers(caller: Caller | null): caller is Caller & { kind: 'SERVER' | 'DASHBOARD' } {
+  return caller?.kind === 'SERVER' || caller?.kind === 'DASHBOARD';
 }
 
 /** The same for the same document, operation and variables. Where a stream begins is no matter of its events. */

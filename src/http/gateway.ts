@@ -49,6 +49,7 @@ export function createGateway({ isProduction, ...deployment }: GatewayOptions): 
     context: ({ caller }) => ({
       ...deployment,
       caller,
+      operation: null,
       registeredInstallationIds: new Set(),
       reportedDeliveryIds: new Set(),
       loaders: new Loaders(deployment.db),

@@ -7,6 +7,7 @@ import { refusedWith } from '../graphql/errors.ts';
 import { localId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { principalOf } from '../graphql/principal.ts';
+import { mayReadAll } from '../graphql/rights.ts';
 import { getInstallation, InstallationObject, installationById, ownInstallationId } from '../installations/schema.ts';
 import { sql } from '../storage/database.ts';
 import { toUserReferenceInput, UserAttributesInput, UserObject, UserRefInput, userById } from '../users/schema.ts';
@@ -27,7 +28,7 @@ const mergeRecordsOfUser = relatedPages<MergeRecord>({
 
 const MergeRecordObject = builder.prismaObject('MergeRecord', {
   description: 'That two users became one: by a merge, or because a lead was absorbed.',
-  authScopes: { server: true },
+  authScopes: { readAll: true },
   fields: (t) => ({
     survivor: t.field({
       type: UserObject,
@@ -42,13 +43,13 @@ const MergeRecordObject = builder.prismaObject('MergeRecord', {
 
 builder.nodeRef(MergeRecordObject, {
   id: { resolve: localId },
-  loadOne: (id, { caller, loaders }) => (caller?.kind === 'SERVER' ? loaders.load(mergeRecordById, id) : null),
+  loadOne: (id, context) => (mayReadAll(context) ? context.loaders.load(mergeRecordById, id) : null),
 });
 
 builder.prismaObjectField(UserObject, 'mergeRecords', (t) =>
   t.connection({
     type: MergeRecordObject,
-    authScopes: { server: true },
+    authScopes: { readAll: true },
     description: 'What was merged into this user, oldest first. For server keys.',
     resolve: ({ id }, args, { loaders }, info) => relatedConnection(mergeRecordsOfUser, id, { args, loaders, info }),
   }),
@@ -99,7 +100,7 @@ builder.relayMutationField(
   {
     description:
       'Makes an installation the one of a person: of the user that has one of the identifiers, else of its own lead, which then is named so. Apps let only their back end do this.',
-    authScopes: { server: true, installation: true },
+    authScopes: { write: true, installation: true },
     errors: refusedWith(
       'USER_DATA_RESTRICTED',
       'USER_IDENTITY_INVALID',
@@ -176,7 +177,7 @@ builder.relayMutationField(
   {
     description:
       'Takes an installation away from its person: from now on nothing that is targeted at the person reaches it, broadcasts still do. It gets a fresh, empty lead.',
-    authScopes: { server: true, installation: true },
+    authScopes: { write: true, installation: true },
     errors: refusedWith('NO_REGISTRATION', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
     resolve: async (_, { input: { installation, idempotencyKey } }, context) => {
       const done = await depersonalize(context, {
@@ -223,7 +224,7 @@ builder.relayMutationField(
   {
     description:
       "Joins two users. The survivor's values win, blanks are filled; recipients, tags, installations and memberships are united; an opt-out always wins.",
-    authScopes: { server: true },
+    authScopes: { write: true },
     errors: refusedWith(
       'NOT_FOUND',
       'MERGE_CONFLICT',

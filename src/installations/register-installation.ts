@@ -152,7 +152,7 @@ async function newInstallation(tx: Transaction, caller: Caller, { pushRegistrati
   const wanted = pushRegistrationId?.toLowerCase() ?? null;
   const isTaken = wanted !== null && (await tx.installation.findUnique({ where: { id: wanted } })) !== null;
   const appId =
-    caller.kind === 'SERVER' ? (await tx.app.findFirstOrThrow({ orderBy: { createdAt: 'asc' } })).id : caller.appId;
+    'appId' in caller ? caller.appId : (await tx.app.findFirstOrThrow({ orderBy: { createdAt: 'asc' } })).id;
   return { id: wanted === null || isTaken ? newId() : wanted, appId };
 }
 

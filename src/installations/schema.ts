@@ -99,7 +99,7 @@ builder.queryField('installation', (t) =>
   t.field({
     type: InstallationObject,
     nullable: true,
-    authScopes: { server: true, installation: true },
+    authScopes: { readSome: true },
     description: 'An installation; null when there is none, or none that this caller may see.',
     args: {
       id: t.arg.id({
@@ -172,7 +172,7 @@ builder.relayMutationField(
   {
     description:
       'Registers an installation with an empty lead as its user, or renews one. Answers a token that speaks for it.',
-    authScopes: { server: true, app: true, formerInstallation: true },
+    authScopes: { write: true, app: true, formerInstallation: true },
     errors: refusedWith('VALUE_INVALID'),
     resolve: async (_, { input }, context) => {
       const { caller, arePrivateEndpointsAllowed, loaders, registeredInstallationIds } = context;

@@ -7,7 +7,7 @@ import { ChannelEnum } from '../users/schema.ts';
 
 const OutboxMessageObject = builder.objectRef<OutboxMessage>('OutboxMessage').implement({
   description: 'A message of a channel that has no provider: kept here instead of being sent.',
-  authScopes: { server: true },
+  authScopes: { administer: true },
   fields: (t) => ({
     channel: t.expose('channel', { type: ChannelEnum, description: 'By which channel it would have gone.' }),
     address: t.exposeString('address', { description: 'Where it would have gone.' }),
@@ -23,7 +23,7 @@ const OutboxMessageObject = builder.objectRef<OutboxMessage>('OutboxMessage').im
 builder.queryField('outboxMessages', (t) =>
   t.connection({
     type: OutboxMessageObject,
-    authScopes: { server: true },
+    authScopes: { administer: true },
     description: 'Messages of channels that have no provider, oldest first.',
     args: { notification: t.arg.id({ description: 'Only of this notification. Global id.' }) },
     resolve: async (_, { notification, ...args }, { db }, info) => {

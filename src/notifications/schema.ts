@@ -9,6 +9,7 @@ import { refusedWith } from '../graphql/errors.ts';
 import { localId, parseId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { principalOf } from '../graphql/principal.ts';
+import { mayReadAll } from '../graphql/rights.ts';
 import { SegmentObject, segmentById } from '../segments/schema.ts';
 import { sql } from '../storage/database.ts';
 import { ChannelEnum, toUserReferenceInput, UserRefInput } from '../users/schema.ts';
@@ -124,7 +125,7 @@ export const ProgressObject = builder.objectRef<Progress>('NotificationProgress'
 
 const NotificationObject = builder.prismaObject('Notification', {
   description: 'What a caller asked to be sent.',
-  authScopes: { server: true },
+  authScopes: { readAll: true },
   fields: (t) => ({
     status: t.field({
       type: NotificationStatus,
@@ -178,14 +179,14 @@ async function getProgress(found: Promise<Progress | null>): Promise<Progress> {
 
 builder.nodeRef(NotificationObject, {
   id: { resolve: localId },
-  loadOne: (id, { caller, loaders }) => (caller?.kind === 'SERVER' ? loaders.load(notificationById, id) : null),
+  loadOne: (id, context) => (mayReadAll(context) ? context.loaders.load(notificationById, id) : null),
 });
 
 builder.prismaObjectField(DeliveryObject, 'notification', (t) =>
   t.field({
     type: NotificationObject,
     nullable: true,
-    authScopes: { server: true },
+    authScopes: { readAll: true },
     description: 'What was sent. For server keys.',
     resolve: ({ notificationId }, _, { loaders }) => loaders.load(notificationById, notificationId),
   }),
@@ -195,7 +196,7 @@ builder.queryFields((t) => ({
   notification: t.field({
     type: NotificationObject,
     nullable: true,
-    authScopes: { server: true },
+    authScopes: { readAll: true },
     description: 'A notification; null when there is none.',
     args: { id: t.arg.id({ required: true, description: 'Global id.' }) },
     resolve: (_, args, { loaders }) => {
@@ -205,7 +206,7 @@ builder.queryFields((t) => ({
   }),
   notifications: t.connection({
     type: NotificationObject,
-    authScopes: { server: true },
+    authScopes: { readAll: true },
     description: 'All notifications, oldest first.',
     resolve: async (_, args, { db }, info) => {
       const page = parsePage(args);
@@ -269,7 +270,7 @@ builder.relayMutationField(
   {
     description:
       'Accepts a notification and answers at once. Follow it with `deliveryEvents` or `notificationProgress`.',
-    authScopes: { server: true },
+    authScopes: { write: true },
     errors: refusedWith(
       'TARGET_EMPTY',
       'LIMIT_EXCEEDED',

@@ -6,6 +6,7 @@ import type { Context } from '../graphql/context.ts';
 import { parseId } from '../graphql/global-id.ts';
 import { mayReadUser, ownerOfInstallation } from '../graphql/ownership.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
+import { mayReadAll } from '../graphql/rights.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
 import type { PositionItem, StreamItem } from '../stream/hub/event-stream.ts';
 import { toUserReferenceInput, UserRefInput, userById } from '../users/schema.ts';
@@ -41,7 +42,7 @@ const DeliveryStreamItem = builder.unionType('DeliveryStreamItem', {
 builder.subscriptionFields((t) => ({
   deliveryEvents: t.field({
     type: DeliveryStreamItem,
-    authScopes: { server: true, installation: true },
+    authScopes: { readSome: true },
     description:
       'State changes of deliveries, each once and in order: of a notification, of a user, or all. Comes back with the last cursor as `after` to miss and repeat nothing. An installation follows its own user only, and is told by an error when that ends.',
     args: {
@@ -60,13 +61,13 @@ builder.subscriptionFields((t) => ({
       const notificationId = notification ? await getNotificationId(context, notification) : undefined;
       const userId = await getUserId(context, user ? toUserReferenceInput(user) : null);
       const topic = { ...(notificationId && { notificationId }), ...(userId && { userId }) };
-      return context.hub.events(topic, { after, access: readAccess(context, (now) => mayReadAll(now, userId)) });
+      return context.hub.events(topic, { after, access: readAccess(context, (now) => mayReadDeliveries(now, userId)) });
     },
     resolve: (item: StreamItem) => (item.kind === 'position' ? item : { ...item.entry, cursor: item.cursor }),
   }),
   notificationProgress: t.field({
     type: ProgressObject,
-    authScopes: { server: true },
+    authScopes: { readAll: true },
     description:
       'Totals of a notification as they change: at once, then at most four times a second; ends after the last.',
     args: { notification: t.arg.id({ required: true, description: 'Global id.' }) },
@@ -79,9 +80,9 @@ builder.subscriptionFields((t) => ({
 }));
 
 /** An installation is not told whether a notification exists: of one that does not, its user has no deliveries. */
-async function getNotificationId({ caller, loaders }: Context, globalId: string): Promise<string> {
+async function getNotificationId(context: Context, globalId: string): Promise<string> {
   const id = parseId(globalId, 'Notification', ['notification']);
-  if (caller?.kind === 'SERVER' && !(await loaders.load(notificationById, id))) {
+  if (mayReadAll(context) && !(await context.loaders.load(notificationById, id))) {
     throw new DomainError('NOT_FOUND', 'There is no such notification.', ['notification']);
   }
   return id;
@@ -90,21 +91,21 @@ async function getNotificationId({ caller, loaders }: Context, globalId: string)
 /** Whose deliveries are meant; null: everybody's. A user that the caller may not see is as one that does not exist. */
 async function getUserId(context: Context, reference: UserReferenceInput | null): Promise<string | null> {
   const { caller, db, loaders } = context;
-  if (!reference && caller?.kind === 'SERVER') return null;
+  if (!reference && mayReadAll(context)) return null;
   if (!reference) {
     const own = caller?.kind === 'INSTALLATION' ? await loaders.load(ownerOfInstallation, caller.installationId) : null;
     if (own === null) throw refuseCaller(null);
     return own;
   }
   const userId = await findUserId(db, reference, ['user']);
-  if (userId === null || !(await mayReadAll(context, userId))) {
+  if (userId === null || !(await mayReadDeliveries(context, userId))) {
     throw new DomainError('NOT_FOUND', 'There is no such user.', ['user']);
   }
   return userId;
 }
 
 /** Whether the caller may see what becomes of a user's deliveries; null: of everybody's. */
-async function mayReadAll(context: Context, userId: string | null): Promise<boolean> {
+async function mayReadDeliveries(context: Context, userId: string | null): Promise<boolean> {
   const user = userId === null ? null : await context.loaders.load(userById, userId);
   return mayReadUser(context, user?.id ?? null);
 }

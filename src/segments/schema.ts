@@ -5,6 +5,7 @@ import { refusedWith } from '../graphql/errors.ts';
 import { localId, parseId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { principalOf } from '../graphql/principal.ts';
+import { mayReadAll } from '../graphql/rights.ts';
 import { sql } from '../storage/database.ts';
 import { toUserReferenceInput, UserObject, UserRefInput } from '../users/schema.ts';
 import { addToSegment, type MembershipChanged, removeFromSegment } from './change-members.ts';
@@ -48,7 +49,7 @@ const SegmentKind = builder.enumType('SegmentKind', {
 
 export const SegmentObject = builder.prismaObject('Segment', {
   description: 'A named audience.',
-  authScopes: { server: true },
+  authScopes: { readAll: true },
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Unique.' }),
     description: t.exposeString('description', { nullable: true, description: 'What it is for.' }),
@@ -68,13 +69,13 @@ export const SegmentObject = builder.prismaObject('Segment', {
 
 builder.nodeRef(SegmentObject, {
   id: { resolve: localId },
-  loadOne: (id, { caller, loaders }) => (caller?.kind === 'SERVER' ? loaders.load(segmentById, id) : null),
+  loadOne: (id, context) => (mayReadAll(context) ? context.loaders.load(segmentById, id) : null),
 });
 
 builder.prismaObjectField(UserObject, 'segments', (t) =>
   t.connection({
     type: SegmentObject,
-    authScopes: { server: true },
+    authScopes: { readAll: true },
     description: 'The segments that the user is in, oldest first. For server keys.',
     resolve: ({ id }, args, { loaders }, info) => relatedConnection(segmentsOfUser, id, { args, loaders, info }),
   }),
@@ -84,7 +85,7 @@ builder.queryField('segment', (t) =>
   t.field({
     type: SegmentObject,
     nullable: true,
-    authScopes: { server: true },
+    authScopes: { readAll: true },
     description: 'A segment; null when there is none.',
     args: { id: t.arg.id({ required: true, description: 'Global id.' }) },
     resolve: (_, args, { loaders }) => {
@@ -112,7 +113,7 @@ builder.relayMutationField(
   },
   {
     description: 'Makes an empty static segment.',
-    authScopes: { server: true },
+    authScopes: { write: true },
     errors: refusedWith('VALUE_INVALID', 'NAME_TAKEN', 'IDEMPOTENCY_KEY_REUSED'),
     resolve: async (_, { input }, context) => {
       const made = await createSegment(context, { ...input, principal: principalOf(context) });
@@ -158,7 +159,7 @@ for (const { name, verb, description, changed } of [
     },
     {
       description,
-      authScopes: { server: true },
+      authScopes: { write: true },
       errors: refusedWith(
         'NOT_FOUND',
         'LIMIT_EXCEEDED',

@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
+import { appendAudit } from './audit.ts';
 import { type Database, sql, type Transaction } from './database.ts';
 import { inTransaction } from './transaction.ts';
+
+/** `Caller.principal` of whoever holds a key. */
+const keyPrincipal = /^key:(.+)$/;
 
 /** What names a write, so that a repeat of it can be told. */
 export interface WriteRequest {
@@ -23,7 +27,8 @@ export interface WriteRequest {
  *
  * With an idempotency key the result is kept in the same transaction: the same key with the same input answers it again
  * and writes nothing; with another input it is refused (`IDEMPOTENCY_KEY_REUSED`); a concurrent repeat waits for the
- * first. What is kept is `body`'s result, so it holds ids only, never secrets. A refused write keeps nothing.
+ * first. What is kept, and what the audit log tells of a key's write, is `body`'s result, so it holds ids only, never
+ * secrets. A refused write keeps nothing.
  */
 export async function write<Result>(
   { db, bus }: Pick<Deployment, 'db' | 'bus'>,
@@ -32,10 +37,10 @@ export async function write<Result>(
 ): Promise<Result> {
   const result = await inTransaction(db, async (tx) => {
     const { idempotencyKey } = request;
-    if (idempotencyKey === null || idempotencyKey === undefined) return body(tx);
+    if (idempotencyKey === null || idempotencyKey === undefined) return bodyWithAudit(tx, request, body);
     const earlier = await takeKey<Result>(tx, { ...request, idempotencyKey });
     if (earlier) return earlier.result;
-    const fresh = await body(tx);
+    const fresh = await bodyWithAudit(tx, request, body);
     await tx.$executeRaw(sql`
       update idempotency_keys set result = ${JSON.stringify({ result: fresh })}::jsonb
       where principal = ${request.principal} and mutation = ${request.mutation} and key = ${idempotencyKey}
@@ -43,6 +48,18 @@ export async function write<Result>(
     return fresh;
   });
   bus.wake();
+  return result;
+}
+
+/** What a key writes is in the audit log if, and only if, it is written. */
+async function bodyWithAudit<Result>(
+  tx: Transaction,
+  { principal, mutation }: WriteRequest,
+  body: (tx: Transaction) => Promise<Result>,
+): Promise<Result> {
+  const result = await body(tx);
+  const [, apiKeyId] = keyPrincipal.exec(principal) ?? [];
+  if (apiKeyId !== undefined) await appendAudit(tx, [{ apiKeyId, action: mutation, subject: result }]);
   return result;
 }
 

@@ -145,7 +145,7 @@ builder.queryFields((t) => ({
   user: t.field({
     type: UserObject,
     nullable: true,
-    authScopes: { server: true, installation: true },
+    authScopes: { readSome: true },
     description: 'The user that a reference names; null when there is none, or none that this caller may see.',
     args: { ref: t.arg({ type: UserRefInput, required: true, description: 'Names the user.' }) },
     resolve: async (_, { ref }, context) => {
@@ -156,7 +156,7 @@ builder.queryFields((t) => ({
   }),
   users: t.connection({
     type: UserObject,
-    authScopes: { server: true },
+    authScopes: { readAll: true },
     description: 'All users, oldest first. Merged ones are left out.',
     resolve: async (_, args, { db }, info) => {
       const page = parsePage(args);
