@@ -2,13 +2,13 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startRawPeer, toContender } from './stream/contender.ts';
 import { startCrowd } from './stream/crowd.ts';
-import { makeDatabase } from './stream/database.ts';
 import { countEvents, measureFanOut } from './stream/fan-out.ts';
-import { startGateway } from './stream/gateway.ts';
 import { gatewaysFilled, measureMemory } from './stream/memory.ts';
 import { openPublisher } from './stream/publisher.ts';
 import { measureReplay } from './stream/replay.ts';
-import { type Row, renderTable } from './stream/table.ts';
+import { makeDatabase } from './support/database.ts';
+import { startGateway } from './support/gateway.ts';
+import { type Row, renderTable } from './support/table.ts';
 
 // What the stream costs beside the least that it could: each figure is a ratio to something that was measured in the same
 // rounds. It needs a Redis (`REDIS_URL`, else the one on 127.0.0.1) and takes the PostgreSQL of `DATABASE_URL`, else an

@@ -1,6 +1,3 @@
-import { join } from 'node:path';
-import type pg from 'pg';
-import { newSecret } from './apps/api-key.ts';
 import { findCaller } from './apps/find-caller.ts';
 import { type FirstKeys, prepareFirstStart } from './apps/first-start.ts';
 import type { BannerFacts } from './banner.ts';
@@ -8,30 +5,36 @@ import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
 import type { Deployment } from './deployment.ts';
+import { createDoor } from './door/door.ts';
+import { createInProcessThrottle } from './door/throttle/in-process-throttle.ts';
+import { createRedisThrottle } from './door/throttle/redis-throttle.ts';
+import type { Throttle } from './door/throttle/throttle.ts';
 import { StartupError } from './errors.ts';
-import { createGateway } from './http/gateway.ts';
+import { schema } from './graphql/schema.ts';
 import { startHttpServer } from './http/server.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { type Observation, openObservation } from './observation.ts';
+import { openBus } from './open-bus.ts';
+import { openPlace } from './open-place.ts';
 import { prepareQueue } from './queue/job-runner.ts';
 import { type Cipher, createCipher } from './storage/cipher.ts';
-import { keepFirstApiKeys, openDataDirectory } from './storage/data-directory.ts';
+import { keepFirstApiKeys } from './storage/data-directory.ts';
 import { type Database, openStorage } from './storage/database.ts';
 import { checkEncryptionKey, keepSecret } from './storage/deployment-secrets.ts';
-import { startEmbeddedPostgres } from './storage/embedded-postgres.ts';
 import { explainDatabaseError } from './storage/explain-database-error.ts';
 import { migrate } from './storage/migrate.ts';
-import type { Bus } from './stream/bus/bus.ts';
-import { createInProcessBus } from './stream/bus/in-process-bus.ts';
-import { connectRedisBus } from './stream/bus/redis-bus.ts';
-import { createHub } from './stream/hub/hub.ts';
+import { parseRedisUrl } from './stream/bus/redis-node.ts';
+import { createHub, type Hub } from './stream/hub/hub.ts';
 import { startWorker, type WorkerOptions } from './worker.ts';
 
 /** A running program. */
 export interface App {
   /** Where it listens; null for a worker, which serves no HTTP. */
   url: string | null;
+  /** Where its metrics are; null: nowhere. */
+  metricsUrl: string | null;
   facts: BannerFacts;
-  /** Stops in order: callers first, then the worker, then what they stood on. */
+  /** Stops in order: callers first, with the worker, then what they stood on. */
   stop(): Promise<void>;
 }
 
@@ -58,8 +61,7 @@ export async function startApp(config: Config, workerOptions: WorkerOptions = {}
 
 async function start(config: Config, closers: Closers, workerOptions: WorkerOptions): Promise<Omit<App, 'stop'>> {
   const log = createLogger({ json: config.environment === 'production' });
-  const place =
-    config.databaseUrl === null ? await openEmbedded(config, closers) : toServer(config, config.databaseUrl);
+  const place = await openPlace(config, closers);
   const storage = openStorage(place.url, { connectionsMax: 20 });
   closers.unshift(storage.close);
   const { db, pool } = storage;
@@ -82,16 +84,27 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   closers.unshift(channels.close);
 
   const deployment = { db, bus, cipher, log };
+  const hub = config.role === 'worker' ? null : createHub({ pool, bus, log });
+  const placeInLog = hub ? () => hub.place() : undefined;
+  const observation = await openObservation(config, { databaseUrl: place.url, bus, log, placeInLog, closers });
+  const { readiness, tracing, metricsUrl } = observation;
+  let beginStop = readiness.stopping;
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
     const { eventRetentionDays } = config;
-    const worker = await startWorker({ ...deployment, pool, channels, isAlone, eventRetentionDays }, workerOptions);
+    const parts = { ...deployment, pool, channels, tracing, isAlone, eventRetentionDays };
+    const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
+    beginStop = () => {
+      readiness.stopping();
+      // While callers are sent away, sends under way end: one after the other would take as long as both.
+      worker.beginStop();
+    };
   }
   const url =
-    config.role === 'worker'
-      ? null
-      : await openDoor(config, { ...deployment, pool, webPushPublicKey: vapid.publicKey }, closers);
+    hub && (await openDoor(config, { ...deployment, hub, observation, webPushPublicKey: vapid.publicKey }, closers));
+  closers.unshift(async () => beginStop());
+  readiness.started();
   const facts: BannerFacts = {
     database: config.databaseUrl === null ? 'embedded' : 'server',
     wakeUps: config.redisUrl === null ? 'in-process' : 'redis',
@@ -99,7 +112,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
     keysFile,
     channels: channels.describe(),
   };
-  return { url, facts };
+  return { url, metricsUrl, facts };
 }
 
 /** Of the keys that were made, those that the operator does not know: to be shown and kept. Null: there are none. */
@@ -121,40 +134,6 @@ async function warnOfUselessKeys({ serverKey, appKey }: Config, db: Database, lo
   }
 }
 
-/** Where the data is, and the keys that go with it. */
-interface Place {
-  url: string;
-  encryptionKey: Buffer;
-  firstKeys: { serverKey: string | null; appKey: string | null };
-  keysFile: string | null;
-}
-
-async function openEmbedded(config: Config, closers: Closers): Promise<Place> {
-  const directory = await openDataDirectory(config.dataDirectory);
-  closers.unshift(directory.close);
-  const keys = await directory.readKeys({
-    serverKey: config.serverKey === null ? newSecret('SERVER') : null,
-    appKey: config.appKey === null ? newSecret('APP') : null,
-  });
-  const postgres = await startEmbeddedPostgres({
-    directory: join(directory.path, 'postgres'),
-    password: keys.databasePassword,
-  });
-  closers.unshift(postgres.stop);
-  return {
-    url: postgres.url,
-    encryptionKey: config.dataEncryptionKey ?? Buffer.from(keys.dataEncryptionKey, 'base64'),
-    firstKeys: { serverKey: config.serverKey ?? keys.serverKey, appKey: config.appKey ?? keys.appKey },
-    keysFile: directory.keysFile,
-  };
-}
-
-function toServer({ dataEncryptionKey, serverKey, appKey }: Config, url: string): Place {
-  // readConfig has seen to it.
-  if (dataEncryptionKey === null) throw new Error('A server database needs an encryption key.');
-  return { url, encryptionKey: dataEncryptionKey, firstKeys: { serverKey, appKey }, keysFile: null };
-}
-
 async function prepareDatabase(url: string, prepare: () => Promise<void>): Promise<void> {
   try {
     await prepare();
@@ -163,11 +142,11 @@ async function prepareDatabase(url: string, prepare: () => Promise<void>): Promi
   }
 }
 
-async function openBus({ redisUrl }: Config, db: Database, log: Logger): Promise<Bus> {
-  if (redisUrl === null) return createInProcessBus();
-  // The log's epoch names this database among all that may share the Redis.
+async function openThrottle({ redisUrl }: Config, db: Database, log: Logger): Promise<Throttle> {
+  const nodes = redisUrl === null ? null : parseRedisUrl(redisUrl);
+  if (nodes === null) return createInProcessThrottle();
   const { epoch } = await db.deliveryLog.findUniqueOrThrow({ where: { id: true } });
-  return connectRedisBus(redisUrl, { namespace: epoch, log });
+  return createRedisThrottle({ nodes, namespace: epoch, log });
 }
 
 async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promise<Vapid> {
@@ -179,26 +158,28 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
 
 async function openDoor(
   config: Config,
-  { pool, ...deployment }: Deployment & { pool: pg.Pool; webPushPublicKey: string },
+  { observation, ...deployment }: Deployment & { hub: Hub; observation: Observation; webPushPublicKey: string },
   closers: Closers,
 ): Promise<string> {
-  const { db, bus, log } = deployment;
-  const hub = createHub({ pool, bus, log });
-  const gateway = createGateway({
+  const { db, hub, log } = deployment;
+  const isProduction = config.environment === 'production';
+  const throttle = await openThrottle(config, db, log);
+  closers.unshift(throttle.close);
+  const door = createDoor({
     ...deployment,
-    hub,
-    isProduction: config.environment === 'production',
+    schema,
+    throttle,
+    isProduction,
     arePrivateEndpointsAllowed: config.arePrivateEndpointsAllowed,
   });
   const server = await startHttpServer({
-    gateway,
-    db,
+    door,
+    isProduction,
+    trustedProxies: config.trustedProxies,
     log,
     host: config.host,
     port: config.port,
-    checkReady: async () => {
-      await pool.query('select 1');
-    },
+    readiness: observation.readiness,
   });
   // Callers first: a stream that ends while they listen tells them that there is no more to come, and they stay away.
   closers.unshift(server.stop, hub.close);

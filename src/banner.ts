@@ -27,12 +27,13 @@ const wakeUps: Record<BannerFacts['wakeUps'], string> = {
 };
 
 /** The text that greets a person on a terminal. `url` is the program's own, such as http://127.0.0.1:4000; null: no HTTP. */
-export function renderBanner(url: string | null, facts: BannerFacts): string {
+export function renderBanner(url: string | null, facts: BannerFacts & { metricsUrl: string | null }): string {
   const usesOutbox = Object.values(facts.channels).some((channel) => channel.includes('outbox'));
   return [
     'Carillon is ready.',
     '',
     ...(url === null ? ['  Worker      delivers; it serves no HTTP'] : renderPlaces(url, usesOutbox)),
+    ...(facts.metricsUrl === null ? [] : [`  Metrics     ${facts.metricsUrl}/metrics`]),
     `  Database    ${databases[facts.database]}`,
     `  Wake-ups    ${wakeUps[facts.wakeUps]}`,
     `  Push        ${facts.channels.PUSH}`,

@@ -9,12 +9,18 @@ export interface Config {
   host: string;
   /** 0: any free port. */
   port: number;
+  /** Where metrics are served, apart from everything else; 0: any free port. Null: nowhere. */
+  metricsPort: number | null;
+  /** Where traces go, and under which name. Null: there are none. */
+  traces: { url: string; serviceName: string } | null;
   /** Relative to the working directory, or absolute. */
   dataDirectory: string;
   /** Null: the embedded PostgreSQL. */
   databaseUrl: string | null;
   /** Null: wake-ups stay in this process. */
   redisUrl: string | null;
+  /** IP addresses and networks (`10.0.0.0/8`) whose X-Forwarded-For is believed. */
+  trustedProxies: readonly string[];
   /** 32 bytes. Null only with the embedded database: generated. */
   dataEncryptionKey: Buffer | null;
   /** How many days delivery events are kept at least; 1 to 3650. */
@@ -79,9 +85,12 @@ function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
     role: settings.ROLE,
     host: settings.HOST,
     port: settings.PORT,
+    metricsPort: settings.METRICS_PORT ?? null,
+    traces: toTraces(settings),
     dataDirectory: settings.DATA_DIR,
     databaseUrl: settings.DATABASE_URL ?? null,
     redisUrl: settings.REDIS_URL ?? null,
+    trustedProxies: settings.TRUSTED_PROXIES ?? [],
     dataEncryptionKey: settings.DATA_ENCRYPTION_KEY ?? null,
     eventRetentionDays: settings.EVENT_RETENTION_DAYS,
     serverKey: settings.SERVER_KEY ?? null,
@@ -101,6 +110,14 @@ function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
   };
 }
 
+/** The endpoint of traces is taken as it is, the one of all signals has a path for each (the OTLP exporter's specification). */
+function toTraces(settings: ReturnType<typeof settingsSchema.parse>): Config['traces'] {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT } = settings;
+  const common = OTEL_EXPORTER_OTLP_ENDPOINT && `${OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/$/, '')}/v1/traces`;
+  const url = OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? common;
+  return url ? { url, serviceName: settings.OTEL_SERVICE_NAME } : null;
+}
+
 function listMissing(given: Environment): string[] {
   return requirements.flatMap(({ when, value, needs, isOnlyUse }) => {
     const chosen = given[when];
@@ -113,9 +130,21 @@ function listMissing(given: Environment): string[] {
 
 function listContradictions(given: Environment): string[] {
   const mistakes: string[] = [];
-  const { ROLE, DATABASE_URL, SERVER_KEY, APP_KEY, VAPID_PUBLIC_KEY, VAPID_PRIVATE_KEY } = given;
+  const {
+    PORT = '4000',
+    METRICS_PORT,
+    ROLE,
+    DATABASE_URL,
+    SERVER_KEY,
+    APP_KEY,
+    VAPID_PUBLIC_KEY,
+    VAPID_PRIVATE_KEY,
+  } = given;
   if ((ROLE === 'gateway' || ROLE === 'worker') && !DATABASE_URL) {
     mistakes.push(`ROLE=${ROLE} needs DATABASE_URL: an embedded database serves one process.`);
+  }
+  if (METRICS_PORT && METRICS_PORT === PORT && METRICS_PORT !== '0') {
+    mistakes.push('METRICS_PORT must differ from PORT: callers reach that one.');
   }
   if (SERVER_KEY && SERVER_KEY === APP_KEY) {
     mistakes.push('APP_KEY must differ from SERVER_KEY: apps publish it.');

@@ -22,6 +22,7 @@ export const errorCodes = {
   TARGET_EMPTY: 'The target names nobody.',
   IDEMPOTENCY_KEY_REUSED: 'The idempotency key was used before, with another input.',
   NAME_TAKEN: 'The name is in use.',
+  STATE_CONFLICT: 'What it is now does not allow this.',
   TOKEN_INVALID: 'The token is not valid for this.',
 } as const;
 

@@ -34,9 +34,12 @@ async function run(): Promise<void> {
   const app = await startApp(config);
   const { generatedKeys, keysFile, ...facts } = app.facts;
   if (config.environment === 'development') {
-    process.stdout.write(renderBanner(app.url, app.facts));
+    process.stdout.write(renderBanner(app.url, { ...app.facts, metricsUrl: app.metricsUrl }));
   } else {
-    createLogger({ json: true }).info({ url: app.url, role: config.role, ...facts }, 'ready');
+    createLogger({ json: true }).info(
+      { url: app.url, metricsUrl: app.metricsUrl, role: config.role, ...facts },
+      'ready',
+    );
     // Not to the log, which others keep and read.
     if (generatedKeys) process.stderr.write(`${renderKeys(generatedKeys, keysFile)}\n`);
   }

@@ -1,4 +1,5 @@
 import { createECDH } from 'node:crypto';
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseRedisUrl, redisUrlRule } from './stream/bus/redis-node.ts';
 
@@ -31,6 +32,14 @@ function isDecodable(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** `10.0.0.1`, `10.0.0.0/8`, `2001:db8::/32`. */
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }
 
 const accessKey = () =>
@@ -71,13 +80,16 @@ export function deriveVapidPublicKey(privateKey: string): string | null {
   }
 }
 
-/** Every variable that the program reads, each parsed by itself. What they need of each other stands in config.ts. */
-export const settingsSchema = z.object({
-  PORT: z
+const port = () =>
+  z
     .string()
     .regex(/^\d{1,5}$/, 'must be a number from 0 to 65535.')
     .transform(Number)
-    .refine((port) => port <= 65_535, 'must be a number from 0 to 65535.')
+    .refine((number) => number <= 65_535, 'must be a number from 0 to 65535.');
+
+/** Every variable that the program reads, each parsed by itself. What they need of each other stands in config.ts. */
+export const settingsSchema = z.object({
+  PORT: port()
     .default(4000)
     .register(texts, { default: '4000', meaning: 'Port of GraphQL, over HTTP, WebSocket and SSE; 0: any free one.' }),
   HOST: z
@@ -85,6 +97,10 @@ export const settingsSchema = z.object({
     .regex(/^[^\s/]+$/, 'must be a host name or an IP address.')
     .default('127.0.0.1')
     .register(texts, { default: '127.0.0.1', meaning: 'Address to listen on; `0.0.0.0`: all of this machine.' }),
+  METRICS_PORT: port().optional().register(texts, {
+    default: 'none',
+    meaning: 'Port of `/metrics` (Prometheus), `/health` and `/ready`, on `HOST`; 0: any free one.',
+  }),
   DATA_DIR: z
     .string()
     .default('.data')
@@ -100,6 +116,19 @@ export const settingsSchema = z.object({
       default: 'none',
       meaning:
         'Redis 6 or later, for wake-ups between processes; of a Redis Cluster (7 or later) one node or several, separated by commas and tried in turn; without it other processes are heard by polling.',
+    }),
+  TRUSTED_PROXIES: z
+    .string()
+    .transform((text) => text.split(',').map((part) => part.trim()))
+    .refine(
+      (networks) => networks.every(isNetwork),
+      'must be IP addresses or networks like 10.0.0.0/8, separated by commas.',
+    )
+    .optional()
+    .register(texts, {
+      default: 'none',
+      meaning:
+        'Addresses and networks of the proxies before this program, separated by commas: their `X-Forwarded-For` tells whom to throttle.',
     }),
   DATA_ENCRYPTION_KEY: bytes(32, 'base64')
     .transform((text) => Buffer.from(text, 'base64'))
@@ -178,6 +207,18 @@ export const settingsSchema = z.object({
     .regex(/^[\x21-\x7e]+$/, 'must consist of visible ASCII characters, without blanks.')
     .optional()
     .register(texts, { default: 'none', meaning: 'Key of the Infobip API.' }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url(['https:', 'http:'], 'http://127.0.0.1:4318').optional().register(texts, {
+    default: 'none',
+    meaning:
+      'OpenTelemetry collector that takes traces by OTLP over HTTP, at `/v1/traces` below; `OTEL_EXPORTER_OTLP_HEADERS` and `…_TIMEOUT` are heeded too.',
+  }),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url(['https:', 'http:'], 'http://127.0.0.1:4318/v1/traces')
+    .optional()
+    .register(texts, { default: 'none', meaning: 'The same, as the whole URL; goes before the other one.' }),
+  OTEL_SERVICE_NAME: z
+    .string()
+    .default('carillon')
+    .register(texts, { default: 'carillon', meaning: "The program's name in traces." }),
   ALLOW_PRIVATE_ENDPOINTS: flag().default(false).register(texts, {
     default: '0',
     meaning: '1: web push endpoints may be loopback, private or plain http. For tests only.',

@@ -5,7 +5,8 @@ import { deliverJob } from './deliveries/deliver.job.ts';
 import type { Worker } from './deliveries/worker.ts';
 import { fanOutJob } from './notifications/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
-import { bindJob, startJobRunner } from './queue/job-runner.ts';
+import type { Tracing } from './observability/tracing.ts';
+import { type BoundJob, bindJob, startJobRunner } from './queue/job-runner.ts';
 import { rotateLog } from './stream/log/rotate-log.ts';
 
 /** How a worker works. Tests shorten the times. */
@@ -22,6 +23,13 @@ export interface WorkerOptions {
   graceMs?: number;
 }
 
+/** A worker at work. */
+interface RunningWorker {
+  /** Begins what `stop` does, and does not wait for its end. */
+  beginStop(): void;
+  stop(): Promise<void>;
+}
+
 /** Jobs at a time in one process. @default 4 */
 const concurrency = 4;
 
@@ -32,13 +40,13 @@ const concurrency = 4;
  * @param isAlone no other worker can be alive: what an earlier process held is taken back at once.
  */
 export async function startWorker(
-  parts: Pick<Worker, 'db' | 'bus' | 'cipher' | 'log' | 'channels'> & {
+  parts: Pick<Worker, 'db' | 'bus' | 'cipher' | 'log' | 'channels' | 'tracing'> & {
     pool: pg.Pool;
     isAlone: boolean;
     eventRetentionDays: number;
   },
   options: WorkerOptions,
-): Promise<{ stop(): Promise<void> }> {
+): Promise<RunningWorker> {
   const { pool, isAlone, eventRetentionDays, ...deployment } = parts;
   const {
     leaseSeconds = 60,
@@ -66,7 +74,7 @@ export async function startWorker(
   const runner = await startJobRunner({
     pool,
     log: worker.log,
-    tasks: [bindJob(fanOutJob, worker), bindJob(deliverJob, worker)],
+    tasks: [bindJob(fanOutJob, worker), bindJob(deliverJob, worker)].map((job) => traced(job, worker.tracing)),
     concurrency,
   });
   const chores = [
@@ -77,15 +85,27 @@ export async function startWorker(
       failure: 'What a worker may have left behind could not be looked for.',
     }),
   ];
-  return {
-    async stop() {
-      stopping.abort();
-      const grace = setTimeout(() => cuttingOff.abort(), graceMs);
-      await Promise.all(chores);
-      await runner.stop();
-      clearTimeout(grace);
-    },
+  let stopped: Promise<void> | undefined;
+  async function finish() {
+    stopping.abort();
+    const grace = setTimeout(() => cuttingOff.abort(), graceMs);
+    await Promise.all(chores);
+    await runner.stop();
+    clearTimeout(grace);
+  }
+  const stop = () => {
+    stopped ??= finish();
+    return stopped;
   };
+  return {
+    // What fails is told to who waits for the end.
+    beginStop: () => void stop().catch(() => undefined),
+    stop,
+  };
+}
+
+function traced({ name, run }: BoundJob, { trace }: Pick<Tracing, 'trace'>): BoundJob {
+  return { name, run: (payload) => trace(`job ${name}`, {}, () => run(payload)) };
 }
 
 interface Chore {

@@ -34,6 +34,8 @@ describe('nothing set', () => {
       role: 'all',
       host: '127.0.0.1',
       port: 4000,
+      metricsPort: null,
+      traces: null,
       dataDirectory: '.data',
       databaseUrl: null,
       redisUrl: null,
@@ -65,6 +67,9 @@ describe('everything set', () => {
     const config = readConfig({
       PORT: '0',
       HOST: '::1',
+      METRICS_PORT: '9464',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example.com/',
+      OTEL_SERVICE_NAME: 'messages',
       DATA_DIR: '/var/lib/carillon',
       DATABASE_URL: databaseUrl,
       REDIS_URL: 'rediss://cache.example.com',
@@ -88,6 +93,8 @@ describe('everything set', () => {
       role: 'worker',
       host: '::1',
       port: 0,
+      metricsPort: 9_464,
+      traces: { url: 'https://collector.example.com/v1/traces', serviceName: 'messages' },
       dataDirectory: '/var/lib/carillon',
       databaseUrl,
       redisUrl: 'rediss://cache.example.com',
@@ -106,6 +113,14 @@ describe('everything set', () => {
       infobip: { baseUrl: 'https://abc.api.infobip.com', apiKey: 'infobip-key', from: 'Carillon' },
     });
   });
+});
+
+test('the endpoint of traces goes before the one of everything, and is taken as it is', () => {
+  const { traces } = readConfig({
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector.example.com',
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://traces.example.com/here',
+  });
+  expect(traces).toEqual({ url: 'http://traces.example.com/here', serviceName: 'carillon' });
 });
 
 describe('mistakes', () => {
@@ -200,6 +215,7 @@ describe('mistakes', () => {
       { SERVER_KEY: 'the-same-key-for-everyone', APP_KEY: 'the-same-key-for-everyone' },
       'APP_KEY must differ from SERVER_KEY: apps publish it.',
     ],
+    ['one port for both', { METRICS_PORT: '4000' }, 'METRICS_PORT must differ from PORT: callers reach that one.'],
     [
       'a password with a stray %',
       { DATABASE_URL: 'postgresql://ann:100%@db.example.com/carillon', DATA_ENCRYPTION_KEY: dataEncryptionKey },

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { startChild } from './child.ts';
+import { startChild } from '../support/child.ts';
+import type { Gateway } from '../support/gateway.ts';
 import { now } from './clock.ts';
 import type { Destination } from './crowd.ts';
-import type { Gateway } from './gateway.ts';
 import type { Publisher } from './publisher.ts';
 import { deliveryEvents } from './subscription.ts';
 
@@ -39,7 +39,7 @@ export function toContender(gateway: Gateway, publisher: Publisher): Contender {
 
 /** A server that broadcasts ready strings, each as long as a frame of the gateway's, by `ws` and nothing else. */
 export async function startRawPeer(): Promise<Contender & AsyncDisposable> {
-  const child = startChild('./raw-peer.ts');
+  const child = startChild(new URL('./raw-peer.ts', import.meta.url));
   const { port } = await child.ask({ kind: 'listen' }, z.object({ port: z.int() }));
   const cpuSchema = z.object({ cpuUs: z.number() });
   let cursors: string[] = [];

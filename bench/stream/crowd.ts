@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { startChild } from '../support/child.ts';
 import type { Receipts, Subscription } from './audience.ts';
-import { startChild } from './child.ts';
 
 /** What came to a crowd: as `Receipts`, of all its processes. */
 export interface CrowdReceipts extends Omit<Receipts, 'receivedAt'> {
@@ -38,7 +38,9 @@ const done = z.object({});
 
 /** Starts the processes, with nobody in them. */
 export function startCrowd(processCount: number): Crowd {
-  const processes = Array.from({ length: processCount }, () => startChild('./subscribers.ts'));
+  const processes = Array.from({ length: processCount }, () =>
+    startChild(new URL('./subscribers.ts', import.meta.url)),
+  );
   const askAll = <Answer>(question: object, answer: z.ZodType<Answer>) =>
     Promise.all(processes.map((child) => child.ask(question, answer)));
   return {

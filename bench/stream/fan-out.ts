@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Row } from '../support/table.ts';
 import { now } from './clock.ts';
 import type { Contender } from './contender.ts';
 import type { Crowd, CrowdReceipts } from './crowd.ts';
-import type { Row } from './table.ts';
 
 interface Load {
   /** Subscribers of each of the two servers. */

@@ -1,7 +1,7 @@
+import type { Gateway } from '../support/gateway.ts';
+import type { Row } from '../support/table.ts';
 import type { Crowd } from './crowd.ts';
-import type { Gateway } from './gateway.ts';
 import { deliveryEvents } from './subscription.ts';
-import type { Row } from './table.ts';
 
 const limitKib = 25;
 /** They come and go first, so that what a gateway takes once is there before. */

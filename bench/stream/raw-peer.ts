@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { WebSocketServer } from 'ws';
 import { z } from 'zod';
-import { answerParent } from './parent.ts';
+import { answerParent } from '../support/parent.ts';
 
 // The measure of fan-out: a server that does nothing but send a ready string to every socket.
 

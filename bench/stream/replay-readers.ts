@@ -8,8 +8,8 @@ import { openStorage, sql } from '../../src/storage/database.ts';
 import { createInProcessBus } from '../../src/stream/bus/in-process-bus.ts';
 import { createHub } from '../../src/stream/hub/hub.ts';
 import { parseCursor } from '../../src/stream/log/cursor.ts';
+import { answerParent } from '../support/parent.ts';
 import { now } from './clock.ts';
-import { answerParent } from './parent.ts';
 import { loggedColumns } from './subscription.ts';
 
 // Reads one notification's events from the log, from the first on, in three ways. Each answers how many there were and

@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { z } from 'zod';
 import { insertDeliveries, insertNotification } from '../../test/support/log-events.ts';
-import { type Child, startChild } from './child.ts';
-import type { Gateway } from './gateway.ts';
-import type { Row } from './table.ts';
+import { type Child, startChild } from '../support/child.ts';
+import type { Gateway } from '../support/gateway.ts';
+import type { Row } from '../support/table.ts';
 
 interface ReplayOptions {
   databaseUrl: string;
@@ -19,7 +19,7 @@ const deliveriesPerStatement = 10_000;
 export async function measureReplay({ databaseUrl, gateway, eventCount, rounds }: ReplayOptions): Promise<Row[]> {
   const notificationId = await makeHistory(databaseUrl, eventCount);
   const { url, authorization } = gateway;
-  await using reader = startChild('./replay-readers.ts');
+  await using reader = startChild(new URL('./replay-readers.ts', import.meta.url));
   const perSecond = { cursor: [] as number[], hub: [] as number[], socket: [] as number[] };
   for (let round = 0; round <= rounds; round += 1) {
     for (const kind of ['cursor', 'hub', 'socket'] as const) {

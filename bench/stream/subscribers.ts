@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { answerParent } from '../support/parent.ts';
 import { type Audience, bareOpener, gather, subscriptionOpener } from './audience.ts';
-import { answerParent } from './parent.ts';
 
 // A process of subscribers: the same program for all servers that are compared, which has an audience at each.
 

@@ -164,7 +164,7 @@ builder.prismaObjectField(DeliveryObject, 'events', (t) =>
 
 builder.nodeRef(DeliveryObject, {
   id: { resolve: localId },
-  loadOne: async (id, context) => {
+  loadWithoutCache: async (id, context) => {
     const delivery = await context.loaders.load(deliveryById, id);
     return delivery && (await ownsDelivery(context, delivery)) ? delivery : null;
   },

@@ -48,7 +48,14 @@ async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: re
     deliveryIds: ids,
     leaseSeconds: worker.leaseSeconds,
   });
-  const ends = await Promise.all(due.map((delivery) => endOf(worker, notification, delivery)));
+  const facts = {
+    'carillon.notification.id': notification.id,
+    'carillon.deliveries': due.length,
+    'carillon.channels': [...new Set(due.map(({ channel }) => channel))].sort().join(),
+  };
+  const ends = await worker.tracing.trace('send', facts, () =>
+    Promise.all(due.map((delivery) => endOf(worker, notification, delivery))),
+  );
   await recordEnds(worker.db, claim.token, ends);
   worker.bus.wake();
 }

@@ -1,22 +1,23 @@
+import { isDeepStrictEqual } from 'node:util';
 import DataLoader from 'dataloader';
 import type { Caller } from '../apps/caller.ts';
 import { findCallerAgain } from '../apps/find-caller.ts';
 import type { Database } from '../storage/database.ts';
 import type { Access } from '../stream/hub/gate.ts';
-import type { Context } from './context.ts';
+import type { Context, Grant } from './context.ts';
 import { Loaders } from './loaders.ts';
 import { refuseCaller } from './refuse-caller.ts';
 
 /**
- * By what right the caller reads a stream: as long as its key or token is in force, and `mayRead`, asked anew with fresh
- * loaders, says yes. What it is told when that ends: `UNAUTHENTICATED`, or `FORBIDDEN`.
+ * By what right the caller reads a stream: as long as its key or token is in force, the operation is registered as it was, if
+ * it was, and `mayRead`, asked anew with fresh loaders, says yes. What it is told when that ends: `UNAUTHENTICATED`, or `FORBIDDEN`.
  *
  * @throws GraphQLError `UNAUTHENTICATED` for nobody.
  */
 export function readAccess(context: Context, mayRead: (now: Context) => Promise<boolean> = async () => true): Access {
   // Without what was loaded: this lasts as long as the stream.
   const { loaders: _, ...lasting } = context;
-  const { caller, db } = lasting;
+  const { caller, db, operation } = lasting;
   if (!caller) throw refuseCaller(caller);
   return {
     subjectId: caller.subjectId,
@@ -24,9 +25,21 @@ export function readAccess(context: Context, mayRead: (now: Context) => Promise<
     async findRefusal() {
       const now = await callersNow(db).load(caller);
       if (!now || (now.kind === 'INSTALLATION' && now.isExpired)) return refuseCaller(null);
+      if (operation && !(await isStillGranted(db, operation))) return refuseCaller(now);
       return (await mayRead({ ...lasting, caller: now, loaders: new Loaders(db) })) ? null : refuseCaller(now);
     },
   };
+}
+
+/** Whether an operation is registered, and as it was. Of one that is registered with other rights, a stream begins anew. */
+async function isStillGranted(db: Database, grant: Grant): Promise<boolean> {
+  const now = await db.registeredOperation.findUnique({ where: { id: grant.id } });
+  return (
+    now !== null &&
+    now.scopeAppId === grant.scopeAppId &&
+    now.scopeSegmentId === grant.scopeSegmentId &&
+    isDeepStrictEqual(now.pinnedVariables, grant.pinnedVariables)
+  );
 }
 
 type CallersNow = DataLoader<Caller, Caller | null>;

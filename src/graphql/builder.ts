@@ -76,11 +76,14 @@ export const builder = new SchemaBuilder<{
     nodeQueryOptions: {
       description: 'Any object by its global id; null when there is none, or none that this caller may see.',
       args: { id: { description: 'Global id.' } },
+      // Each type's `loadWithoutCache` says who may see the object.
+      authScopes: { anyone: true },
       nullable: true,
     },
     nodesQueryOptions: {
       description: 'As `node`, for up to 100 ids at once; parallel to them.',
       args: { ids: { description: 'Global ids, 100 at most.' } },
+      authScopes: { anyone: true },
       nullable: { list: false, items: true },
       resolve: (_, { ids }, __, ___, resolveNodes) => {
         if (ids.length <= nodesMax) return resolveNodes(ids);

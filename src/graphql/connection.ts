@@ -1,5 +1,6 @@
 import { type FieldNode, GraphQLError, type GraphQLResolveInfo, type SelectionNode } from 'graphql';
 import { isUuid } from '../ids.ts';
+import { pageSizeDefault, pageSizeMax } from '../operations/price.ts';
 import { camelCaseKeys, type Database, type Sql, sql } from '../storage/database.ts';
 import type { Loader, Loaders } from './loaders.ts';
 
@@ -18,9 +19,6 @@ export interface Page {
   after: string | null;
   before: string | null;
 }
-
-const pageSizeDefault = 20;
-const pageSizeMax = 100;
 
 /** @throws GraphQLError `BAD_USER_INPUT`: a size outside 1–100, both directions at once, a cursor that is none. */
 export function parsePage({ first, last, after, before }: PageArguments): Page {

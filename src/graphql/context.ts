@@ -5,6 +5,10 @@ import type { Loaders } from './loaders.ts';
 
 /** What whoever registered an operation lets it do. */
 export interface Grant {
+  /** Of the registration. */
+  id: string;
+  /** Values that variables have, whoever runs it. */
+  pinnedVariables: Readonly<Record<string, unknown>>;
   isMutationGranted: boolean;
   /** Only users with an installation of this app are seen. Null: of any. */
   scopeAppId: string | null;

@@ -14,6 +14,8 @@ const nodeTypes = [
   'Notification',
   'Delivery',
   'MergeRecord',
+  'App',
+  'ApiKey',
 ] as const;
 
 export type NodeType = (typeof nodeTypes)[number];

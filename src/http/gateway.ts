@@ -1,60 +1,34 @@
+import { Readable } from 'node:stream';
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Caller } from '../apps/caller.ts';
-import type { Context } from '../graphql/context.ts';
-import { Loaders } from '../graphql/loaders.ts';
+import type { OperationRequest } from '../door/choose-document.ts';
+import type { Door } from '../door/door.ts';
 import { schema } from '../graphql/schema.ts';
-import type { Sink } from '../stream/hub/relay.ts';
-import { useSubscriptions } from './execute-subscriptions.ts';
-import { useInputLimits } from './input-limits.ts';
-import { maskError, useMaskedValidation } from './mask-error.ts';
-import { useRequestForm } from './request-form.ts';
-import { useSchemaPrivacy } from './schema-privacy.ts';
+import { bodyBytesMaxOf } from './answer-operation.ts';
+import { readBody } from './read-body.ts';
+import { acceptedForms, answerForms, isJson, parseBody, parseSearch, refuseRequest } from './request-form.ts';
 
-/** What a transport has found out before an operation is looked at. */
-export interface Transport {
-  /** Null: nobody, who may not do much. A caller with a wrong key has not come this far. */
+/** What is known of a request before its operation is looked at. */
+interface Visit {
   caller: Caller | null;
-  /** Where a subscription's answers go by themselves. Absent: who asked iterates over them. */
-  sink?: Sink;
+  addressPrefix: () => string;
 }
 
-/** Request bodies and WebSocket messages. @default 1_048_576 // 1 MiB */
-export const messageBytesMax = 1024 * 1024;
+/** Answers what is not a plain request for JSON or a stream: GraphiQL, answers in parts, and what is wrongly asked. */
+export type Gateway = YogaServerInstance<Visit, object>;
 
-/** The one pipeline that every operation goes through, whatever its transport. */
-export type Gateway = YogaServerInstance<Transport, Context>;
-
-interface GatewayOptions
-  extends Pick<Context, 'db' | 'bus' | 'cipher' | 'log' | 'hub' | 'arePrivateEndpointsAllowed' | 'webPushPublicKey'> {
-  /** No GraphiQL, and the schema is told to server keys only. */
+interface GatewayOptions {
+  door: Door;
+  /** No GraphiQL. */
   isProduction: boolean;
 }
 
-/**
- * Builds the pipeline: caller → document (size, syntax, validation) → execution → mask. HTTP and SSE go through
- * `handle`; the WebSocket transport takes the same steps from `getEnveloped`.
- */
-export function createGateway({ isProduction, ...deployment }: GatewayOptions): Gateway {
-  const plugins: Plugin<Context>[] = [
-    useRequestForm({ bodyBytesMax: messageBytesMax }),
-    useInputLimits(),
-    useSchemaPrivacy({ isProduction }),
-    useMaskedValidation(deployment.log),
-    useSubscriptions(deployment.log),
-  ];
-  return createYoga<Transport, Context>({
+/** Yoga reads requests and writes answers; what is done in between is the door's. */
+export function createGateway({ door, isProduction }: GatewayOptions): Gateway {
+  return createYoga<Visit, object>({
     schema,
-    plugins,
-    context: ({ caller }) => ({
-      ...deployment,
-      caller,
-      operation: null,
-      registeredInstallationIds: new Set(),
-      reportedDeliveryIds: new Set(),
-      loaders: new Loaders(deployment.db),
-    }),
-    maskedErrors: { maskError: (error) => maskError(error, deployment.log) },
+    plugins: [useDoor(door)],
     // The request's form is our own matter.
     maxRequestBodySize: false,
     multipart: false,
@@ -62,10 +36,56 @@ export function createGateway({ isProduction, ...deployment }: GatewayOptions): 
     landingPage: false,
     // The server's own: it answers where yoga is not asked too.
     cors: false,
+    // The door has masked.
+    maskedErrors: false,
     graphiql: isProduction ? false : { title: 'Carillon', defaultQuery: graphiqlQuery, headers: graphiqlHeaders },
     renderGraphiQL,
     logging: false,
   });
+}
+
+function useDoor(door: Door): Plugin<object, Visit> {
+  // Yoga knows nothing of registered documents: what it checks stands in for what was asked.
+  const asked = new WeakMap<Request, OperationRequest>();
+  const keep = (request: Request, operation: OperationRequest) => {
+    asked.set(request, operation);
+    return { query: '{ __typename }' };
+  };
+  return {
+    onRequestParse({ request, setRequestParser, endResponse, fetchAPI, serverContext }) {
+      if (acceptedForms(request.headers.get('accept')).length === 0) {
+        // Written here: yoga writes no error in a form that was not asked for.
+        const { message, extensions } = refuseRequest(406, `Accept one of ${answerForms.join(', ')}.`);
+        const body = { errors: [{ message, extensions: { code: extensions.code } }] };
+        return endResponse(fetchAPI.Response.json(body, { status: 406 }));
+      }
+      if (request.method === 'GET') {
+        setRequestParser(() => keep(request, parseSearch(new URL(request.url).searchParams)));
+      } else if (request.method !== 'POST') {
+        throw refuseRequest(405, 'Use POST, or GET for a query.', { Allow: 'GET, POST' });
+      } else if (isJson(request.headers.get('content-type'))) {
+        const bytesMax = bodyBytesMaxOf(serverContext.caller);
+        setRequestParser(async () => keep(request, parseBody(await readBody(toReadable(request), bytesMax))));
+      } else {
+        throw refuseRequest(415, 'Send JSON, with the content-type application/json.');
+      }
+    },
+    onParams({ setParamsHandler }) {
+      setParamsHandler(async ({ request, context }) => {
+        return door.run(asked.get(request) ?? {}, {
+          caller: context.caller,
+          addressPrefix: context.addressPrefix,
+          transport: 'http',
+          canStream: false,
+          canMutate: request.method === 'POST',
+        });
+      });
+    },
+  };
+}
+
+function toReadable({ body }: Request): Readable {
+  return Readable.from(body ?? [], { objectMode: false });
 }
 
 // A comment, as a wrong key would keep GraphiQL from reading the schema.

@@ -1,17 +1,55 @@
 import { GraphQLError } from 'graphql';
-import type { GraphQLParams, Plugin } from 'graphql-yoga';
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import type { Context } from '../graphql/context.ts';
+import type { OperationRequest } from '../door/choose-document.ts';
 
-/** As a request and its answer may be written; what else `accept` allows is refused before anything is done. */
-const answerForms = ['application/json', 'application/graphql-response+json', 'text/event-stream', 'multipart/mixed'];
+// What GraphQL over HTTP says of a request and its answer, for every way in which a request can come.
+
+/** How an answer may be written; what else `accept` allows is refused before anything is done. */
+export const answerForms = [
+  'application/json',
+  'application/graphql-response+json',
+  'text/event-stream',
+  'multipart/mixed',
+] as const;
+
+export type AnswerForm = (typeof answerForms)[number];
+
+/** The forms that an `accept` header allows, the first one named first; none at all: all of them. */
+export function acceptedForms(accept: string | null | undefined): readonly AnswerForm[] {
+  const known = knownForms.get(accept || '*/*');
+  if (known) return known;
+  const forms = parseAccept(accept || '*/*');
+  knownForms.set(accept || '*/*', forms);
+  return forms;
+}
+
+/** There are as many as there are kinds of clients. */
+const knownForms = new LRUCache<string, readonly AnswerForm[]>({ max: 100 });
+
+function parseAccept(accept: string): AnswerForm[] {
+  const ranges = accept.toLowerCase().split(',');
+  const accepted = ranges.flatMap((entry) => {
+    const [range = ''] = entry.split(';');
+    const prefix = range.trim().replace(/\*(\/\*)?$/, '');
+    return answerForms.filter((form) => (range.includes('*') ? form.startsWith(prefix) : form === prefix));
+  });
+  return [...new Set(accepted)];
+}
+
+/** Whether a body is JSON, as its content type says. Forms, which a page may post anywhere without asking, are not. */
+export function isJson(contentType: string | null | undefined): boolean {
+  const [type = ''] = (contentType ?? '').split(';');
+  return type.trim().toLowerCase() === 'application/json';
+}
 
 const jsonObject = z.record(z.string(), z.unknown(), 'must be a JSON object.').nullish();
 
-/** GraphQL over HTTP, "Request Parameters". */
+/** GraphQL over HTTP, "Request Parameters", and the name of a registered document. */
 const parametersSchema = z.strictObject(
   {
-    query: z.string('must be the text of a GraphQL document.'),
+    query: z.string('must be the text of a GraphQL document.').nullish(),
+    documentId: z.string('must be the name of a registered document.').nullish(),
     operationName: z.string('must be a text.').nullish(),
     variables: jsonObject,
     extensions: jsonObject,
@@ -19,67 +57,23 @@ const parametersSchema = z.strictObject(
   { error: ({ code }) => (code === 'unrecognized_keys' ? 'is not a parameter.' : 'The body must be a JSON object.') },
 );
 
-/**
- * Takes an operation from a POST with a JSON body, or a query from a GET, and from nothing else: forms, which a page may
- * post anywhere without asking, are refused, and so are subscriptions to a client that cannot read a stream.
- */
-export function useRequestForm({ bodyBytesMax }: { bodyBytesMax: number }): Plugin<Context> {
-  return {
-    onRequestParse({ request, setRequestParser, endResponse, fetchAPI }) {
-      if (!accepts(request, answerForms)) {
-        // Written here: yoga writes no error in a form that was not asked for.
-        const { message, extensions } = refuse(406, `Accept one of ${answerForms.join(', ')}.`);
-        const body = { errors: [{ message, extensions: { code: extensions.code } }] };
-        return endResponse(fetchAPI.Response.json(body, { status: 406 }));
-      }
-      if (request.method === 'GET') setRequestParser(parseAddress);
-      else if (request.method !== 'POST') throw refuse(405, 'Use POST, or GET for a query.', { Allow: 'GET, POST' });
-      else if (isJson(request)) setRequestParser((body) => parseBody(body, bodyBytesMax));
-      else throw refuse(415, 'Send JSON, with the content-type application/json.');
-    },
-    onSubscribe({ args, setResultAndStopExecution }) {
-      const { request } = args.contextValue;
-      // Over WebSocket there is no request.
-      if (!request || accepts(request, ['text/event-stream'])) return;
-      const error = refuse(406, 'A subscription needs a WebSocket, or a request that accepts text/event-stream.');
-      setResultAndStopExecution({ errors: [error] });
-    },
-  };
+/** @throws GraphQLError `BAD_USER_INPUT` (HTTP 400) that names the parameter. */
+export function parseParameters(given: unknown): OperationRequest {
+  const { data, error } = parametersSchema.safeParse(given);
+  if (data) return data;
+  const [issue] = error.issues;
+  const name = issue?.code === 'unrecognized_keys' ? issue.keys[0] : issue?.path[0];
+  throw refuseRequest(400, [name, issue?.message].filter((part) => part !== undefined).join(' '));
 }
 
-function refuse(status: number, message: string, headers: Record<string, string> = {}): GraphQLError {
-  return new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT', http: { status, headers } } });
+/** An operation from the body of a POST. @throws GraphQLError `BAD_USER_INPUT` (HTTP 400). */
+export function parseBody(text: string): OperationRequest {
+  return parseParameters(parseJson(text, 'The body'));
 }
 
-function accepts(request: Request, forms: readonly string[]): boolean {
-  const accepted = (request.headers.get('accept') || '*/*').toLowerCase().split(',');
-  return accepted.some((entry) => {
-    const [range = ''] = entry.split(';');
-    const prefix = range.trim().replace(/\*(\/\*)?$/, '');
-    return forms.some((form) => (range.includes('*') ? form.startsWith(prefix) : form === prefix));
-  });
-}
-
-function isJson(request: Request): boolean {
-  const [type = ''] = (request.headers.get('content-type') ?? '').split(';');
-  return type.trim().toLowerCase() === 'application/json';
-}
-
-async function parseBody(request: Request, bytesMax: number): Promise<GraphQLParams> {
-  const chunks: Uint8Array[] = [];
-  let byteCount = 0;
-  for await (const chunk of request.body ?? []) {
-    byteCount += chunk.byteLength;
-    // What is too long is read on and forgotten: who is cut off while writing does not read why. But not for ever.
-    if (byteCount > bytesMax * 16) break;
-    if (byteCount <= bytesMax) chunks.push(chunk);
-  }
-  if (byteCount > bytesMax) throw refuse(413, `The body must have at most ${bytesMax} bytes.`);
-  return parseParameters(parseJson(Buffer.concat(chunks).toString('utf8'), 'The body'));
-}
-
-function parseAddress(request: Request): GraphQLParams {
-  const given = Object.fromEntries(new URL(request.url).searchParams);
+/** An operation from the parameters of an address. @throws GraphQLError `BAD_USER_INPUT` (HTTP 400). */
+export function parseSearch(search: URLSearchParams): OperationRequest {
+  const given = Object.fromEntries(search);
   for (const name of ['variables', 'extensions']) {
     const text = given[name];
     if (text !== undefined) Object.assign(given, { [name]: parseJson(text, name) });
@@ -91,22 +85,11 @@ function parseJson(text: string, place: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw refuse(400, `${place} must be valid JSON.`);
+    throw refuseRequest(400, `${place} must be valid JSON.`);
   }
 }
 
-function parseParameters(given: unknown): GraphQLParams {
-  const { data, error } = parametersSchema.safeParse(given);
-  if (data) {
-    const { query, operationName, variables, extensions } = data;
-    return {
-      query,
-      operationName: operationName ?? undefined,
-      variables: variables ?? undefined,
-      extensions: extensions ?? undefined,
-    };
-  }
-  const [issue] = error.issues;
-  const name = issue?.code === 'unrecognized_keys' ? issue.keys[0] : issue?.path[0];
-  throw refuse(400, [name, issue?.message].filter((part) => part !== undefined).join(' '));
+/** What is wrong with a request as such. */
+export function refuseRequest(status: number, message: string, headers: Record<string, string> = {}): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT', http: { status, headers } } });
 }

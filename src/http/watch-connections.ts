@@ -86,11 +86,14 @@ export function watchConnections({ server, log, stalledMs = 30_000 }: Connection
   return {
     addWebSocket(webSocket, socket) {
       (connections.get(socket) ?? watch(socket)).webSocket = webSocket;
-      webSocket.on('message', () => {
+      const waitForRoom = () => {
         if (webSocket.isPaused || !socket.writableNeedDrain) return;
         webSocket.pause();
         socket.once('drain', () => webSocket.resume());
-      });
+      };
+      webSocket.on('message', waitForRoom);
+      // Each is answered by a pong, which a peer that takes nothing would let wait here.
+      webSocket.on('ping', waitForRoom);
     },
   };
 }

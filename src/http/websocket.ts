@@ -1,21 +1,26 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { GraphQLError, parse } from 'graphql';
 import { type ConnectionInitMessage, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { z } from 'zod';
+import type { Door, Outcome } from '../door/door.ts';
+import { formatError, maskError } from '../door/mask-error.ts';
+import { isSubscribed } from '../door/subscribe.ts';
+import { schema } from '../graphql/schema.ts';
 import type { Logger } from '../logger.ts';
-import type { Database } from '../storage/database.ts';
-import { authenticate } from './authenticate.ts';
-import { PushedResponse } from './execute-subscriptions.ts';
-import { type Gateway, messageBytesMax } from './gateway.ts';
-import { formatError, maskError } from './mask-error.ts';
+import { bodyBytesMax } from './answer-operation.ts';
+import type { AddressPrefixOf } from './client-address.ts';
 import { OperationSink } from './operation-sink.ts';
+import { isAllowedOrigin, isOwnOrigin } from './origin.ts';
+import { parseParameters } from './request-form.ts';
 import type { ConnectionWatch } from './watch-connections.ts';
 
 interface WebSocketOptions {
   server: Server;
   watch: ConnectionWatch;
-  gateway: Gateway;
-  db: Database;
+  door: Door;
+  addressPrefixOf: AddressPrefixOf;
   log: Logger;
 }
 
@@ -25,64 +30,84 @@ const initWaitMs = 3_000;
 /** How long a client may take to answer a close, before its connection is cut. @default 5_000 // 5 seconds */
 const closeMs = 5_000;
 
+// A variable, since @types/ws does not know it yet.
+const closeOptions = { closeTimeout: closeMs };
+
+/** Operations of one connection at once. @default 100 */
+const operationsMax = 100;
+
+/** A connection, and what was known of it when it was made. */
+interface Peer {
+  socket: WebSocket;
+  connection: Socket;
+  request: IncomingMessage;
+  addressPrefix: string;
+}
+
 /**
  * GraphQL over WebSocket (graphql-transport-ws) at `/graphql`. A connection says once who calls
  * (`connection_init { authorization }`); that is looked up again for every operation, so that a revoked key begins nothing
- * more. Each operation takes the steps of the one pipeline.
+ * more. Each operation goes through the door.
  */
-export function serveWebSockets({ server, watch, gateway, db, log }: WebSocketOptions): { close(): Promise<void> } {
-  // A variable, since @types/ws does not know `closeTimeout` yet.
-  const options = { server, path: '/graphql', maxPayload: messageBytesMax, handleProtocols, closeTimeout: closeMs };
-  const sockets = new WebSocketServer(options);
-  const protocol = makeServer<ConnectionInitMessage['payload'], { socket: WebSocket; connection: Socket }>({
+export function serveWebSockets({ server, watch, door, addressPrefixOf, log }: WebSocketOptions): {
+  close(): Promise<void>;
+} {
+  const sockets = new WebSocketServer({
+    server,
+    path: '/graphql',
+    maxPayload: bodyBytesMax,
+    handleProtocols,
+    verifyClient: ({ req }, answer) => {
+      isAllowedOrigin(door.apps, req).then(
+        (isAllowed) => answer(isAllowed, 403),
+        (err: unknown) => {
+          log.error({ err }, 'A WebSocket could not be opened.');
+          answer(false, 503);
+        },
+      );
+    },
+    ...closeOptions,
+  });
+  const protocol = makeServer<ConnectionInitMessage['payload'], Peer>({
     connectionInitWaitTimeout: initWaitMs,
-    async onConnect({ connectionParams, extra }) {
+    async onConnect({ connectionParams, extra: { socket, request } }) {
       try {
-        await authenticate(db, toAuthorization(connectionParams));
-        return true;
+        const caller = await door.callers.authenticate(toAuthorization(connectionParams));
+        const { origin } = request.headers;
+        return origin === undefined || isOwnOrigin(request) || (await door.apps.mayCallFrom(caller, origin));
       } catch (error) {
         // An outage is no reason for a client to give up. A later close, for `false`, changes nothing.
         const { code } = maskError(error, log).extensions;
-        if (code !== 'UNAUTHENTICATED') extra.socket.close(1013, 'Try again later');
+        if (code !== 'UNAUTHENTICATED') socket.close(1013, 'Try again later');
         return false; // 4403, Forbidden
       }
     },
-    onSubscribe: async ({ connectionParams, extra: { socket, connection } }, operationId, payload) => {
+    async onSubscribe({ connectionParams, subscriptions, extra }, operationId, payload) {
       try {
-        const caller = await authenticate(db, toAuthorization(connectionParams));
-        const sink = new OperationSink(socket, connection, operationId);
-        const { schema, execute, subscribe, contextFactory, parse, validate } = gateway.getEnveloped({
+        // This one is among them.
+        if (Object.keys(subscriptions).length > operationsMax) throw tooManyOperations();
+        const caller = await door.callers.authenticate(toAuthorization(connectionParams));
+        const outcome = await door.run(parseParameters(payload), {
           caller,
-          sink,
+          addressPrefix: () => extra.addressPrefix,
+          transport: 'websocket',
+          canStream: true,
+          canMutate: true,
+          sink: new OperationSink(extra.socket, extra.connection, operationId),
         });
-        const document = parse(payload.query);
-        const errors = validate(schema, document);
-        if (errors.length > 0) return errors;
-        const contextValue = await contextFactory();
-        return {
-          schema,
-          document,
-          operationName: payload.operationName,
-          variableValues: payload.variables,
-          rootValue: new PreparedOperation({
-            execute: (args) => execute({ ...args, contextValue }),
-            subscribe: (args) => subscribe({ ...args, contextValue }),
-          }),
-        };
+        const errors = isSubscribed(outcome) || outcome.data !== undefined ? undefined : outcome.errors;
+        return errors ?? { schema, document: placeholder, rootValue: new ReadyOutcome(outcome) };
       } catch (error) {
         return [maskError(error, log)];
       }
     },
-    execute: ({ rootValue, ...args }) => takeSteps(rootValue).execute(args),
-    async subscribe({ rootValue, ...args }) {
-      const result = await takeSteps(rootValue).subscribe(args);
-      return result instanceof PushedResponse ? result.response : result;
-    },
+    execute: ({ rootValue }) => takeOutcome(rootValue),
     onNext: (_, __, ___, ____, { errors, ...rest }) => errors && { ...rest, errors: errors.map(formatError) },
     // Also what a stream has thrown, and what graphql-ws itself refuses.
     onError: (_, __, ___, errors) => errors.map((error) => formatError(maskError(error, log))),
   });
-  sockets.on('connection', (socket, { socket: connection }) => {
+  sockets.on('connection', (socket, request) => {
+    const connection = request.socket;
     watch.addWebSocket(socket, connection);
     // Frames that are too long or none at all: `ws` closes with the code for it.
     socket.on('error', (err) => log.debug({ err }, 'A WebSocket was closed for its frames.'));
@@ -94,13 +119,13 @@ export function serveWebSockets({ server, watch, gateway, db, log }: WebSocketOp
         close: (code, reason) => socket.close(code, reason),
         onMessage: (take) =>
           socket.on('message', (data) => {
-            take(String(data)).catch((err: unknown) => {
+            take(withQuery(String(data))).catch((err: unknown) => {
               log.error({ err }, 'A WebSocket message could not be handled.');
               socket.close(4500, 'Internal server error');
             });
           }),
       },
-      { socket, connection },
+      { socket, connection, request, addressPrefix: addressPrefixOf(request) },
     );
     socket.once('close', (code, reason) => {
       closed(code, String(reason)).catch((err: unknown) => log.error({ err }, 'An operation could not be ended.'));
@@ -121,29 +146,51 @@ function toAuthorization(connectionParams: Record<string, unknown> | undefined):
   return typeof authorization === 'string' ? authorization : '';
 }
 
-/** The pipeline's own execution, for the one operation that it was prepared for. */
-type Steps = Pick<ReturnType<Gateway['getEnveloped']>, 'execute' | 'subscribe'>;
-
 /**
- * Carries the steps from where an operation is prepared to where it is run. graphql-ws keeps it for as long as a
- * subscription lasts, so that it must not hold what only its beginning needs.
+ * graphql-ws takes no operation without a query, also where a registered document is named: an empty one stands for none.
  */
-class PreparedOperation {
-  #steps: Steps | undefined;
+function withQuery(text: string): string {
+  if (!text.includes('"documentId"') && !text.includes('"persistedQuery"')) return text;
+  const { data: message } = namedOperation.safeParse(parseJson(text));
+  return message ? JSON.stringify({ ...message, payload: { query: '', ...message.payload } }) : text;
+}
 
-  constructor(steps: Steps) {
-    this.#steps = steps;
-  }
+const namedOperation = z.looseObject({ type: z.literal('subscribe'), payload: z.record(z.string(), z.unknown()) });
 
-  take(): Steps {
-    const steps = this.#steps;
-    if (!steps) throw new Error('An operation is run once.');
-    this.#steps = undefined;
-    return steps;
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // graphql-ws tells the client.
   }
 }
 
-function takeSteps(rootValue: unknown): Steps {
-  if (rootValue instanceof PreparedOperation) return rootValue.take();
-  throw new Error('An operation came without the steps of the pipeline.');
+// graphql-ws wants a document; the one that was asked for has been run by then.
+const placeholder = parse('{ __typename }');
+
+/** Carries an outcome to where graphql-ws takes it, and then holds it no more: a subscription may last for days. */
+class ReadyOutcome {
+  #outcome: Outcome | undefined;
+
+  constructor(outcome: Outcome) {
+    this.#outcome = outcome;
+  }
+
+  take(): Outcome {
+    const outcome = this.#outcome;
+    if (!outcome) throw new Error('An operation is run once.');
+    this.#outcome = undefined;
+    return outcome;
+  }
+}
+
+function takeOutcome(rootValue: unknown): Outcome {
+  if (rootValue instanceof ReadyOutcome) return rootValue.take();
+  throw new Error('An operation came around the door.');
+}
+
+function tooManyOperations(): GraphQLError {
+  return new GraphQLError(`At most ${operationsMax} operations of one connection at once.`, {
+    extensions: { code: 'THROTTLED' },
+  });
 }

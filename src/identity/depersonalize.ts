@@ -1,10 +1,9 @@
 import type { Deployment } from '../deployment.ts';
-import { DomainError } from '../errors.ts';
-import { sql } from '../storage/database.ts';
-import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
+import { forgetAbandonedClaims } from './identifier-claims.ts';
 import { cancelPersonTargetedDeliveries, detachInstallation } from './installation-owner.ts';
-import { isNamed, lockUsers } from './user-identity-store.ts';
+import { lockInstallation } from './lock-installation.ts';
+import { isNamed } from './user-identity-store.ts';
 
 /** Logs a person out of an installation. */
 export interface DepersonalizeRequest {
@@ -16,7 +15,7 @@ export interface DepersonalizeRequest {
 /**
  * Takes an installation away from its user (rule U10, decision 9): it gets a fresh, empty lead, and nothing that is
  * targeted at the person reaches it from the commit on. Broadcasts still do. An installation that is
- * nobody's stays as it is.
+ * nobody's, not even by a client's word, stays as it is.
  *
  * @throws DomainError `NO_REGISTRATION`, `IDEMPOTENCY_KEY_REUSED`.
  */
@@ -29,18 +28,13 @@ export async function depersonalize(
     deployment,
     { principal, mutation: 'depersonalize', idempotencyKey, input: { installationId } },
     async (tx) => {
-      const installation = await tx.installation.findUnique({ where: { id: installationId } });
-      if (!installation)
-        throw new DomainError('NO_REGISTRATION', 'No such installation is registered.', ['installation']);
-      const user = (await lockUsers(tx, [installation.userId])).get(installation.userId);
-      const [locked] = await tx.$queryRaw<{ user_id: string }[]>(
-        sql`select user_id from installations where id = ${installationId}::uuid for no key update`,
-      );
-      if (!user || locked?.user_id !== installation.userId) throw new StaleReadError();
-      const isShared = (await tx.installation.count({ where: { userId: installation.userId } })) > 1;
-      if (isNamed(user) || isShared) {
+      const { current } = await lockInstallation(tx, installationId);
+      const userId = current.user.id;
+      const isShared = (await tx.installation.count({ where: { userId } })) > 1;
+      if (isNamed(current) || current.claims.length > 0 || isShared) {
         await detachInstallation(tx, installationId);
-        await cancelPersonTargetedDeliveries(tx, installationId);
+        await forgetAbandonedClaims(tx, [userId]);
+        await cancelPersonTargetedDeliveries(tx, [installationId]);
       }
       return { installationId };
     },

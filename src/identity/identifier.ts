@@ -54,12 +54,16 @@ function isBlockedExternalUserId(value: string): boolean {
 /**
  * The normal form of an external user id: Unicode NFC, otherwise as it is. Any casing of "null" means absent (rule U4).
  *
- * @throws DomainError `VALUE_INVALID` when it is longer than 256 characters.
+ * @throws DomainError `VALUE_INVALID` when it is longer than 256 characters, or no text that PostgreSQL can hold.
  */
 export function parseExternalUserId(text: string, path: readonly string[]): string | null {
   const value = text.normalize('NFC');
   if ([...value].length > externalUserIdCharactersMax) {
     throw new DomainError('VALUE_INVALID', 'An external user id has at most 256 characters.', path);
+  }
+  // A signed token is none of the texts that the door has looked through.
+  if (value.includes('\0') || !value.isWellFormed()) {
+    throw new DomainError('VALUE_INVALID', 'An external user id has no NUL and no half of a surrogate pair.', path);
   }
   return value.toLowerCase() === 'null' ? null : value;
 }

@@ -24,13 +24,42 @@ export async function attachInstallation(tx: Transaction, installationId: string
 }
 
 /**
- * Ends what is queued for the installation because of who its user was. Changes deliveries, so it is the last statement of
+ * Takes all installations of users away from them, as {@link detachInstallation} does with one. The users are locked, and so
+ * are their installations.
+ *
+ * @returns the ids of the installations.
+ */
+export async function detachAllInstallations(tx: Transaction, userIds: readonly string[]): Promise<string[]> {
+  const rows = await tx.$queryRaw<{ id: string }[]>(sql`
+    with left_behind as (
+      select id, uuid_v7() as lead_id from installations where user_id = any(${[...userIds]}::uuid[])
+    ),
+    lead as (insert into users (id) select lead_id from left_behind),
+    inbox as (
+      insert into recipients (id, channel, user_id) select uuid_v7(), 'IN_APP', lead_id from left_behind
+    ),
+    moved as (
+      update recipients r set user_id = b.lead_id from left_behind b where r.installation_id = b.id
+    )
+    update installations i set user_id = b.lead_id, is_primary_device = false
+    from left_behind b where i.id = b.id
+    returning i.id
+  `);
+  return rows.map(({ id }) => id);
+}
+
+/**
+ * Ends what is queued for installations because of who their users were. Changes deliveries, so it is the last statement of
  * its transaction (see the delivery log's lock). What is being sent right now checks its ownership again by itself.
  */
-export async function cancelPersonTargetedDeliveries(tx: Transaction, installationId: string): Promise<void> {
+export async function cancelPersonTargetedDeliveries(
+  tx: Transaction,
+  installationIds: readonly string[],
+): Promise<void> {
+  if (installationIds.length === 0) return;
   await tx.$executeRaw(sql`
     update deliveries set status = 'CANCELLED', reason = 'DEPERSONALIZED', status_at = now()
-    where recipient_id = (select id from recipients where installation_id = ${installationId}::uuid)
+    where recipient_id in (select id from recipients where installation_id = any(${[...installationIds]}::uuid[]))
       and status = 'QUEUED' and not is_broadcast
   `);
 }

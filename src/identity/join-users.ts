@@ -1,6 +1,7 @@
 import type { User } from '../generated/prisma/client.ts';
 import { newId } from '../ids.ts';
 import { sql, type Transaction } from '../storage/database.ts';
+import { moveClaims } from './identifier-claims.ts';
 import { type NamedUser, shownExternalUserId } from './user-identity-store.ts';
 
 /** Two users that become one. Both are locked. */
@@ -28,6 +29,7 @@ export async function joinUsers(tx: Transaction, { survivor, merged, actor, reas
     installations: await moveInstallations(tx, from, to),
     recipients: await moveRecipients(tx, from, to),
     segments: await moveMemberships(tx, from, to),
+    claims: await moveClaims(tx, from, to),
   };
   await tx.user.update({ where: { id: to }, data: fillBlanks(survivor.user, merged.user) });
   await tx.$executeRaw(

@@ -1,20 +1,17 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import type { Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
 import { parseUserAttributes, type UserAttributes, type UserAttributesInput } from '../users/user-attributes.ts';
-import { type Identifier, identifiersPerKindMax, parseUserIdentity, type UserIdentity } from './identifier.ts';
+import { decidePersonalize, type PersonalizePlan, type PersonalizeSituation } from './decide-personalize.ts';
+import { type Identifier, type ParsedIdentity, parseUserIdentity, type UserIdentity } from './identifier.ts';
+import { findHoldersAndClaimants, forgetAbandonedClaims } from './identifier-claims.ts';
 import { attachInstallation, cancelPersonTargetedDeliveries, detachInstallation } from './installation-owner.ts';
 import { joinUsers } from './join-users.ts';
-import {
-  addIdentifiers,
-  findHolders,
-  isNamed,
-  lockUsers,
-  type NamedUser,
-  shownExternalUserId,
-} from './user-identity-store.ts';
+import { lockInstallation } from './lock-installation.ts';
+import { takeIdentifiers } from './take-identifiers.ts';
+import { findHolders, type NamedUser } from './user-identity-store.ts';
 
 /** Says who uses an installation. */
 export interface PersonalizeRequest {
@@ -39,8 +36,9 @@ export interface Personalized {
 }
 
 /**
- * Makes an installation the one of the person that `userIdentity` names (rules U7, U8, decisions 1 and 2): of the user who
- * has one of its identifiers, else of the installation's own lead, which then gets the name.
+ * Makes an installation the one of the person that `userIdentity` verifiably names (rules U7, U8, decisions 1 and 2): of the
+ * user who has one of its identifiers, else of the installation's own lead, which then gets the name. What clients claimed
+ * of these identifiers ends, and claimants lose their installations (rule U11).
  *
  * @throws DomainError `USER_IDENTITY_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`,
  * `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
@@ -48,120 +46,53 @@ export interface Personalized {
  */
 export async function personalize(deployment: Deployment, request: PersonalizeRequest): Promise<Personalized> {
   const { principal, idempotencyKey, ...input } = request;
-  const identity = parseUserIdentity(request.userIdentity, ['userIdentity']);
-  const attributes = parseUserAttributes(request.userAttributes, ['userAttributes']);
-  if (identity.identifiers.length === 0) {
-    throw new DomainError('USER_IDENTITY_INVALID', 'Give an external user id, an e-mail address or a phone number.', [
-      'userIdentity',
-    ]);
-  }
+  const { identifiers, dropped, attributes } = parsePersonalize(request);
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
-    const situation = await readSituation(tx, request.installationId, identity.identifiers);
-    const plan = decidePersonalize(situation, { ...request, identifiers: identity.identifiers });
-    const result = await applyPersonalize(tx, {
-      ...request,
-      plan,
-      situation,
-      attributes,
-      identifiers: identity.identifiers,
-    });
-    return { ...result, installationId: request.installationId, droppedIdentifiers: identity.dropped };
+    const situation = await readSituation(tx, request.installationId, identifiers);
+    const plan = decidePersonalize(situation, { ...request, identifiers });
+    const result = await applyPersonalize(tx, { ...request, plan, situation, attributes, identifiers });
+    return { ...result, installationId: request.installationId, droppedIdentifiers: dropped };
   });
 }
 
-/** What a decision is made on; all users are locked. */
-export interface PersonalizeSituation {
-  /** The installation's user now. */
-  current: NamedUser;
-  /** The users that hold an identifier of the identity. */
-  holders: NamedUser[];
+/**
+ * What a request says, in normal form; it names somebody.
+ *
+ * @throws DomainError `USER_IDENTITY_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`,
+ * `IDENTIFIER_LIMIT_EXCEEDED`.
+ */
+export function parsePersonalize(
+  request: Pick<PersonalizeRequest, 'userIdentity' | 'userAttributes'>,
+): ParsedIdentity & { attributes: UserAttributes } {
+  const identity = parseUserIdentity(request.userIdentity, ['userIdentity']);
+  const attributes = parseUserAttributes(request.userAttributes, ['userAttributes']);
+  if (identity.identifiers.length > 0) return { ...identity, attributes };
+  throw new DomainError('USER_IDENTITY_INVALID', 'Give an external user id, an e-mail address or a phone number.', [
+    'userIdentity',
+  ]);
 }
 
-/** What personalize will do; `attachTo` null: the user that comes out is the installation's own (fresh or present) lead. */
-export interface PersonalizePlan {
-  /** Take the installation away from its named user first. */
-  detach: boolean;
-  /** Whom the installation goes to. */
-  attachTo: NamedUser | null;
-  /** The empty lead that is absorbed by the user it is attached to. */
-  absorb: NamedUser | null;
+/** The situation, and everybody who was locked for it. */
+interface LockedSituation extends PersonalizeSituation {
+  users: Map<string, NamedUser>;
 }
 
 async function readSituation(
   tx: Transaction,
   installationId: string,
   identifiers: readonly Identifier[],
-): Promise<PersonalizeSituation> {
-  const installation = await tx.installation.findUnique({ where: { id: installationId } });
-  if (!installation) throw new DomainError('NO_REGISTRATION', 'No such installation is registered.', ['installation']);
-  const holderIds = await findHolders(tx, identifiers);
-  const users = await lockUsers(tx, [installation.userId, ...holderIds]);
-  // Users first, then the installation: every verb takes its locks in this order. What was read before is read again.
-  const [locked] = await tx.$queryRaw<{ user_id: string }[]>(
-    sql`select user_id from installations where id = ${installationId}::uuid for no key update`,
-  );
+): Promise<LockedSituation> {
+  const involved = await findHoldersAndClaimants(tx, identifiers);
+  const { current, users } = await lockInstallation(tx, installationId, involved);
+  // What was read before the locks is read again.
   const holdersNow = await findHolders(tx, identifiers);
-  const current = users.get(installation.userId);
-  const isStale = locked?.user_id !== installation.userId || holdersNow.some((id) => !users.has(id));
-  if (!current || isStale) throw new StaleReadError();
-  return { current, holders: holdersNow.flatMap((id) => users.get(id) ?? []) };
-}
-
-/**
- * Decides what becomes of the installation. Pure.
- *
- * @throws DomainError `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
- * `PERSONALIZATION_IMPOSSIBLE`, in this order.
- */
-function decidePersonalize(
-  { current, holders }: PersonalizeSituation,
-  { identifiers, forceDepersonalize }: { identifiers: readonly Identifier[]; forceDepersonalize: boolean },
-): PersonalizePlan {
-  const [holder, another] = holders;
-  if (another) {
-    throw new DomainError('AMBIGUOUS_PERSONALIZE_CANDIDATES', 'The identifiers name several users.', ['userIdentity']);
-  }
-  const isCurrent = holder?.user.id === current.user.id;
-  if (holder) refuseOtherExternalUserId(holder, identifiers);
-  const isOtherPerson = isNamed(current) && !isCurrent;
-  if (isOtherPerson && !forceDepersonalize) {
-    throw new DomainError('PERSONALIZATION_IMPOSSIBLE', 'The installation is personalized as another user.', [
-      'installation',
-    ]);
-  }
-  refuseTooMany(holder ?? null, identifiers);
-  if (!holder || isCurrent) return { detach: isOtherPerson, attachTo: null, absorb: null };
-  return { detach: false, attachTo: holder, absorb: isOtherPerson ? null : current };
-}
-
-function refuseOtherExternalUserId(holder: NamedUser, identifiers: readonly Identifier[]): void {
-  const given = identifiers.find(({ kind }) => kind === 'EXTERNAL_USER_ID')?.value;
-  if (given === undefined || shownExternalUserId(holder) === null) return;
-  const isTheirs = holder.identifiers.some(({ kind, value }) => kind === 'EXTERNAL_USER_ID' && value === given);
-  if (!isTheirs) {
-    throw new DomainError('IDENTIFIER_IMMUTABLE', 'The user already has another external user id.', [
-      'userIdentity',
-      'externalUserId',
-    ]);
-  }
-}
-
-function refuseTooMany(holder: NamedUser | null, identifiers: readonly Identifier[]): void {
-  for (const kind of ['EMAIL', 'PHONE'] as const) {
-    const values = [...(holder?.identifiers ?? []), ...identifiers].filter((identifier) => identifier.kind === kind);
-    if (new Set(values.map(({ value }) => value)).size > identifiersPerKindMax) {
-      const field = kind === 'EMAIL' ? 'emails' : 'phones';
-      throw new DomainError('IDENTIFIER_LIMIT_EXCEEDED', `A user has at most ${identifiersPerKindMax} ${field}.`, [
-        'userIdentity',
-        field,
-      ]);
-    }
-  }
+  if (holdersNow.some((id) => !users.has(id))) throw new StaleReadError();
+  return { current, users, holders: holdersNow.flatMap((id) => users.get(id) ?? []) };
 }
 
 interface ApplyPersonalize {
   plan: PersonalizePlan;
-  situation: PersonalizeSituation;
+  situation: LockedSituation;
   installationId: string;
   principal: string;
   identifiers: readonly Identifier[];
@@ -171,8 +102,9 @@ interface ApplyPersonalize {
 
 async function applyPersonalize(
   tx: Transaction,
-  { plan, situation: { current }, installationId, principal, identifiers, attributes, keepAsLead }: ApplyPersonalize,
+  { plan, situation, installationId, principal, identifiers, attributes, keepAsLead }: ApplyPersonalize,
 ): Promise<{ userId: string; mergeRecordId: string | null }> {
+  const { current, users: locked } = situation;
   let userId = plan.attachTo?.user.id ?? current.user.id;
   let mergeRecordId: string | null = null;
   if (plan.detach) userId = await detachInstallation(tx, installationId);
@@ -186,9 +118,10 @@ async function applyPersonalize(
   } else if (plan.attachTo) {
     await attachInstallation(tx, installationId, userId);
   }
-  if (!(await addIdentifiers(tx, userId, identifiers))) throw new StaleReadError();
+  const hasLeftPerson = userId !== current.user.id && plan.absorb === null;
+  if (hasLeftPerson) await forgetAbandonedClaims(tx, [current.user.id]);
+  const taken = await takeIdentifiers(tx, { userId, identifiers, locked });
   await tx.user.update({ where: { id: userId }, data: { ...attributes, ...(keepAsLead ? {} : { type: 'CUSTOMER' }) } });
-  const hasLeftPerson = isNamed(current) && userId !== current.user.id;
-  if (hasLeftPerson) await cancelPersonTargetedDeliveries(tx, installationId);
+  await cancelPersonTargetedDeliveries(tx, hasLeftPerson ? [...taken, installationId] : taken);
   return { userId, mergeRecordId };
 }

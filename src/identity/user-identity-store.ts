@@ -8,6 +8,8 @@ import type { Identifier } from './identifier.ts';
 export interface NamedUser {
   user: User;
   identifiers: { kind: IdentifierKind; value: string; isAlias: boolean }[];
+  /** What clients say that it is called, unverified (rule U11). Names it for nobody else. */
+  claims: Identifier[];
 }
 
 /** Whether anybody could find this user by a name of theirs. An unnamed lead is nobody's profile yet. */
@@ -21,14 +23,14 @@ export function shownExternalUserId({ identifiers }: NamedUser): string | null {
 }
 
 /**
- * Locks users, always in id order so that two writers cannot wait for each other, and reads them with their identifiers.
+ * Locks users, always in id order so that two writers cannot wait for each other, and reads them with what they are called.
  * `for no key update`: rows that refer to the user may still be added meanwhile (a fan-out's deliveries, say).
  */
 export async function lockUsers(tx: Transaction, ids: Iterable<string>): Promise<Map<string, NamedUser>> {
   const wanted = [...new Set(ids)];
   await tx.$queryRaw(sql`select id from users where id = any(${wanted}::uuid[]) order by id for no key update`);
-  const users = await tx.user.findMany({ where: { id: { in: wanted } }, include: { identifiers: true } });
-  return new Map(users.map(({ identifiers, ...user }) => [user.id, { user, identifiers }]));
+  const users = await tx.user.findMany({ where: { id: { in: wanted } }, include: { identifiers: true, claims: true } });
+  return new Map(users.map(({ identifiers, claims, ...user }) => [user.id, { user, identifiers, claims }]));
 }
 
 /**

@@ -10,6 +10,7 @@ import { mayReadUser, visible } from '../graphql/ownership.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { sql } from '../storage/database.ts';
 import { UserObject, userById } from '../users/schema.ts';
+import { noRegistration, refreshInstallationToken } from './refresh-installation-token.ts';
 import { registerInstallation } from './register-installation.ts';
 
 /** An installation by its push registration id. */
@@ -83,7 +84,7 @@ export const InstallationObject = builder.prismaObject('Installation', {
 
 builder.nodeRef(InstallationObject, {
   id: { resolve: localId },
-  loadOne: async (id, context) =>
+  loadWithoutCache: async (id, context) =>
     visible(context, await context.loaders.load(installationById, id), (installation) => installation.userId),
 });
 
@@ -194,6 +195,42 @@ builder.relayMutationField(
     description: 'The installation, and what it needs to speak for itself.',
     outputFields: (t) => ({
       installation: t.expose('installation', { type: InstallationObject, description: 'As it is registered now.' }),
+      token: t.exposeString('token', { description: 'Bearer token of this installation. Shown only now.' }),
+      expiresAt: t.expose('expiresAt', {
+        type: 'DateTime',
+        description:
+          'When the token stops working at the latest: 30 days from now. Of one installation the newest five work, and the one in use.',
+      }),
+    }),
+  },
+);
+
+builder.relayMutationField(
+  'refreshInstallationToken',
+  {
+    description: 'Whose token is renewed.',
+    inputFields: (t) => ({
+      installation: t.id({
+        description: 'Push registration id or global id. Default, and only allowed: the calling installation.',
+      }),
+    }),
+  },
+  {
+    description:
+      'Answers a new token for the installation that calls. The present one goes on working until it expires; an expired one registers again. Every call makes a token: no idempotency key is taken, as secrets are kept nowhere.',
+    authScopes: { installation: true },
+    errors: refusedWith('NO_REGISTRATION'),
+    resolve: async (_, { input: { installation } }, context) => {
+      const { caller } = context;
+      if (caller?.kind !== 'INSTALLATION') throw refuseCaller(caller);
+      const isOther = installation && toLocalId(installation, 'Installation') !== caller.installationId;
+      if (isOther) throw noRegistration();
+      return refreshInstallationToken(context, caller);
+    },
+  },
+  {
+    description: 'What the installation needs to speak for itself.',
+    outputFields: (t) => ({
       token: t.exposeString('token', { description: 'Bearer token of this installation. Shown only now.' }),
       expiresAt: t.expose('expiresAt', {
         type: 'DateTime',

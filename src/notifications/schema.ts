@@ -14,7 +14,7 @@ import { SegmentObject, segmentById } from '../segments/schema.ts';
 import { sql } from '../storage/database.ts';
 import { ChannelEnum, toUserReferenceInput, UserRefInput } from '../users/schema.ts';
 import { type Progress, readProgressOf } from './progress.ts';
-import { sendNotification } from './send-notification.ts';
+import { referencesMax, segmentsMax, sendNotification } from './send-notification.ts';
 import { type Target, targetSchema } from './target.ts';
 
 /** A notification by id. */
@@ -82,11 +82,16 @@ const UserReferenceObject = builder.objectRef<Target['users'][number]>('UserRefe
 const TargetObject = builder.objectRef<Target>('NotificationTarget').implement({
   description: 'Whom a notification is meant for, as it was given.',
   fields: (t) => ({
-    users: t.expose('users', { type: [UserReferenceObject], description: 'People, as they were named.' }),
+    users: t.expose('users', {
+      type: [UserReferenceObject],
+      description: 'People, as they were named.',
+      extensions: { listSizeMax: referencesMax },
+    }),
     installations: t.exposeIDList('installations', { description: 'Installations, by push registration id.' }),
     segments: t.field({
       type: [SegmentObject],
       description: 'Segments; one that was deleted since is left out.',
+      extensions: { listSizeMax: segmentsMax },
       resolve: async ({ segments }, _, { loaders }) =>
         (await loaders.loadMany(segmentById, segments)).filter((segment) => segment !== null),
     }),
@@ -179,7 +184,7 @@ async function getProgress(found: Promise<Progress | null>): Promise<Progress> {
 
 builder.nodeRef(NotificationObject, {
   id: { resolve: localId },
-  loadOne: (id, context) => (mayReadAll(context) ? context.loaders.load(notificationById, id) : null),
+  loadWithoutCache: (id, context) => (mayReadAll(context) ? context.loaders.load(notificationById, id) : null),
 });
 
 builder.prismaObjectField(DeliveryObject, 'notification', (t) =>

@@ -45,8 +45,10 @@ export interface TargetInput {
 const ttlSecondsMin = 30;
 const ttlSecondsMax = 72 * 3600;
 const ttlSecondsDefault = 48 * 3600;
-const referencesMax = 1_000;
-const segmentsMax = 100;
+/** Users and installations that a target names. @default 1_000 */
+export const referencesMax = 1_000;
+/** @default 100 // segments of a target */
+export const segmentsMax = 100;
 /** The content as JSON. @default 65_536 // bytes */
 const contentBytesMax = 65_536;
 const idempotencyKeptHours = 30 * 24;

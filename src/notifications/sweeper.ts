@@ -1,3 +1,4 @@
+import { endRotations } from '../apps/rotate-api-key.ts';
 import { takeBackExpiredClaims } from '../deliveries/claim.ts';
 import { deliverJob } from '../deliveries/deliver.job.ts';
 import { expireOverdue } from '../deliveries/expire-overdue.ts';
@@ -14,7 +15,7 @@ const notificationsPerPage = 500;
 /**
  * Puts back to work what a dead worker left behind, so that nothing stays queued or sending for ever: claims and fan-outs
  * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed. Removes jobs that
- * have failed for good, and idempotency keys and access changes that are not kept any longer. Safe to run in every worker
+ * have failed for good, and idempotency keys, access changes and rotated secrets that are not kept any longer. Safe to run in every worker
  * at once; a step that was cut off is done by the next sweep.
  *
  * @param isAlone no other worker can be alive (the database was embedded and has just been started): take back at once.
@@ -26,6 +27,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
   await dropFailedJobs(worker.db);
   await forgetIdempotencyKeys(worker.db);
   await trimAccessChanges(worker.db);
+  await endRotations(worker.db);
 }
 
 /** Walks a list of notifications by id, a page at a time, until a page is not full or the worker stops. */

@@ -133,7 +133,7 @@ for (const [channel, object] of [
 ] as const) {
   builder.nodeRef(object, {
     id: { resolve: localId },
-    loadOne: async (id, context) => {
+    loadWithoutCache: async (id, context) => {
       const recipient = await context.loaders.load(recipientById, id);
       // An id that says another type names nothing.
       return recipient?.channel === channel ? visible(context, recipient, ({ userId }) => userId) : null;

@@ -69,7 +69,7 @@ export const SegmentObject = builder.prismaObject('Segment', {
 
 builder.nodeRef(SegmentObject, {
   id: { resolve: localId },
-  loadOne: (id, context) => (mayReadAll(context) ? context.loaders.load(segmentById, id) : null),
+  loadWithoutCache: (id, context) => (mayReadAll(context) ? context.loaders.load(segmentById, id) : null),
 });
 
 builder.prismaObjectField(UserObject, 'segments', (t) =>

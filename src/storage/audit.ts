@@ -1,4 +1,5 @@
 import { newId } from '../ids.ts';
+import type { Logger } from '../logger.ts';
 import { type Database, sql } from './database.ts';
 
 /** One thing that was done with a key. */
@@ -15,13 +16,108 @@ const subjectCharactersMax = 4_096;
 
 /** Adds to the audit log. Nothing changes or removes what is in it: a trigger refuses that. */
 export async function appendAudit(db: Pick<Database, '$executeRaw'>, records: readonly AuditRecord[]): Promise<void> {
-  const rows = records.map(({ apiKeyId, action, subject }) => {
-    const json = JSON.stringify(subject ?? null);
-    return { id: newId(), api_key_id: apiKeyId, action, subject: json.length > subjectCharactersMax ? null : subject };
-  });
+  await insertEntries(
+    db,
+    records.map((record) => toEntry(record)),
+  );
+}
+
+/** A record as it is kept. `at` null: now, as the transaction says it. */
+interface AuditEntry {
+  id: string;
+  at: Date | null;
+  api_key_id: string;
+  action: string;
+  subject: unknown;
+}
+
+function toEntry({ apiKeyId, action, subject }: AuditRecord, at: Date | null = null): AuditEntry {
+  const json = JSON.stringify(subject ?? null);
+  return {
+    id: newId(),
+    at,
+    api_key_id: apiKeyId,
+    action,
+    subject: json.length > subjectCharactersMax ? null : subject,
+  };
+}
+
+/** An entry that is there already is left alone: whoever does not know whether it was written writes it again. */
+async function insertEntries(db: Pick<Database, '$executeRaw'>, entries: readonly AuditEntry[]): Promise<void> {
   await db.$executeRaw(sql`
-    insert into audit_entries (id, api_key_id, action, subject)
-    select id, api_key_id, action, subject
-    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as entry (id uuid, api_key_id uuid, action text, subject jsonb)
+    insert into audit_entries (id, at, api_key_id, action, subject)
+    select id, coalesce(at, current_timestamp), api_key_id, action, subject
+    from jsonb_to_recordset(${JSON.stringify(entries)}::jsonb)
+      as entry (id uuid, at timestamptz, api_key_id uuid, action text, subject jsonb)
+    on conflict (id) do nothing
   `);
+}
+
+/** The audit log for what writes nothing else, and so has no transaction of its own: what is read. */
+export interface AuditTrail {
+  /** Costs nothing: nobody waits for the database. */
+  append(record: AuditRecord): void;
+  /** Writes what is left. */
+  close(): Promise<void>;
+}
+
+/** Entries of one statement. @default 500 */
+const batchMax = 500;
+/** Entries that wait while the database cannot be reached. What comes after is lost, and how many is logged. @default 10_000 */
+const waitingMax = 10_000;
+
+/**
+ * Gathers what is appended and writes it in batches, each `everyMs` after its first entry or as soon as it is full. What
+ * could not be written is tried again with the next batch.
+ *
+ * @param everyMs @default 1_000 // 1 second
+ */
+export function createAuditTrail({ db, log }: { db: Database; log: Logger }, { everyMs = 1_000 } = {}): AuditTrail {
+  const waiting: AuditEntry[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let writing: Promise<void> | null = null;
+  let lostCount = 0;
+  let isClosed = false;
+
+  async function writeAll() {
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, batchMax);
+      try {
+        await insertEntries(db, batch);
+      } catch (err) {
+        log.error({ err, waitingCount: waiting.length }, 'The audit log could not be written.');
+        return;
+      }
+      waiting.splice(0, batch.length);
+    }
+    if (lostCount > 0) log.error({ lostCount }, 'Entries of the audit log were lost.');
+    lostCount = 0;
+  }
+
+  function write() {
+    clearTimeout(timer);
+    timer = undefined;
+    writing ??= writeAll().finally(() => {
+      writing = null;
+      if (waiting.length > 0 && !isClosed) timer ??= setTimeout(write, everyMs);
+    });
+  }
+
+  return {
+    append(record) {
+      if (waiting.length >= waitingMax) {
+        lostCount += 1;
+        return;
+      }
+      waiting.push(toEntry(record, new Date()));
+      if (waiting.length % batchMax === 0) write();
+      else if (!isClosed) timer ??= setTimeout(write, everyMs);
+    },
+    async close() {
+      isClosed = true;
+      clearTimeout(timer);
+      await writing;
+      await writeAll();
+    },
+  };
 }

@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { StartupError } from '../errors.ts';
-import { lockDirectory } from './directory-lock.ts';
+import { findLockHolder, lockDirectory } from './directory-lock.ts';
 
 const keysSchema = z.object({
   /** Secret of the first server key; null: it came from the environment, and is not ours to keep. */
@@ -62,6 +62,22 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     readKeys: (first) => readOrGenerateKeys(directory, keysFile, first),
     close: lock.release,
   };
+}
+
+/** What is in a data directory, for who does not open it. */
+export interface DataDirectoryContent {
+  /** Absolute. */
+  path: string;
+  keys: GeneratedKeys;
+  /** The process that has it open; null: none has. */
+  holder: number | null;
+}
+
+/** Looks into a data directory, and changes nothing. Null: there is nothing in it. @throws StartupError when it cannot be read. */
+export async function lookIntoDataDirectory(path: string): Promise<DataDirectoryContent | null> {
+  const directory = resolve(path);
+  const keys = await readKeys(join(directory, 'keys.json'));
+  return keys && { path: directory, keys, holder: await findLockHolder(directory) };
 }
 
 /** Turns what the file system refuses to `work` into a sentence about `directory`. */
@@ -126,11 +142,8 @@ export async function keepFirstApiKeys(path: string, databaseUrl: string, keys: 
 }
 
 async function readOrGenerateKeys(directory: string, file: string, first: FirstApiKeys): Promise<GeneratedKeys> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw new StartupError(`The keys in ${file} cannot be read (${reason(error)}).`, { cause: error });
-  });
-  if (text !== null) return parseKeys(file, text);
+  const known = await readKeys(file);
+  if (known) return known;
   const keys: GeneratedKeys = {
     ...first,
     dataEncryptionKey: randomBytes(32).toString('base64'),
@@ -138,6 +151,15 @@ async function readOrGenerateKeys(directory: string, file: string, first: FirstA
   };
   await refuseUnwritable(directory, () => writeWhole(file, keys));
   return keys;
+}
+
+/** Null: there is no such file. */
+async function readKeys(file: string): Promise<GeneratedKeys | null> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw new StartupError(`The keys in ${file} cannot be read (${reason(error)}).`, { cause: error });
+  });
+  return text === null ? null : parseKeys(file, text);
 }
 
 function parseKeys(file: string, text: string): GeneratedKeys {

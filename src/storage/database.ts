@@ -50,6 +50,28 @@ export function openStorage(connectionString: string, { connectionsMax = 10 } = 
   };
 }
 
+/** How long a probe waits for the database. @default 2_000 // 2 seconds */
+const probeMs = 2_000;
+
+/**
+ * A pool of two connections for who looks after the program: it is not kept waiting by work that has taken all the others, and
+ * each of its statements fails after 2 seconds.
+ */
+export function openProbePool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString,
+    max: 2,
+    connectionTimeoutMillis: probeMs,
+    query_timeout: probeMs,
+    statement_timeout: probeMs,
+    application_name: 'carillon probe',
+  });
+  // As above.
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  return pool;
+}
+
 /**
  * A row as SQL names it (`user_id`) with the model's names (`userId`). `Row` is the caller's word for what the statement
  * selects, as it is with `$queryRaw<Row[]>`.

@@ -17,6 +17,12 @@ export async function checkEncryptionKey(db: Database, cipher: Cipher): Promise<
   }
 }
 
+/** Whether this database was written with that key; null: with none yet. Changes nothing. */
+export async function isEncryptionKeyOf(db: Database, cipher: Cipher): Promise<boolean | null> {
+  const kept = await db.deploymentSecret.findUnique({ where: { name: fingerprintName } });
+  return kept && Buffer.from(kept.value).equals(Buffer.from(cipher.fingerprint));
+}
+
 /**
  * A secret that the deployment makes for itself: made by `make` the first time, kept encrypted, the same ever after, for
  * every process.

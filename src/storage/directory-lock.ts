@@ -39,6 +39,13 @@ export async function lockDirectory(directory: string): Promise<{ holder: number
   }
 }
 
+/** The id of the living process that has the lock of `directory`; null: none has. Changes nothing. */
+export async function findLockHolder(directory: string): Promise<number | null> {
+  const last = (await listLocks(directory)).at(-1) ?? 0;
+  const holder = await readHolder(lockPath(directory, last));
+  return holder && (await isAlive(holder)) ? holder.pid : null;
+}
+
 function lockPath(directory: string, number: number): string {
   return join(directory, `lock.${number}`);
 }

@@ -84,6 +84,22 @@ export async function startEmbeddedPostgres(options: {
   };
 }
 
+/**
+ * The connection string of the server that another process has started on `directory`, as `startEmbeddedPostgres` gives it;
+ * null: none accepts connections there. It may be stopped at any moment.
+ */
+export async function findRunningPostgres(options: { directory: string; password: string }): Promise<string | null> {
+  const directory = await realpath(options.directory).catch(emptyIfAbsent);
+  if (directory === '') return null;
+  const dataDirectory = join(directory, 'data');
+  // Its lines: process, directory, start, port, socket directory, address, shared memory, status.
+  const lines = (await readFile(join(dataDirectory, 'postmaster.pid'), 'utf8').catch(emptyIfAbsent)).split('\n');
+  const [pid, , , port, , , , status] = lines.map((line) => line.trim());
+  if (status !== 'ready' || !/^\d+$/.test(pid ?? '') || !/^\d+$/.test(port ?? '')) return null;
+  if (!(await isServerProcess(Number(pid), dataDirectory))) return null;
+  return `postgresql://${userName}:${options.password}@127.0.0.1:${port}/${databaseName}`;
+}
+
 async function openServerDirectory(directory: string): Promise<Server> {
   const binaries = await findPostgresBinaries();
   await mkdir(directory, { recursive: true, mode: 0o700 });

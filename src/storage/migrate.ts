@@ -71,6 +71,24 @@ export async function migrate(connectionString: string, directory = shippedMigra
   }
 }
 
+/** The migrations that come with the program. */
+export async function listMigrations(): Promise<string[]> {
+  const migrations = await readMigrations(shippedMigrations);
+  return migrations.map(({ name }) => name);
+}
+
+/** Of `names`, those that the database lacks: it was restored from an older copy, or is another one. */
+export async function findMissingMigrations(pool: Pick<pg.Pool, 'query'>, names: readonly string[]): Promise<string[]> {
+  const { rows } = await pool.query<{ name: string }>(
+    `select name from unnest($1::text[]) as name
+     where name not in (
+       select migration_name from _prisma_migrations where finished_at is not null and rolled_back_at is null
+     )`,
+    [names],
+  );
+  return rows.map(({ name }) => name);
+}
+
 async function readMigrations(directory: string): Promise<Migration[]> {
   const entries = await readdir(directory, { withFileTypes: true });
   const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);

@@ -138,7 +138,7 @@ export const UserObject = builder.prismaObject('User', {
 
 builder.nodeRef(UserObject, {
   id: { resolve: localId },
-  loadOne: async (id, context) => visible(context, await context.loaders.load(userById, id), (user) => user.id),
+  loadWithoutCache: async (id, context) => visible(context, await context.loaders.load(userById, id), (user) => user.id),
 });
 
 builder.queryFields((t) => ({

@@ -80,7 +80,7 @@ describe('an installation', () => {
   ])('cannot tell somebody else’s from a missing one: %s', async (_, document, others) => {
     const answer = await own.send(document(others()));
     expect(Object.values(Object(answer.body.data))).toEqual([null]);
-    expect(await own.send(document(randomUUID()))).toEqual(answer);
+    expect((await own.send(document(randomUUID()))).body).toEqual(answer.body);
   });
 
   test('lists no users, no segments and no merge records', async () => {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import {
   type GraphQLNamedType,
+  getNamedType,
   isEnumType,
   isInputObjectType,
   isInterfaceType,
@@ -24,6 +25,19 @@ test('every type, field, argument, input field and value is described, by more t
   expect(described.filter(({ name, description }) => !saysMore(name, description)).map(({ place }) => place)).toEqual(
     [],
   );
+});
+
+/** Each answers a new secret with every call, and secrets are kept nowhere. */
+const withoutIdempotencyKey = ['refreshInstallationToken', 'registerInstallation'];
+
+test('every mutation takes an idempotency key, but those that answer a token', () => {
+  const mutations = Object.values(schema.getMutationType()?.getFields() ?? {});
+  const without = mutations.filter(({ args }) => {
+    const input = getNamedType(args.find(({ name }) => name === 'input')?.type);
+    return !isInputObjectType(input) || input.getFields().idempotencyKey === undefined;
+  });
+  expect(mutations.length).toBeGreaterThan(10);
+  expect(without.map(({ name }) => name).sort()).toEqual(withoutIdempotencyKey);
 });
 
 interface Described {

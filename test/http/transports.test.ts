@@ -158,7 +158,7 @@ describe.each([
     [
       'is nested too deep',
       { query: `subscription ${'{ a'.repeat(20_000)}${' }'.repeat(20_000)}` },
-      'BAD_USER_INPUT',
+      'OPERATION_TOO_COSTLY',
       'The document is nested more than 64 levels deep.',
     ],
     [

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { startApp } from '../../src/app.ts';
 import { hashSecret } from '../../src/apps/api-key.ts';
 import { testConfig, testKeys, useApp } from '../support/app.ts';
@@ -103,8 +103,8 @@ test('a socket of no protocol is refused with 4406', async () => {
 test.each([
   ['malformed', { query: '{ users(' }],
   ['asking for an unknown field', { query: '{ nothing }' }],
-  ['20,000 braces', { query: `${'{ a'.repeat(20_000)}${' }'.repeat(20_000)}` }],
-  ['of 200,000 tokens', { query: `{ ${'__typename '.repeat(90_000)} }` }],
+  ['20,000 braces', { query: `${'{ a'.repeat(20_000)}${' }'.repeat(20_000)}` }, 'OPERATION_TOO_COSTLY'],
+  ['of 90,000 tokens', { query: `{ ${'__typename '.repeat(90_000)} }` }, 'OPERATION_TOO_COSTLY'],
   ['holding a NUL', { query: '{ node(id: "\0") { id } }' }],
   ['of an unknown name', { query: register, operationName: 'Other' }],
   ['without its variables', { query: register }],
@@ -112,18 +112,24 @@ test.each([
   ['with a NUL in a variable', { query: register, variables: { input: { platform: 'WEB', appVersion: '\0' } } }],
   ['a subscription with a bad cursor', { query: 'subscription { deliveryEvents(after: "garbage") { __typename } }' }],
   ['a subscription to nothing', { query: 'subscription { nothing }' }],
-])('an operation that is %s gets a typed error, writes nothing, and the socket goes on', async (_, payload) => {
+])('an operation that is %s gets a typed error, writes nothing, and the socket goes on', async (_, payload, code = 'BAD_USER_INPUT') => {
   const socket = await connect();
   socket.send({ id: '1', type: 'subscribe', payload });
   const refusal = await socket.next();
   const errors = refusal.type === 'error' ? refusal.payload : Reflect.get(Object(refusal.payload), 'errors');
-  expect(errors).toMatchObject([{ message: expect.any(String), extensions: { code: 'BAD_USER_INPUT' } }]);
+  expect(errors).toMatchObject([{ message: expect.any(String), extensions: { code } }]);
   expect(JSON.stringify(errors)).not.toMatch(/"http"|stack|node_modules/);
   expect(await countRows(g.pool)).toEqual(before);
 
   socket.send({ id: '2', type: 'subscribe', payload: { query: '{ __typename }' } });
   const messages = [await socket.next(), await socket.next()];
-  expect(messages).toContainEqual({ id: '2', type: 'next', payload: { data: { __typename: 'Query' } } });
+  expect(messages).toContainEqual(
+    expect.objectContaining({
+      id: '2',
+      type: 'next',
+      payload: expect.objectContaining({ data: { __typename: 'Query' } }),
+    }),
+  );
 });
 
 test('who may not do it is told so, over WebSocket as over HTTP', async () => {
@@ -132,7 +138,7 @@ test('who may not do it is told so, over WebSocket as over HTTP', async () => {
   expect(await socket.next()).toMatchObject({ payload: { errors: [{ extensions: { code: 'FORBIDDEN' } }] } });
 });
 
-test('a key that was revoked begins no further operation on an open socket', async () => {
+test('a key that was revoked elsewhere begins no further operation on an open socket within a second', async () => {
   const secret = 'server-key-to-be-revoked';
   await g.pool.query(
     `insert into api_keys (id, kind, name, secret_hash) values (gen_random_uuid(), 'SERVER', 'revoked', $1)`,
@@ -140,10 +146,15 @@ test('a key that was revoked begins no further operation on an open socket', asy
   );
   const socket = await connect(secret);
   await g.pool.query(`update api_keys set revoked_at = now() where name = 'revoked'`);
-  socket.send({ id: '1', type: 'subscribe', payload: { query: '{ users { totalCount } }' } });
-  const refusal = await socket.next();
+  const refusal = await vi.waitFor(async () => {
+    socket.send({ id: '1', type: 'subscribe', payload: { query: '{ users { totalCount } }' } });
+    const answer = await socket.next();
+    if (answer.type === 'next') await socket.next();
+    expect(answer.type).toBe('error');
+    return answer;
+  });
   await g.pool.query(`delete from api_keys where name = 'revoked'`);
-  expect(refusal).toMatchObject({ type: 'error', payload: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+  expect(refusal).toMatchObject({ payload: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
 });
 
 test('a stop of the server closes with 1001, so that clients come back', async () => {

@@ -16,6 +16,8 @@ const database = useDatabase();
 
 interface Town {
   server: Client;
+  /** The installations as callers, of an app that lets them claim who they are. */
+  clients: readonly Client[];
   /** Push registration ids. */
   installations: readonly string[];
   /** External user ids. */
@@ -29,6 +31,11 @@ const doings: readonly ((town: Town, random: Random) => Promise<unknown>)[] = [
   ({ server, installations, names }, { pick, chance }) =>
     personalize(server, {
       installation: pick(installations),
+      userIdentity: { externalUserId: pick(names) },
+      forceDepersonalize: chance(0.7),
+    }),
+  ({ clients, names }, { pick, chance }) =>
+    personalize(pick(clients), {
       userIdentity: { externalUserId: pick(names) },
       forceDepersonalize: chance(0.7),
     }),
@@ -55,9 +62,11 @@ const doings: readonly ((town: Town, random: Random) => Promise<unknown>)[] = [
 
 async function makeTown(url: string): Promise<Town> {
   const server = createClient(url, testKeys.serverKey);
+  await database.db.app.updateMany({ data: { userRegistration: 'OPEN' } });
   const installations = await Promise.all(Array.from({ length: 10 }, () => makeInstallation(server)));
   return {
     server,
+    clients: installations.map(({ token }) => server.as(token)),
     installations: installations.map(({ pushRegistrationId }) => pushRegistrationId),
     names: Array.from({ length: 20 }, () => randomUUID()),
     notificationId: await insertNotification(database.pool),

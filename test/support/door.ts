@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll } from 'vitest';
 import { prepareFirstStart } from '../../src/apps/first-start.ts';
-import { createGateway } from '../../src/http/gateway.ts';
+import { createDoor } from '../../src/door/door.ts';
+import { createInProcessThrottle } from '../../src/door/throttle/in-process-throttle.ts';
+import { schema } from '../../src/graphql/schema.ts';
 import { startHttpServer } from '../../src/http/server.ts';
 import { createCipher } from '../../src/storage/cipher.ts';
 import { openStorage } from '../../src/storage/database.ts';
@@ -34,9 +36,19 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
   const hub = createHub({ pool, bus, log, ...settings });
   const cipher = createCipher(randomBytes(32));
   const deployment = { db, bus, cipher, log, hub, arePrivateEndpointsAllowed: true, webPushPublicKey: 'a' };
-  const gateway = createGateway({ ...deployment, isProduction: false });
-  const checkReady = async () => undefined;
-  const server = await startHttpServer({ gateway, db, log, host: '127.0.0.1', port: 0, checkReady, stalledMs });
+  const throttle = createInProcessThrottle();
+  const door = createDoor({ ...deployment, schema, throttle, isProduction: false });
+  const readiness = { look: async () => reportReady };
+  const server = await startHttpServer({
+    door,
+    isProduction: false,
+    trustedProxies: [],
+    log,
+    host: '127.0.0.1',
+    port: 0,
+    readiness,
+    stalledMs,
+  });
   return {
     url: server.url,
     hub,
@@ -45,11 +57,14 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     async close() {
       await server.stop();
       await hub.close();
+      await throttle.close();
       await storage.close();
       await counter[Symbol.asyncDispose]();
     },
   };
 }
+
+const reportReady = { status: 'ready' as const, checks: {} };
 
 const isLogRead = (statement: string) => statement.includes('delivery_log');
 

@@ -2,15 +2,16 @@ import type { ICruiseOptions, IForbiddenRuleType } from 'dependency-cruiser';
 
 /** From the top. A file imports from its own row or a lower one. A file belongs to the first row that matches it. */
 const rows = [
-  { name: 'entry', path: '^src/(main|app|worker|banner|config|settings|near-miss)[.]ts$' },
+  { name: 'entry', path: '^src/(main|app|carillon|open-place|open-bus|worker|banner|config|settings|near-miss|observation)[.]ts$|^src/cli/' },
   { name: 'transport', path: '^src/http/' },
+  { name: 'door', path: '^src/door/' },
   { name: 'schema', path: '^src/(graphql/|[^/]+/(schema|[^/]+-schema|subscriptions)[.]ts$)' },
   { name: 'upper-domain', path: '^src/notifications/' },
   { name: 'middle-domain', path: '^src/(identity|segments|deliveries)/' },
-  { name: 'lower-domain', path: '^src/(apps|users|installations|recipients)/' },
+  { name: 'lower-domain', path: '^src/(apps|partners|users|installations|recipients)/' },
   // Above the infrastructure: the outbox is a channel that writes to a table.
   { name: 'channels', path: '^src/channels/' },
-  { name: 'infrastructure', path: '^src/(storage|queue|stream)/|^src/deployment[.]ts$' },
+  { name: 'infrastructure', path: '^src/(storage|queue|stream|operations|observability)/|^src/deployment[.]ts$' },
   { name: 'kernel', path: '^src/(errors|ids|logger)[.]ts$|^src/generated/' },
 ];
 

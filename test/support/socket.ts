@@ -17,9 +17,16 @@ export interface Socket {
   hold(): void;
 }
 
-/** Opens a WebSocket at a gateway, by default in the protocol that it speaks; `[]`: in none. */
-export async function openSocket(url: string, protocol: string | string[] = 'graphql-transport-ws'): Promise<Socket> {
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, protocol);
+/**
+ * Opens a WebSocket at a gateway, by default in the protocol that it speaks; `[]`: in none. Rejects with the status when it is
+ * not let in.
+ */
+export async function openSocket(
+  url: string,
+  protocol: string | string[] = 'graphql-transport-ws',
+  headers: Record<string, string> = {},
+): Promise<Socket> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, protocol, { headers });
   const messages: string[] = [];
   let hasNews = Promise.withResolvers<void>();
   socket.on('message', (data) => {

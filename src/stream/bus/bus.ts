@@ -7,5 +7,7 @@ export interface Bus {
   wake(): void;
   /** Calls `listener` on each wake-up until the returned function is called. */
   listen(listener: () => void): () => void;
+  /** Whether wake-ups reach other processes, as far as is known; where there is no way to any, they need none. Never waits. */
+  isServing(): boolean;
   close(): Promise<void>;
 }

@@ -23,6 +23,7 @@ export function createInProcessBus(): Bus {
       listeners.add(entry);
       return () => listeners.delete(entry);
     },
+    isServing: () => true,
     async close() {
       isClosed = true;
       listeners.clear();

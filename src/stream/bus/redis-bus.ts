@@ -54,6 +54,7 @@ export async function connectRedisBus(url: string, options: RedisBusOptions): Pr
       publisher.send();
     },
     listen: local.listen,
+    isServing: () => subscriber.hasServed() && publisher.hasServed(),
     close,
   };
 }

@@ -149,8 +149,8 @@ function supervise(client: Redis, node: RedisNode, signal: AbortSignal) {
   };
 }
 
-/** `standalone`, `cluster` or `sentinel`. HELLO tells it to every user; INFO is among what may be forbidden. */
-function readMode(hello: unknown): unknown {
+/** `standalone`, `cluster` or `sentinel`, of what HELLO answers: it tells every user; INFO is among what may be forbidden. */
+export function readMode(hello: unknown): unknown {
   return Array.isArray(hello) ? hello[hello.indexOf('mode') + 1] : undefined;
 }
 

@@ -77,6 +77,7 @@ export function createRedisLink({
   return {
     async start() {
       await serve();
+      hasServed = true;
       pulse.wake();
     },
     send() {

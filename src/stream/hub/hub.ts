@@ -60,6 +60,8 @@ export interface Hub {
     produce: (signal: AbortSignal) => AsyncGenerator<readonly Item[], void, undefined>,
     options?: ReadOptions,
   ): Stream<Item>;
+  /** Up to which position of the log all has been handed over to streams in step; null while there are none. */
+  place(): bigint | null;
   /** Ends all streams as if there were no more to come. Resolves when the database is not used any more. */
   close(): Promise<void>;
 }
@@ -177,6 +179,7 @@ export function createHub(options: HubOptions): Hub {
         return produce(ending);
       }, read);
     },
+    place: reader.place,
     async close() {
       isClosed = true;
       for (const stream of [...streams]) stream.end();

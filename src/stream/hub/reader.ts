@@ -33,6 +33,8 @@ export interface Reader {
    * that they are told before they get what was written after a change.
    */
   guardAll(): Pick<Gate, 'question' | 'heed'>;
+  /** Up to where all has been handed over to those who are seated; null while nobody is there. */
+  place(): bigint | null;
   /** Takes every seat away, so that each stream sees for itself whether its place still is one. */
   dismiss(): void;
   /** Reads no more; resolves when the read that was under way has ended. */
@@ -218,6 +220,7 @@ export function createReader({ pool, bus, log, pollMs, pageSize, topicsMax, seat
         heed: (answer) => tellGuards(answer, asked),
       };
     },
+    place: () => position?.position ?? null,
     dismiss,
     async close() {
       stopListening();

@@ -1,0 +1,132 @@
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { type BombSize, bombs, plainOf } from './door/bombs.ts';
+import { ask, post } from './door/http-client.ts';
+import { startChild } from './support/child.ts';
+import { makeDatabase } from './support/database.ts';
+import { type Gateway, startGateway } from './support/gateway.ts';
+import { type Row, renderTable } from './support/table.ts';
+
+// What a request costs before and beside what it asks for, and what it costs to refuse one that asks for too much: each
+// figure is a ratio to something that was measured in the same rounds. CPU is that of the server's process, as the
+// operating system tells it. It takes the PostgreSQL of `DATABASE_URL`, else an embedded one, and a Redis (`REDIS_URL`,
+// else the one on 127.0.0.1).
+//
+// door/bare-server.ts is the measure, door/http-client.ts the client of both, door/bombs.ts what is refused.
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    /** Of each kind, in each round. */
+    requests: { type: 'string', default: '10000' },
+    /** A directory for a CPU profile of the gateway. */
+    profile: { type: 'string' },
+  },
+});
+const { REDIS_URL: redisUrl = 'redis://127.0.0.1:6379' } = process.env;
+const [rounds, requests] = [Number(values.rounds), Number(values.requests)];
+const connections = 16;
+const trivial = JSON.stringify({ query: '{ viewer { kind } }' });
+
+await using database = await makeDatabase();
+const { url: databaseUrl } = database;
+await using alone = await startGateway({ databaseUrl, redisUrl: null, profileDirectory: values.profile });
+await using together = await startGateway({ databaseUrl, redisUrl });
+await using bare = startChild(new URL('./door/bare-server.ts', import.meta.url));
+const answer = await ask(alone, trivial);
+const { port: barePort } = await bare.ask({ kind: 'listen', answer }, z.object({ port: z.int() }));
+const bareCpuUs = async () => (await bare.ask({ kind: 'cpu' }, z.object({ cpuUs: z.number() }))).cpuUs;
+
+/** CPU of a server for one request, in microseconds. */
+async function cpuOfEach(cpuUs: () => Promise<number>, load: Parameters<typeof post>[0]): Promise<number> {
+  const before = await cpuUs();
+  await post(load);
+  return ((await cpuUs()) - before) / load.count;
+}
+
+const trivialLoad = ({ port, authorization }: Pick<Gateway, 'port' | 'authorization'>) => ({
+  port,
+  authorization,
+  bodies: [trivial],
+  count: requests,
+  connections,
+  expected: '"SERVER"',
+});
+const contenders = {
+  bare: () => cpuOfEach(bareCpuUs, trivialLoad({ port: barePort, authorization: alone.authorization })),
+  alone: () => cpuOfEach(alone.cpuUs, trivialLoad(alone)),
+  together: () => cpuOfEach(together.cpuUs, trivialLoad(together)),
+};
+const figures = new Map<string, number[]>();
+const note = (name: string, value: number) => figures.set(name, [...(figures.get(name) ?? []), value]);
+
+/** Documents that are all different, so that none is known already. */
+function bombLoad(make: (nonce: number, size: BombSize) => string, size: BombSize, expected: string) {
+  const count = 200;
+  const bodies = Array.from({ length: count }, () => JSON.stringify({ query: make(nextNonce(), size) }));
+  return { port: alone.port, authorization: alone.authorization, bodies, count, connections: 1, expected };
+}
+let nonces = 0;
+const nextNonce = () => {
+  nonces += 1;
+  return nonces;
+};
+
+// Until everything is compiled, nobody counts.
+for (const measure of Object.values(contenders)) await measure();
+for (let round = 0; round < rounds; round += 1) {
+  process.stderr.write(`round ${round + 1} …\n`);
+  for (const [name, measure] of Object.entries(contenders)) note(name, await measure());
+  for (const [name, bomb] of Object.entries(bombs)) {
+    const expected = 'OPERATION_TOO_COSTLY';
+    note(`${name} small`, await cpuOfEach(alone.cpuUs, bombLoad(bomb, 'small', expected)));
+    note(`${name} large`, await cpuOfEach(alone.cpuUs, bombLoad(bomb, 'large', expected)));
+    note(`${name} plain`, await cpuOfEach(alone.cpuUs, bombLoad(plainOf(bomb), 'large', '"errors"')));
+  }
+}
+
+const of = (name: string) => figures.get(name) ?? [];
+const rows: Row[] = [
+  {
+    what: 'a trivial query',
+    unit: 'µs of CPU',
+    ours: of('alone'),
+    measure: of('bare'),
+    of: 'bare',
+    limit: { atMost: 2 },
+  },
+  {
+    what: '… throttled in Redis',
+    unit: 'µs of CPU',
+    ours: of('together'),
+    measure: of('bare'),
+    of: 'bare',
+    limit: null,
+  },
+  ...Object.keys(bombs).flatMap((name): Row[] => [
+    {
+      what: `${name}, refused`,
+      unit: 'µs of CPU',
+      ours: of(`${name} large`),
+      measure: of(`${name} small`),
+      of: 'small',
+      limit: null,
+    },
+    {
+      what: '… beside garbage as long',
+      unit: 'µs of CPU',
+      ours: of(`${name} large`),
+      measure: of(`${name} plain`),
+      of: 'garbage',
+      limit: null,
+    },
+  ]),
+];
+process.stdout.write(`Medians of ${rounds} rounds; Node ${process.version}, ${availableParallelism()} cores
+
+${renderTable(rows)}
+bare: a node:http server that parses the same body and answers the same JSON.
+small, large: the same bomb, the large one of which would cost a thousand times more and many times more to execute.
+garbage: a document as long that is not GraphQL after its first half.
+`);

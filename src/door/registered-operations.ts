@@ -1,0 +1,47 @@
+import { LRUCache } from 'lru-cache';
+import { z } from 'zod';
+import type { Grant } from '../graphql/context.ts';
+import type { Database } from '../storage/database.ts';
+
+/** A document that somebody was given to run. */
+export interface RegisteredOperation extends Grant {
+  document: string;
+}
+
+/** For whom it is registered. */
+export type OperationOwner = { partner: string } | { appId: string };
+
+/** What is registered, by its owner and id. */
+export interface RegisteredOperations {
+  /** Null when there is none. */
+  find(owner: OperationOwner, documentId: string): Promise<RegisteredOperation | null>;
+  /** Forgets everything: operations may have changed. */
+  forget(): void;
+}
+
+/** How long an operation is taken for what it was. @default 500 */
+const rememberedMs = 500;
+/** @default 5_000 // operations */
+const rememberedMax = 5_000;
+
+const pinnedSchema = z.record(z.string(), z.unknown());
+
+/** Looks operations up in the database, and remembers them for half a second. */
+export function createRegisteredOperations(db: Database): RegisteredOperations {
+  const known = new LRUCache<string, RegisteredOperation>({ max: rememberedMax, ttl: rememberedMs });
+  return {
+    async find(owner, documentId) {
+      const name = JSON.stringify([owner, documentId]);
+      const remembered = known.get(name);
+      if (remembered) return remembered;
+      const row = await db.registeredOperation.findFirst({ where: { ...owner, documentId } });
+      if (!row) return null;
+      const { id, document, pinnedVariables, isMutationGranted, scopeAppId, scopeSegmentId } = row;
+      const pinned = pinnedSchema.parse(pinnedVariables);
+      const found = { id, document, pinnedVariables: pinned, isMutationGranted, scopeAppId, scopeSegmentId };
+      known.set(name, found);
+      return found;
+    },
+    forget: () => known.clear(),
+  };
+}

@@ -1,0 +1,80 @@
+import { sql, type Transaction } from '../storage/database.ts';
+import type { Identifier } from './identifier.ts';
+
+/**
+ * Keeps what a client says its person is called (rule U11). A claim names nobody for anyone else, several users may have the
+ * same, and an address in it is no recipient. What the user is verified to be called needs none.
+ */
+export async function addClaims(tx: Transaction, userId: string, identifiers: readonly Identifier[]): Promise<void> {
+  await tx.$executeRaw(sql`
+    insert into identifier_claims (kind, value, user_id)
+    select kind, value, ${userId}::uuid
+    from unnest(
+      ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
+    ) as given (kind, value)
+    where not exists (
+      select from identifiers i where i.kind = given.kind and i.value = given.value and i.user_id = ${userId}::uuid
+    )
+    order by kind, value
+    on conflict (kind, value, user_id) do nothing
+  `);
+}
+
+/** The distinct users who are called any of `identifiers`, or claimed to be. */
+export async function findHoldersAndClaimants(tx: Transaction, identifiers: readonly Identifier[]): Promise<string[]> {
+  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
+    with given as (
+      select kind, value
+      from unnest(
+        ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
+      ) as given (kind, value)
+    )
+    select i.user_id from given join identifiers i on i.kind = given.kind and i.value = given.value
+    union
+    select c.user_id from given join identifier_claims c on c.kind = given.kind and c.value = given.value
+  `);
+  return rows.map((row) => row.user_id);
+}
+
+/** Ends everybody's claims of `identifiers`. @returns the distinct users who had one. */
+export async function removeClaims(tx: Transaction, identifiers: readonly Identifier[]): Promise<string[]> {
+  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
+    delete from identifier_claims c
+    using unnest(
+      ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
+    ) as given (kind, value)
+    where c.kind = given.kind and c.value = given.value
+    returning c.user_id
+  `);
+  return [...new Set(rows.map((row) => row.user_id))];
+}
+
+/** Forgets what was claimed for users that have no installation any more: nobody says it now. The users are locked. */
+export async function forgetAbandonedClaims(tx: Transaction, userIds: readonly string[]): Promise<void> {
+  await tx.$executeRaw(sql`
+    delete from identifier_claims c
+    where c.user_id = any(${[...userIds]}::uuid[])
+      and not exists (select from installations i where i.user_id = c.user_id)
+  `);
+}
+
+/** Moves claims with a merge, after the identifiers: what the survivor is verified to be called needs none. */
+export async function moveClaims(
+  tx: Transaction,
+  from: string,
+  to: string,
+): Promise<{ kind: string; value: string }[]> {
+  const moved = await tx.$queryRaw<{ kind: string; value: string }[]>(sql`
+    with left_behind as (delete from identifier_claims where user_id = ${from}::uuid returning kind, value),
+    joined as (
+      insert into identifier_claims (kind, value, user_id) select kind, value, ${to}::uuid from left_behind
+      on conflict (kind, value, user_id) do nothing
+    )
+    select kind::text, value from left_behind
+  `);
+  await tx.$executeRaw(sql`
+    delete from identifier_claims c using identifiers i
+    where c.user_id = ${to}::uuid and i.user_id = c.user_id and i.kind = c.kind and i.value = c.value
+  `);
+  return moved;
+}

@@ -1,0 +1,79 @@
+import {
+  type ASTNode,
+  type DocumentNode,
+  type GraphQLInputType,
+  type GraphQLSchema,
+  getNamedType,
+  isInputObjectType,
+  Kind,
+  TypeInfo,
+  visit,
+  visitWithTypeInfo,
+} from 'graphql';
+
+/**
+ * Types of objects that are no person's. An argument called after one (`segment`, `segments`), and the `id` of a field that
+ * answers one, names nobody; every other `ID` is taken to name a person, so that a new argument is refused until it is here.
+ */
+const typesOfNobody: ReadonlySet<string> = new Set(['App', 'ApiKey', 'Notification', 'Segment']);
+
+/** Texts that name a person, or say who somebody is. */
+const textsOfPeople: ReadonlySet<string> = new Set([
+  'externalUserId',
+  'email',
+  'emails',
+  'phone',
+  'phones',
+  'pushRegistrationId',
+  'userToken',
+]);
+
+/**
+ * Names of the variables of a valid document by which whoever runs it could say which person, installation, recipient or
+ * delivery is meant. Goes by where a variable is used: as an argument or inside of one.
+ */
+export function listVariablesOfPeople(schema: GraphQLSchema, document: DocumentNode): ReadonlySet<string> {
+  const names = new Set<string>();
+  const typeInfo = new TypeInfo(schema);
+  const visitor = visitWithTypeInfo(typeInfo, {
+    VariableDefinition: () => false,
+    Variable(node, _key, parent, _path, ancestors) {
+      const type = typeInfo.getInputType();
+      const place = [...ancestors, parent].flat().findLast(isPlace);
+      if (!type || !place) return;
+      const isArgument = place.kind === Kind.ARGUMENT;
+      const answered = isArgument ? getNamedType(typeInfo.getFieldDef()?.type)?.name : undefined;
+      if (canNamePerson(type, { name: place.name.value, answered })) names.add(node.name.value);
+    },
+  });
+  visit(document, visitor);
+  return names;
+}
+
+type Place = Extract<ASTNode, { kind: Kind.ARGUMENT | Kind.OBJECT_FIELD }>;
+
+function isPlace(node: unknown): node is Place {
+  if (typeof node !== 'object' || node === null || !('kind' in node)) return false;
+  return node.kind === Kind.ARGUMENT || node.kind === Kind.OBJECT_FIELD;
+}
+
+/** What an argument or input field is called, and for an argument the type that its field answers. */
+interface Slot {
+  name: string;
+  answered?: string | undefined;
+}
+
+function canNamePerson(type: GraphQLInputType, slot: Slot, seen: ReadonlySet<string> = new Set()): boolean {
+  const named = getNamedType(type);
+  if (!isInputObjectType(named)) return named.name === 'ID' ? !namesNobody(slot) : textsOfPeople.has(slot.name);
+  if (seen.has(named.name)) return false;
+  const within = new Set([...seen, named.name]);
+  return Object.values(named.getFields()).some(({ name, type: inner }) => canNamePerson(inner, { name }, within));
+}
+
+/** `segment`, `segments`; `id` of `segment(id)`. */
+function namesNobody({ name, answered }: Slot): boolean {
+  if (name === 'id') return answered !== undefined && typesOfNobody.has(answered);
+  const singular = name.replace(/s$/, '');
+  return typesOfNobody.has(singular.charAt(0).toUpperCase() + singular.slice(1));
+}

@@ -1,0 +1,28 @@
+/** A process's metrics, as Prometheus reads them. */
+export interface Scrape {
+  text: string;
+  /** The value of a series as it is written, such as `carillon_websockets_open` or `a_total{b="c"}`; null: there is none. */
+  value(series: string): number | null;
+}
+
+/** @param url of the metrics' server. */
+export async function scrape(url: string): Promise<Scrape> {
+  const response = await fetch(`${url}/metrics`);
+  if (response.status !== 200) throw new Error(`The metrics answer ${response.status}.`);
+  return parseMetrics(await response.text());
+}
+
+/** Reads Prometheus text. */
+export function parseMetrics(text: string): Scrape {
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  const values = new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), line.slice(line.lastIndexOf(' ') + 1)]),
+  );
+  return {
+    text,
+    value(series) {
+      const value = values.get(series);
+      return value === undefined ? null : Number(value);
+    },
+  };
+}
