@@ -169,11 +169,15 @@ async function openDoor(
     ...deployment,
     schema,
     throttle,
+    observer: observation.observer,
+    tracing: observation.tracing,
     isProduction,
     arePrivateEndpointsAllowed: config.arePrivateEndpointsAllowed,
   });
+  closers.unshift(door.close);
   const server = await startHttpServer({
     door,
+    observer: observation.observer,
     isProduction,
     trustedProxies: config.trustedProxies,
     log,

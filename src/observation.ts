@@ -1,7 +1,6 @@
 import type { Config } from './config.ts';
 import { startMetricsServer } from './http/metrics-server.ts';
 import type { Logger } from './logger.ts';
-import { createMetrics } from './observability/metrics.ts';
 import { type Observer, silentObserver } from './observability/observer.ts';
 import { createReadiness, type Readiness } from './observability/readiness.ts';
 import { noTracing, type Tracing } from './observability/tracing.ts';
@@ -43,6 +42,8 @@ export async function openObservation(
   const tracing = await openTracing(config.traces, log);
   closers.unshift(tracing.close);
   if (config.metricsPort === null) return { readiness, observer: silentObserver, tracing, metricsUrl: null };
+  // Loaded only where it is wanted, as the libraries below it are.
+  const { createMetrics } = await import('./observability/metrics.ts');
   const metrics = await createMetrics({ pool, placeInLog, log });
   const server = await startMetricsServer({ metrics, readiness, log, host: config.host, port: config.metricsPort });
   closers.unshift(server.stop);

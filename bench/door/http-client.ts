@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Operations to be posted, over and over, by connections that stay open. */
 export interface HttpLoad {
@@ -11,6 +12,8 @@ export interface HttpLoad {
   count: number;
   /** Connections, each with one request at a time. */
   connections: number;
+  /** How often each connection sends one, if it is answered in time. Undefined: as soon as it is answered. */
+  everyMs?: number | undefined;
   /** Part of what every answer must say. */
   expected: string;
 }
@@ -31,7 +34,7 @@ export async function ask(load: Pick<HttpLoad, 'port' | 'authorization'>, body: 
 
 /** By a socket of its own and as little else as there can be: the clients share the machine with what is measured. */
 async function postOver(
-  { port, authorization, bodies, expected }: Omit<HttpLoad, 'count' | 'connections'>,
+  { port, authorization, bodies, expected, everyMs }: Omit<HttpLoad, 'count' | 'connections'>,
   { first, count }: { first: number; count: number },
 ): Promise<string[]> {
   const requests = bodies.map((body) =>
@@ -46,7 +49,10 @@ async function postOver(
   socket.setEncoding('latin1');
   const cut = new AbortController();
   socket.once('close', () => cut.abort());
+  const begun = performance.now();
   for (let sent = 0; sent < count; sent += 1) {
+    const earlyMs = everyMs === undefined ? 0 : begun + sent * everyMs - performance.now();
+    if (earlyMs > 0) await sleep(earlyMs);
     socket.write(requests[(first + sent) % requests.length] ?? '');
     for (let end = endOfAnswer(received); end === null; end = endOfAnswer(received)) {
       const [chunk] = await once(socket, 'data', { signal: cut.signal });

@@ -65,7 +65,7 @@ function toWrong(error: unknown): Finding[] {
 }
 
 /** Whether this Node is new enough. */
-export function examineNode(version: string): Finding {
+function examineNode(version: string): Finding {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const isNew = major > oldestNode[0] || (major === oldestNode[0] && minor >= oldestNode[1]);
   if (isNew) return fine(`Node is ${version}.`);

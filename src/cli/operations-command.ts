@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
+import type { GraphQLSchema } from 'graphql';
 import { readConfig } from '../config.ts';
 import { DomainError, StartupError } from '../errors.ts';
-import { schema } from '../graphql/schema.ts';
 import { documentIdOf } from '../operations/prepare-operation.ts';
 import { checkOperation } from '../partners/check-operation.ts';
 import { findBrokenOperations } from '../partners/find-broken-operations.ts';
@@ -24,6 +24,9 @@ interface PushOptions {
   grantMutations?: true;
   replaceAll?: true;
 }
+
+/** Not above: it takes longer to build than most commands take, which do without it. */
+const loadSchema = async () => (await import('../graphql/schema.ts')).schema;
 
 /** `carillon operations`. */
 export function addOperationsCommand(program: Command): void {
@@ -64,6 +67,7 @@ async function register(
   { partner, app, grantMutations, replaceAll }: PushOptions,
 ): Promise<OperationsRegistered> {
   const common = { principal: operator, operations, isReplacing: replaceAll };
+  const schema = await loadSchema();
   if (partner !== undefined) {
     return registerPartnerOperations(deployment, schema, { ...common, partner, isMutationGranted: grantMutations });
   }
@@ -107,20 +111,20 @@ async function check(files: readonly string[]): Promise<void> {
 /** Needs no database: a manifest says what, not for whom. */
 async function checkManifests(files: readonly string[]): Promise<string[]> {
   const broken: string[] = [];
+  const schema = await loadSchema();
   for (const file of files) {
     for (const { id, document, pinnedVariables = {} } of await readManifest(file)) {
-      const mistake = findMistake({ id, document, pinnedVariables });
+      const mistake = findMistake(schema, { id, document, pinnedVariables });
       if (mistake !== null) broken.push(`${file} ${id}: ${mistake}`);
     }
   }
   return broken;
 }
 
-function findMistake({
-  id,
-  document,
-  pinnedVariables,
-}: Required<Pick<ManifestOperation, 'id' | 'document' | 'pinnedVariables'>>): string | null {
+function findMistake(
+  schema: GraphQLSchema,
+  { id, document, pinnedVariables }: Required<Pick<ManifestOperation, 'id' | 'document' | 'pinnedVariables'>>,
+): string | null {
   try {
     checkOperation(schema, { document, runBy: 'anyone', pinnedVariables, isScoped: false, isMutationGranted: true });
     const actual = documentIdOf(document);
@@ -133,7 +137,7 @@ function findMistake({
 
 async function checkDatabase(): Promise<string[]> {
   return withDeployment(readConfig(), async ({ db }) => {
-    const broken = await findBrokenOperations(db, schema);
+    const broken = await findBrokenOperations(db, await loadSchema());
     return broken.map(({ owner, name, documentId, mistake }) => `${owner} ${name} ${documentId}: ${mistake}`);
   });
 }

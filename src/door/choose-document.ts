@@ -49,7 +49,8 @@ export async function chooseDocument(
   const owner = ownerOf(caller);
   const found = documentId !== null && owner ? await registered.find(owner, documentId) : null;
   if (found) return { text: found.document, registered: found };
-  if (caller?.kind === 'PARTNER' || (await apps.isLimitedToOperations(caller))) {
+  const isClient = caller !== null && 'appId' in caller;
+  if (caller?.kind === 'PARTNER' || (isClient && (await apps.isLimitedToOperations(caller)))) {
     throw notRegistered(hash);
   }
   if (text !== null) return { text, registered: null };

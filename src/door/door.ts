@@ -1,38 +1,28 @@
-import {
-  type ExecutionArgs,
-  type ExecutionResult,
-  GraphQLError,
-  type GraphQLSchema,
-  OperationTypeNode,
-  validateExecutionArgs,
-} from 'graphql';
+import type { ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql';
 import type { Caller } from '../apps/caller.ts';
+import { createKeyUse } from '../apps/key-use.ts';
 import type { Context } from '../graphql/context.ts';
 import { Loaders } from '../graphql/loaders.ts';
+import type { Observer } from '../observability/observer.ts';
+import type { OperationSpan, Tracing } from '../observability/tracing.ts';
 import { execute } from '../operations/execute.ts';
-import { createPreparer, type PreparedDocument, type PreparedOperation } from '../operations/prepare-operation.ts';
-import { findVariablesMistake } from '../operations/text-mistake.ts';
+import { createAuditTrail } from '../storage/audit.ts';
 import type { Sink } from '../stream/hub/relay.ts';
+import { type Admission, type Applicant, createAdmission, RefusedOperation, toThrottleState } from './admit.ts';
 import { type AppsSettings, createAppsSettings } from './app-settings.ts';
 import { type Callers, createCallers } from './callers.ts';
-import { type ChosenDocument, chooseDocument, type OperationRequest } from './choose-document.ts';
+import type { OperationRequest } from './choose-document.ts';
 import { maskError } from './mask-error.ts';
 import { createRegisteredOperations } from './registered-operations.ts';
 import { createSubscriber, isSubscribed, type Subscribed } from './subscribe.ts';
 import { createSubscriptionCount } from './subscription-count.ts';
-import { type Bucket, budgetOf, type Throttle } from './throttle/throttle.ts';
+import type { Throttle } from './throttle/throttle.ts';
 
 /** Who hands an operation over, and how. */
-export interface Visitor {
-  /** Null: nobody, who may not do much. A caller with a wrong key has not come this far. */
-  caller: Caller | null;
-  /** Where the caller is, coarsely: whoever shares it shares a bucket where keys are in everybody's hands. */
-  addressPrefix: () => string;
+export interface Visitor extends Applicant {
   transport: 'http' | 'sse' | 'websocket';
-  /** Whether a subscription's answers can be carried. */
-  canStream: boolean;
-  /** Whether this may change anything; a GET may not. */
-  canMutate: boolean;
+  /** The request's header of that name (W3C Trace Context); null: none. */
+  traceparent: string | null;
   /** Where a subscription's answers go by themselves. Absent: who asked iterates over them. */
   sink?: Sink;
 }
@@ -44,8 +34,10 @@ export type Outcome = ExecutionResult | Subscribed;
 export interface Door {
   callers: Callers;
   apps: AppsSettings;
-  /** Operation → limits → price → throttle → execution → mask. Never rejects: what is wrong stands in `errors`. */
+  /** Document → limits → price → throttle → execution → mask. Never rejects: what is wrong stands in `errors`. */
   run(request: OperationRequest, visitor: Visitor): Promise<Outcome>;
+  /** Writes down what has been kept of who did what. */
+  close(): Promise<void>;
 }
 
 /** What every resolver is given, whoever calls. */
@@ -57,89 +49,71 @@ type Resources = Pick<
 interface DoorOptions extends Resources {
   schema: GraphQLSchema;
   throttle: Throttle;
+  observer: Observer;
+  tracing: Tracing;
   /** The schema is told to server keys only. */
   isProduction: boolean;
 }
 
 /** Builds the pipeline. */
-export function createDoor({ schema, throttle, isProduction, ...resources }: DoorOptions): Door {
+export function createDoor(options: DoorOptions): Door {
+  const { schema, throttle, observer, tracing, isProduction, ...resources } = options;
   const { db, log } = resources;
   const callers = createCallers(db);
   const apps = createAppsSettings(db);
   const registered = createRegisteredOperations(db);
-  const prepare = createPreparer(schema);
+  const admit = createAdmission({ schema, apps, registered, throttle, isProduction });
   const subscribe = createSubscriber(log);
-  const subscriptions = createSubscriptionCount();
+  const subscriptions = createSubscriptionCount(observer);
+  const keyUse = createKeyUse({ db, log });
+  const audit = createAuditTrail({ db, log });
 
-  /** All that is found out before anything is done. */
-  async function admit(request: OperationRequest, visitor: Visitor) {
-    const { caller } = visitor;
-    const chosen = await chooseDocument(request, caller, { registered, apps });
-    const isSchemaHidden = isProduction && caller?.kind !== 'SERVER';
-    const prepared = prepare(chosen.text, isSchemaHidden);
-    if ('errors' in prepared) return prepared;
-    const operation = chooseOperation(prepared, request.operationName ?? null);
-    refuseTransport(operation, visitor);
-    const args = validateExecutionArgs({
-      schema,
-      document: prepared.document,
-      operationName: request.operationName ?? null,
-      variableValues: toVariables(request, chosen, operation),
-      hideSuggestions: isSchemaHidden,
-    });
-    if (!('schema' in args)) return { errors: args };
-    const { operationMax, ...budget } = budgetOf(caller, visitor.addressPrefix);
-    const requested = operation.price(args.variableValues.coerced);
-    if (requested > operationMax) {
-      throw refuse('OPERATION_TOO_COSTLY', `The operation costs ${requested} points; ${operationMax} are the most.`, {
-        cost: { requested, limit: operationMax },
-      });
-    }
-    const bucket = await throttle.take(budget, requested);
-    if (!bucket.isTaken) throw refuseThrottled(budget, bucket, requested);
-    return { prepared, chosen, operation, args, budget, requested, bucket };
+  /** What a server key has changed here is so here at once. */
+  function forget() {
+    callers.forget();
+    apps.forget();
+    registered.forget();
   }
 
-  async function run(request: OperationRequest, visitor: Visitor): Promise<Outcome> {
-    const admitted = await admit(request, visitor);
-    if ('errors' in admitted) return { errors: admitted.errors.map((error) => maskError(error, log)) };
-    const { operation, args, budget, requested, bucket } = admitted;
+  function record(caller: Caller | null, { operation, documentId }: Admission) {
+    if (!caller || caller.kind === 'INSTALLATION') return;
+    keyUse.used(caller.subjectId);
+    if (caller.kind !== 'DASHBOARD') return;
+    audit.append({ apiKeyId: caller.subjectId, action: operation.name ?? operation.type, subject: { documentId } });
+  }
+
+  async function carryOut(admission: Admission, request: OperationRequest, visitor: Visitor): Promise<Outcome> {
+    const { caller } = visitor;
+    const { operation, args, budget, requested, bucket } = admission;
     const context: Context = {
       ...resources,
-      caller: visitor.caller,
-      operation: admitted.chosen.registered,
+      caller,
+      operation: admission.registered,
       registeredInstallationIds: new Set(),
       reportedDeliveryIds: new Set(),
       loaders: new Loaders(db),
     };
-    if (operation.type === OperationTypeNode.SUBSCRIPTION) {
-      const given: ExecutionArgs = {
-        schema,
-        document: args.document,
-        operationName: request.operationName ?? null,
-        variableValues: args.rawVariableValues ?? null,
-      };
-      return startSubscription(given, context, visitor);
+    if (operation.type === 'subscription') {
+      return startSubscription({ ...request, admission, context }, visitor);
     }
     const result = await execute({ ...args, contextValue: context });
-    if (operation.type === OperationTypeNode.MUTATION && visitor.caller?.kind === 'SERVER') forget();
+    if (operation.type === 'mutation' && caller?.kind === 'SERVER') forget();
     const actual = Math.min(requested, operation.countObjects(result.data));
     if (actual < requested) throttle.giveBack(budget, requested - actual);
     const cost = { requested, actual, throttle: toThrottleState(budget, bucket, requested - actual) };
-    const { errors, ...rest } = result;
-    const extensions = { ...result.extensions, cost };
-    if (!errors) return { ...rest, extensions };
-    return { errors: errors.map((error) => maskError(error, log)), ...rest, extensions };
+    const { data, errors } = result;
+    if (!errors) return { data, extensions: { cost } };
+    return { errors: errors.map((error) => maskError(error, log)), data, extensions: { cost } };
   }
 
   async function startSubscription(
-    given: ExecutionArgs,
-    context: Context,
+    { admission: { args }, context, operationName }: OperationRequest & { admission: Admission; context: Context },
     { caller, sink }: Visitor,
   ): Promise<Outcome> {
     const onEnd = subscriptions.open(caller);
     try {
-      const outcome = await subscribe(given, { context, sink, onEnd });
+      const { document, rawVariableValues: variableValues } = args;
+      const outcome = await subscribe({ schema, document, operationName, variableValues }, { context, sink, onEnd });
       if (isSubscribed(outcome)) return outcome;
       onEnd();
       return { errors: outcome.errors?.map((error) => maskError(error, log)) ?? [] };
@@ -149,95 +123,53 @@ export function createDoor({ schema, throttle, isProduction, ...resources }: Doo
     }
   }
 
-  /** What a server key has changed here is so here at once. */
-  function forget() {
-    callers.forget();
-    apps.forget();
-    registered.forget();
+  async function run(request: OperationRequest, visitor: Visitor, span: OperationSpan): Promise<Outcome> {
+    const begunAt = performance.now();
+    let admission: Admission | null = null;
+    let outcome: Outcome;
+    try {
+      admission = await admit(request, visitor);
+      const { operation, documentId } = admission;
+      span.found({ name: operation.name, type: operation.type, documentHash: documentId });
+      record(visitor.caller, admission);
+      outcome = await carryOut(admission, request, visitor);
+    } catch (error) {
+      outcome = { errors: toErrors(error).map((each) => maskError(each, log)) };
+    }
+    const told = {
+      code: isSubscribed(outcome) ? null : codeOf(outcome.errors),
+      requestedCost: admission?.requested ?? null,
+    };
+    observer.operationDone({
+      ...told,
+      callerKind: visitor.caller?.kind ?? null,
+      transport: visitor.transport,
+      operationType: admission?.operation.type ?? null,
+      seconds: (performance.now() - begunAt) / 1_000,
+    });
+    span.done(told);
+    return outcome;
   }
 
   return {
     callers,
     apps,
-    async run(request, visitor) {
-      try {
-        return await run(request, visitor);
-      } catch (error) {
-        return { errors: [maskError(error, log)] };
-      }
+    run(request, visitor) {
+      const { caller, transport, traceparent } = visitor;
+      const traced = { callerKind: caller?.kind ?? null, transport, traceparent };
+      return tracing.traceOperation(traced, (span) => run(request, visitor, span));
+    },
+    async close() {
+      await Promise.all([keyUse.close(), audit.close()]);
     },
   };
 }
 
-function chooseOperation({ operations }: PreparedDocument, operationName: string | null): PreparedOperation {
-  const [only, another] = operations;
-  const chosen = operationName === null ? only : operations.find(({ name }) => name === operationName);
-  if (chosen && (operationName !== null || !another)) return chosen;
-  const message =
-    operationName === null
-      ? 'The document has several operations: say which by operationName.'
-      : `The document has no operation ${JSON.stringify(operationName)}.`;
-  throw refuse('BAD_USER_INPUT', message, { http: { status: 400 } });
+function toErrors(error: unknown): readonly unknown[] {
+  return error instanceof RefusedOperation ? error.errors : [error];
 }
 
-function refuseTransport({ type }: PreparedOperation, { canMutate, canStream }: Visitor): void {
-  if (type === OperationTypeNode.MUTATION && !canMutate) {
-    throw refuse('BAD_USER_INPUT', 'A GET changes nothing: send mutations by POST.', {
-      http: { status: 405, headers: { Allow: 'POST' } },
-    });
-  }
-  if (type === OperationTypeNode.SUBSCRIPTION && !canStream) {
-    const message = 'A subscription needs a WebSocket, or a request that accepts text/event-stream.';
-    throw refuse('BAD_USER_INPUT', message, { http: { status: 406 } });
-  }
-}
-
-/**
- * The variables that an operation is run with. One that is registered takes those that it declares, and no other value for
- * one that is pinned.
- *
- * @throws GraphQLError `BAD_USER_INPUT`.
- */
-function toVariables(
-  { variables }: OperationRequest,
-  { registered }: ChosenDocument,
-  { node }: PreparedOperation,
-): Readonly<Record<string, unknown>> {
-  const given = variables ?? {};
-  const mistake = findVariablesMistake(given);
-  if (mistake !== null) throw refuse('BAD_USER_INPUT', `The variables ${mistake}.`);
-  if (!registered) return given;
-  const declared = new Set(node.variableDefinitions?.map(({ variable }) => variable.name.value));
-  for (const name of Object.keys(given)) {
-    if (!declared.has(name))
-      throw refuse('BAD_USER_INPUT', `The operation declares no variable ${JSON.stringify(name)}.`);
-    if (Object.hasOwn(registered.pinnedVariables, name)) {
-      throw refuse(
-        'BAD_USER_INPUT',
-        `The variable ${JSON.stringify(name)} is set by whoever registered the operation.`,
-      );
-    }
-  }
-  return { ...given, ...registered.pinnedVariables };
-}
-
-function refuseThrottled(budget: { limit: number }, bucket: Bucket, requested: number): GraphQLError {
-  const seconds = Math.ceil(bucket.retryAfterMs / 1_000);
-  return refuse('THROTTLED', `Too much at once: come back in ${seconds} s.`, {
-    retryAfterMs: bucket.retryAfterMs,
-    cost: { requested, actual: 0, throttle: toThrottleState(budget, bucket, 0) },
-    http: { status: 429, headers: { 'Retry-After': String(seconds) } },
-  });
-}
-
-function toThrottleState({ limit }: { limit: number }, { remaining, emptyInMs }: Bucket, givenBack: number) {
-  return {
-    limit,
-    remaining: Math.min(limit, remaining + givenBack),
-    resetAt: new Date(Date.now() + emptyInMs).toISOString(),
-  };
-}
-
-function refuse(code: string, message: string, extensions: Record<string, unknown> = {}): GraphQLError {
-  return new GraphQLError(message, { extensions: { code, ...extensions } });
+function codeOf(errors: readonly GraphQLError[] | undefined): string | null {
+  const [first] = errors ?? [];
+  return first ? String(first.extensions.code) : null;
 }

@@ -21,16 +21,22 @@ export interface RegisteredOperations {
 
 /** How long an operation is taken for what it was. @default 500 */
 const rememberedMs = 500;
+/** How exactly that is kept: the time is looked at so often, and not for each request. @default 50 */
+const ttlResolution = 50;
 /** @default 5_000 // operations */
 const rememberedMax = 5_000;
 
 const pinnedSchema = z.record(z.string(), z.unknown());
 
+/** Anything else names nothing, and need not be a text that PostgreSQL takes. */
+const documentIdPattern = /^sha256:[0-9a-f]{64}$/;
+
 /** Looks operations up in the database, and remembers them for half a second. */
 export function createRegisteredOperations(db: Database): RegisteredOperations {
-  const known = new LRUCache<string, RegisteredOperation>({ max: rememberedMax, ttl: rememberedMs });
+  const known = new LRUCache<string, RegisteredOperation>({ max: rememberedMax, ttl: rememberedMs, ttlResolution });
   return {
     async find(owner, documentId) {
+      if (!documentIdPattern.test(documentId)) return null;
       const name = JSON.stringify([owner, documentId]);
       const remembered = known.get(name);
       if (remembered) return remembered;

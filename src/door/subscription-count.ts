@@ -1,5 +1,6 @@
 import { GraphQLError } from 'graphql';
 import type { Caller } from '../apps/caller.ts';
+import type { Observer } from '../observability/observer.ts';
 
 /**
  * Subscriptions that a caller may have open at one gateway. @default 100_000 for server and dashboard keys, which many
@@ -18,7 +19,7 @@ export interface SubscriptionCount {
   open(caller: Caller | null): () => void;
 }
 
-export function createSubscriptionCount(): SubscriptionCount {
+export function createSubscriptionCount(observer: Observer): SubscriptionCount {
   const counts = new Map<string, number>();
   return {
     open(caller) {
@@ -29,10 +30,12 @@ export function createSubscriptionCount(): SubscriptionCount {
         throw new GraphQLError(`At most ${most} subscriptions at once.`, { extensions: { code: 'THROTTLED' } });
       }
       counts.set(name, count + 1);
+      observer.subscriptionOpened();
       let isOpen = true;
       return () => {
         if (!isOpen) return;
         isOpen = false;
+        observer.subscriptionClosed();
         const left = (counts.get(name) ?? 1) - 1;
         if (left > 0) counts.set(name, left);
         else counts.delete(name);

@@ -56,6 +56,7 @@ export async function answerOperation(
     caller,
     addressPrefix: () => addressPrefixOf(request),
     transport: isStreamAsked ? 'sse' : 'http',
+    traceparent: request.headers.traceparent?.toString() ?? null,
     canStream,
     canMutate: isPost,
   });
@@ -81,6 +82,8 @@ export function sendResult(response: ServerResponse, result: ExecutionResult, fo
   response
     .writeHead(status, {
       ...headers,
+      // Caches must not hand it to other pages.
+      vary: 'origin',
       'content-type': `${form}; charset=utf-8`,
       'content-length': Buffer.byteLength(body),
     })

@@ -15,6 +15,7 @@ export async function streamResults(response: ServerResponse, results: Subscribe
   // By setHeader, so that a server which stops knows a stream when it sees one.
   response.setHeader('content-type', 'text/event-stream');
   response.setHeader('cache-control', 'no-store');
+  response.setHeader('vary', 'origin');
   const closed = new Promise<void>((resolve) => response.once('close', resolve));
   const stop = closed.then(() => results.return());
   // Something at once, since some browsers wait for it.

@@ -76,6 +76,7 @@ function useDoor(door: Door): Plugin<object, Visit> {
           caller: context.caller,
           addressPrefix: context.addressPrefix,
           transport: 'http',
+          traceparent: request.headers.get('traceparent'),
           canStream: false,
           canMutate: request.method === 'POST',
         });

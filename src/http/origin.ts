@@ -30,6 +30,7 @@ export function allowOrigin({ headers: { origin } }: IncomingMessage, response: 
 export function answerPreflight(response: ServerResponse): void {
   response
     .writeHead(204, {
+      vary: 'origin',
       'access-control-allow-methods': 'GET, POST',
       'access-control-allow-headers': 'authorization, content-type',
       'access-control-max-age': preflightSeconds,

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Door } from '../door/door.ts';
 import type { Logger } from '../logger.ts';
+import type { Observer } from '../observability/observer.ts';
 import { createAddressPrefixOf } from './client-address.ts';
 import { prepareDrain } from './drain.ts';
 import { createGateway } from './gateway.ts';
@@ -13,6 +14,7 @@ import { serveWebSockets } from './websocket.ts';
 
 interface HttpServerOptions {
   door: Door;
+  observer: Observer;
   /** No GraphiQL. */
   isProduction: boolean;
   /** Addresses and networks whose X-Forwarded-For is believed. */
@@ -46,6 +48,7 @@ export interface HttpServer {
  */
 export async function startHttpServer({
   door,
+  observer,
   isProduction,
   trustedProxies,
   log,
@@ -88,7 +91,7 @@ export async function startHttpServer({
   const watch = watchConnections({ server, log, stalledMs });
   const url = await listen(server, { host, port, setting: 'PORT' });
   // Only now: ws would take a port that is taken for an error of its own, and print it.
-  const webSockets = serveWebSockets({ server, watch, door, addressPrefixOf, log });
+  const webSockets = serveWebSockets({ server, watch, door, addressPrefixOf, observer, log });
   return {
     url,
     async stop() {

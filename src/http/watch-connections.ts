@@ -86,14 +86,11 @@ export function watchConnections({ server, log, stalledMs = 30_000 }: Connection
   return {
     addWebSocket(webSocket, socket) {
       (connections.get(socket) ?? watch(socket)).webSocket = webSocket;
-      const waitForRoom = () => {
+      webSocket.on('message', () => {
         if (webSocket.isPaused || !socket.writableNeedDrain) return;
         webSocket.pause();
         socket.once('drain', () => webSocket.resume());
-      };
-      webSocket.on('message', waitForRoom);
-      // Each is answered by a pong, which a peer that takes nothing would let wait here.
-      webSocket.on('ping', waitForRoom);
+      });
     },
   };
 }

@@ -9,6 +9,7 @@ import { formatError, maskError } from '../door/mask-error.ts';
 import { isSubscribed } from '../door/subscribe.ts';
 import { schema } from '../graphql/schema.ts';
 import type { Logger } from '../logger.ts';
+import type { Observer } from '../observability/observer.ts';
 import { bodyBytesMax } from './answer-operation.ts';
 import type { AddressPrefixOf } from './client-address.ts';
 import { OperationSink } from './operation-sink.ts';
@@ -21,6 +22,7 @@ interface WebSocketOptions {
   watch: ConnectionWatch;
   door: Door;
   addressPrefixOf: AddressPrefixOf;
+  observer: Observer;
   log: Logger;
 }
 
@@ -49,7 +51,7 @@ interface Peer {
  * (`connection_init { authorization }`); that is looked up again for every operation, so that a revoked key begins nothing
  * more. Each operation goes through the door.
  */
-export function serveWebSockets({ server, watch, door, addressPrefixOf, log }: WebSocketOptions): {
+export function serveWebSockets({ server, watch, door, addressPrefixOf, observer, log }: WebSocketOptions): {
   close(): Promise<void>;
 } {
   const sockets = new WebSocketServer({
@@ -91,6 +93,7 @@ export function serveWebSockets({ server, watch, door, addressPrefixOf, log }: W
           caller,
           addressPrefix: () => extra.addressPrefix,
           transport: 'websocket',
+          traceparent: null,
           canStream: true,
           canMutate: true,
           sink: new OperationSink(extra.socket, extra.connection, operationId),
@@ -109,6 +112,8 @@ export function serveWebSockets({ server, watch, door, addressPrefixOf, log }: W
   sockets.on('connection', (socket, request) => {
     const connection = request.socket;
     watch.addWebSocket(socket, connection);
+    observer.socketOpened();
+    socket.once('close', observer.socketClosed);
     // Frames that are too long or none at all: `ws` closes with the code for it.
     socket.on('error', (err) => log.debug({ err }, 'A WebSocket was closed for its frames.'));
     const closed = protocol.opened(

@@ -6,7 +6,7 @@ import type { Context } from '../graphql/context.ts';
 import { parseId } from '../graphql/global-id.ts';
 import { mayReadUser, ownerOfInstallation } from '../graphql/ownership.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
-import { mayReadAll } from '../graphql/rights.ts';
+import { isScoped, mayReadAll } from '../graphql/rights.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
 import type { PositionItem, StreamItem } from '../stream/hub/event-stream.ts';
 import { toUserReferenceInput, UserRefInput, userById } from '../users/schema.ts';
@@ -63,7 +63,11 @@ builder.subscriptionFields((t) => ({
       const topic = { ...(notificationId && { notificationId }), ...(userId && { userId }) };
       return context.hub.events(topic, { after, access: readAccess(context, (now) => mayReadDeliveries(now, userId)) });
     },
-    resolve: (item: StreamItem) => (item.kind === 'position' ? item : { ...item.entry, cursor: item.cursor }),
+    resolve: (item: StreamItem, _, context) => {
+      if (item.kind === 'position') return item;
+      const event = { ...item.entry, cursor: item.cursor };
+      return isScoped(context) ? withinScope(context, event) : event;
+    },
   }),
   notificationProgress: t.field({
     type: ProgressObject,
@@ -78,6 +82,12 @@ builder.subscriptionFields((t) => ({
     resolve: (progress) => progress,
   }),
 }));
+
+/** A user who leaves a scope leaves no mark by which the stream would end: each event is looked at. */
+async function withinScope<Event extends { userId: string | null }>(context: Context, event: Event): Promise<Event> {
+  if (await mayReadUser(context, event.userId)) return event;
+  throw refuseCaller(context.caller);
+}
 
 /** An installation is not told whether a notification exists: of one that does not, its user has no deliveries. */
 async function getNotificationId(context: Context, globalId: string): Promise<string> {

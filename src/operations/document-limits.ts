@@ -29,9 +29,9 @@ const directivesMax = 50;
 /**
  * Fields, fragments and spreads of fragments: of the document as it is written, and of its operations together, with each
  * fragment at every place where it is spread. A full introspection has about 200. Fields that could be in each other's way are
- * compared in pairs, so that validation takes a time with the square of this. @default 600
+ * compared in pairs, so that validation takes a time with the square of this. @default 500
  */
-const selectionsMax = 600;
+const selectionsMax = 500;
 
 /** Characters, comments among them, which are no tokens and are read like them. @default 262_144 */
 const charactersMax = 256 * 1024;

@@ -84,16 +84,26 @@ export function prepareDocument(text: string, schema: GraphQLSchema, isSchemaHid
 const keptCharactersMax = 4 * 1024 * 1024;
 
 /** As {@link prepareDocument}, for each text once: what passed is kept, for those who may know the schema and for others. */
-export function createPreparer(schema: GraphQLSchema): (text: string, isSchemaHidden: boolean) => Preparation {
+export interface Preparer {
+  /** Whether a text need not be read again. */
+  isKept(text: string, isSchemaHidden: boolean): boolean;
+  prepare(text: string, isSchemaHidden: boolean): Preparation;
+}
+
+/** Makes one that has read nothing yet. */
+export function createPreparer(schema: GraphQLSchema): Preparer {
   const options = { maxSize: keptCharactersMax, sizeCalculation: ({ text }: PreparedDocument) => text.length + 1 };
   const open = new LRUCache<string, PreparedDocument>(options);
   const hidden = new LRUCache<string, PreparedDocument>(options);
-  return (text, isSchemaHidden) => {
-    const kept = isSchemaHidden ? hidden : open;
-    const known = kept.get(text);
-    if (known) return known;
-    const prepared = prepareDocument(text, schema, isSchemaHidden);
-    if ('document' in prepared) kept.set(text, prepared);
-    return prepared;
+  return {
+    isKept: (text, isSchemaHidden) => (isSchemaHidden ? hidden : open).has(text),
+    prepare(text, isSchemaHidden) {
+      const kept = isSchemaHidden ? hidden : open;
+      const known = kept.get(text);
+      if (known) return known;
+      const prepared = prepareDocument(text, schema, isSchemaHidden);
+      if ('document' in prepared) kept.set(text, prepared);
+      return prepared;
+    },
   };
 }

@@ -138,7 +138,8 @@ export const UserObject = builder.prismaObject('User', {
 
 builder.nodeRef(UserObject, {
   id: { resolve: localId },
-  loadWithoutCache: async (id, context) => visible(context, await context.loaders.load(userById, id), (user) => user.id),
+  loadWithoutCache: async (id, context) =>
+    visible(context, await context.loaders.load(userById, id), (user) => user.id),
 });
 
 builder.queryFields((t) => ({

@@ -100,6 +100,10 @@ describe.each(Object.entries(ways))('by %s', (way, call) => {
       expect(await call('https://evil.example', secret)).toBe(403);
     }
   });
+});
+
+describe.each(['POST', 'EventSource', 'WebSocket'])('by %s', (way) => {
+  const call = async (origin: string, secret: string) => ways[way]?.(origin, secret);
 
   test.each([
     'null',

@@ -44,9 +44,12 @@ test('an authorization that is no text is refused with 4403', async () => {
   expect((await socket.closed).code).toBe(4403);
 });
 
-test('a client that never says who it is, is closed with 4408', async () => {
+test('a client that does not say who it is within 3 seconds is closed with 4408', async () => {
+  const began = performance.now();
   const socket = await open();
   expect((await socket.closed).code).toBe(4408);
+  expect(performance.now() - began).toBeGreaterThan(2_900);
+  expect(performance.now() - began).toBeLessThan(5_000);
 });
 
 test('a client that says twice who it is, is closed with 4429', async () => {

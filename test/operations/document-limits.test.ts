@@ -12,20 +12,20 @@ function mistakesOf(text: string, isSchemaHidden = false): readonly GraphQLError
   return 'errors' in prepared ? prepared.errors : [];
 }
 
-/** CPU time of this process, the best of five, in milliseconds. */
-function measure(act: () => unknown): number {
-  const times = Array.from({ length: 5 }, () => {
+/** Whether it has once in five times taken less CPU time than so many milliseconds: others use this machine too. */
+function isFasterThan(milliseconds: number, act: () => unknown): boolean {
+  for (let count = 0; count < 5; count += 1) {
     const before = process.cpuUsage();
     act();
     const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1_000;
-  });
-  return Math.min(...times);
+    if ((user + system) / 1_000 < milliseconds) return true;
+  }
+  return false;
 }
 
 test.each(Object.entries(bombs))('a document of %s is refused as too costly, at once', (_, text) => {
   expect(mistakesOf(text)).toMatchObject([{ extensions: { code: 'OPERATION_TOO_COSTLY' } }]);
-  expect(measure(() => prepare(text))).toBeLessThan(50);
+  expect(isFasterThan(50, () => prepare(text))).toBe(true);
 });
 
 test.each([
@@ -55,10 +55,10 @@ describe('just within the limits are', () => {
       }),
     ],
     ['300 fields', `{ ${repeat(10, (index) => `a${index}: viewer { ${repeat(29, () => 'kind')} }`)} }`],
-    ['600 fields', `{ ${repeat(600, () => '__typename')} }`],
+    ['500 fields', `{ ${repeat(500, () => '__typename')} }`],
     [
-      '512 fields by 88 spreads',
-      `{ ${repeat(8, () => '...A')} } fragment A on Query { ${repeat(64, () => '__typename')} }`,
+      '448 fields by 7 spreads of 64',
+      `{ ${repeat(7, () => '...A')} } fragment A on Query { ${repeat(64, () => '__typename')} }`,
     ],
     ['50 aliases', `{ ${repeat(50, (index) => `a${index}: __typename`)} }`],
     ['50 directives', `{ ${repeat(50, () => '__typename @skip(if: false)')} }`],
@@ -73,24 +73,24 @@ describe('just within the limits are', () => {
 
 /** Within all limits, and as much work for validation as can be found. */
 const dearest: Readonly<Record<string, string>> = {
-  'the same field, 590 times': `{ viewer { ${repeat(590, () => 'kind')} } }`,
-  'the same object, 299 times': `{ ${repeat(299, () => 'viewer { kind }')} }`,
-  'the same objects in the same objects': `{ ${repeat(23, () => `viewer { ${repeat(12, () => 'app { id }')} }`)} }`,
-  'the same field with arguments, 290 times': `{ ${repeat(290, () => 'users(first: 1, after: "a", before: "b") { totalCount }')} }`,
+  'the same field, 490 times': `{ viewer { ${repeat(490, () => 'kind')} } }`,
+  'the same object, 249 times': `{ ${repeat(249, () => 'viewer { kind }')} }`,
+  'the same objects in the same objects': `{ ${repeat(20, () => `viewer { ${repeat(12, () => 'app { id }')} }`)} }`,
+  'the same field with arguments, 245 times': `{ ${repeat(245, () => 'users(first: 1, after: "a", before: "b") { totalCount }')} }`,
   'the same field with a long list': `{ ${repeat(150, () => `nodes(ids: [${repeat(20, () => '"a"')}]) { id }`)} }`,
-  '290 fragments': `{ ${repeat(290, (index) => `...F${index}`)} } ${repeat(290, (index) => `fragment F${index} on Query { __typename }`)}`,
-  '140 fragments with objects': `{ ${repeat(140, (index) => `...F${index}`)} }
-    ${repeat(140, (index) => `fragment F${index} on Query { viewer { kind } }`)}`,
+  '245 fragments': `{ ${repeat(245, (index) => `...F${index}`)} } ${repeat(245, (index) => `fragment F${index} on Query { __typename }`)}`,
+  '120 fragments with objects': `{ ${repeat(120, (index) => `...F${index}`)} }
+    ${repeat(120, (index) => `fragment F${index} on Query { viewer { kind } }`)}`,
   '4 fragments that nobody spreads': `{ __typename } ${repeat(4, (index) => {
-    return `fragment F${index} on Query { ${repeat(148, () => '__typename')} }`;
+    return `fragment F${index} on Query { ${repeat(123, () => '__typename')} }`;
   })}`,
-  '299 operations': repeat(299, (index) => `query Q${index} { __typename }`),
+  '249 operations': repeat(249, (index) => `query Q${index} { __typename }`),
   '150 operations with a variable': `${repeat(150, (index) => `query Q${index}($a: ID!) { ...F }`)}
     fragment F on Query { node(id: $a) { id } }`,
   '600 variables': `query (${repeat(600, (index) => `$v${index}: ID!`)}) { nodes(ids: [${repeat(600, (index) => `$v${index}`)}]) { id } }`,
   'a list of 980 inputs': `mutation { addToSegment(input: { segment: "a", users: [${repeat(980, () => '{ id: "a" }')}] }) { __typename } }`,
   '1,600 arguments that there are not': `{ users(${repeat(1_600, (index) => `f${index}: 1`)}) { totalCount } }`,
-  '590 fields that there are not': `{ ${repeat(590, (index) => `u${index}`)} }`,
+  '490 fields that there are not': `{ ${repeat(490, (index) => `u${index}`)} }`,
   '260,000 characters of comments': `{ __typename } ${'#\n'.repeat(130_000)}`,
 };
 
@@ -98,5 +98,5 @@ test.each(Object.entries(dearest))('%s take less than 100 ms to validate', (_, t
   const [mistake] = mistakesOf(text);
   expect(mistake?.extensions.code).toBeUndefined();
   expect(mistake?.message).not.toBe('Validation aborted.');
-  expect(measure(() => prepare(text, true))).toBeLessThan(100);
+  expect(isFasterThan(100, () => prepare(text, true))).toBe(true);
 });

@@ -27,7 +27,7 @@ export const bombs: Readonly<Record<string, string>> = {
   '51 directives': `{ ${repeat(51, () => '__typename @skip(if: false)')} }`,
   '51 directives of one field': `{ __typename ${repeat(51, () => '@skip(if: false)')} }`,
   '51 directives that there are not, on variables': `query (${repeat(51, (index) => `$v${index}: Int @d`)}) { __typename }`,
-  '601 fields': `{ ${repeat(601, () => '__typename')} }`,
+  '501 fields': `{ ${repeat(501, () => '__typename')} }`,
   '2^300 fields by fragments': exponentialFragments,
   '2^10 fields by fragments': `{ ...F0 } ${repeat(11, (index) => {
     return `fragment F${index} on Query { ${index < 10 ? `...F${index + 1} ...F${index + 1}` : '__typename'} }`;

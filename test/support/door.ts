@@ -5,6 +5,8 @@ import { createDoor } from '../../src/door/door.ts';
 import { createInProcessThrottle } from '../../src/door/throttle/in-process-throttle.ts';
 import { schema } from '../../src/graphql/schema.ts';
 import { startHttpServer } from '../../src/http/server.ts';
+import { silentObserver } from '../../src/observability/observer.ts';
+import { noTracing } from '../../src/observability/tracing.ts';
 import { createCipher } from '../../src/storage/cipher.ts';
 import { openStorage } from '../../src/storage/database.ts';
 import type { Bus } from '../../src/stream/bus/bus.ts';
@@ -37,10 +39,18 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
   const cipher = createCipher(randomBytes(32));
   const deployment = { db, bus, cipher, log, hub, arePrivateEndpointsAllowed: true, webPushPublicKey: 'a' };
   const throttle = createInProcessThrottle();
-  const door = createDoor({ ...deployment, schema, throttle, isProduction: false });
+  const door = createDoor({
+    ...deployment,
+    schema,
+    throttle,
+    observer: silentObserver,
+    tracing: noTracing,
+    isProduction: false,
+  });
   const readiness = { look: async () => reportReady };
   const server = await startHttpServer({
     door,
+    observer: silentObserver,
     isProduction: false,
     trustedProxies: [],
     log,
@@ -57,6 +67,7 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     async close() {
       await server.stop();
       await hub.close();
+      await door.close();
       await throttle.close();
       await storage.close();
       await counter[Symbol.asyncDispose]();

@@ -2,7 +2,10 @@ import type { ICruiseOptions, IForbiddenRuleType } from 'dependency-cruiser';
 
 /** From the top. A file imports from its own row or a lower one. A file belongs to the first row that matches it. */
 const rows = [
-  { name: 'entry', path: '^src/(main|app|carillon|open-place|open-bus|worker|banner|config|settings|near-miss|observation)[.]ts$|^src/cli/' },
+  {
+    name: 'entry',
+    path: '^src/(main|app|carillon|open-place|open-bus|worker|banner|config|settings|near-miss|observation)[.]ts$|^src/cli/',
+  },
   { name: 'transport', path: '^src/http/' },
   { name: 'door', path: '^src/door/' },
   { name: 'schema', path: '^src/(graphql/|[^/]+/(schema|[^/]+-schema|subscriptions)[.]ts$)' },

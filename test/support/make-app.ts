@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hashSecret } from '../../src/apps/api-key.ts';
 import { newId } from '../../src/ids.ts';
+import { documentIdOf } from '../../src/operations/prepare-operation.ts';
 import { sql } from '../../src/storage/database.ts';
 import type { FileApp } from './app.ts';
 
@@ -18,20 +19,14 @@ export async function makeApp(
   return { id, secret };
 }
 
-/** A key of a partner, and its secret. */
-export async function makePartner({ pool }: Pick<FileApp, 'pool'>): Promise<{ partner: string; secret: string }> {
-  const [partner, secret] = [`partner-${randomUUID()}`, `partner-key-${randomUUID()}`];
+/** Registers a document for a partner without looking at it, and answers its id. */
+export async function registerOperation(
+  { pool }: Pick<FileApp, 'pool'>,
+  { partner, document }: { partner: string; document: string },
+): Promise<string> {
+  const documentId = documentIdOf(document);
   await pool.query(sql`
-    insert into api_keys (id, kind, name, partner, secret_hash)
-    values (${newId()}::uuid, 'PARTNER', ${partner}, ${partner}, ${Buffer.from(hashSecret(secret))})`);
-  return { partner, secret };
-}
-
-/** A key of a dashboard. */
-export async function makeDashboard({ pool }: Pick<FileApp, 'pool'>): Promise<string> {
-  const secret = `dashboard-key-${randomUUID()}`;
-  await pool.query(sql`
-    insert into api_keys (id, kind, name, secret_hash)
-    values (${newId()}::uuid, 'DASHBOARD', ${secret}, ${Buffer.from(hashSecret(secret))})`);
-  return secret;
+    insert into registered_operations (id, partner, document_id, name, document, cost)
+    values (${newId()}::uuid, ${partner}, ${documentId}, 'Operation', ${document}, 1)`);
+  return documentId;
 }

@@ -5,13 +5,6 @@ export interface Scrape {
   value(series: string): number | null;
 }
 
-/** @param url of the metrics' server. */
-export async function scrape(url: string): Promise<Scrape> {
-  const response = await fetch(`${url}/metrics`);
-  if (response.status !== 200) throw new Error(`The metrics answer ${response.status}.`);
-  return parseMetrics(await response.text());
-}
-
 /** Reads Prometheus text. */
 export function parseMetrics(text: string): Scrape {
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));

@@ -52,11 +52,34 @@ const headersOf = (secret: string, accept = 'application/json') => ({
   accept,
 });
 
-const post = async ({ url, secret }: Parameters<Send>[0], asked: unknown, accept?: string): Promise<string> => {
-  const body = JSON.stringify(asked);
-  const response = await fetch(`${url}/graphql`, { method: 'POST', headers: headersOf(secret, accept), body });
-  return response.text();
-};
+const post = (
+  { url, secret }: Parameters<Send>[0],
+  asked: Asked,
+  { accept, signal }: { accept?: string; signal?: AbortSignal } = {},
+): Promise<Response> =>
+  fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: headersOf(secret, accept),
+    body: JSON.stringify(asked),
+    signal: signal ?? null,
+  });
+
+/** The first event of an answer that may have no end; of one that is no stream, all of it. */
+async function firstEvent(to: Parameters<Send>[0], asked: Asked): Promise<string> {
+  const ending = new AbortController();
+  const response = await post(to, asked, { accept: 'text/event-stream', signal: ending.signal });
+  if (!response.headers.get('content-type')?.startsWith('text/event-stream')) return response.text();
+  let text = '';
+  for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += chunk;
+    const [, data] = /^data: (.+)\n/m.exec(text) ?? [];
+    if (data !== undefined) {
+      ending.abort();
+      return data;
+    }
+  }
+  throw new Error(`The stream has ended: ${text}`);
+}
 
 const hashOf = ({ documentId, ...rest }: Asked): Asked => ({
   ...rest,
@@ -67,7 +90,7 @@ const hashOf = ({ documentId, ...rest }: Asked): Asked => ({
 
 /** Every way in which an operation comes in. A document's id is told as that way tells it. */
 export const ways: Record<'POST' | 'GET' | 'the hash of Apollo' | 'SSE' | 'WebSocket', Send> = {
-  POST: async (to, asked) => parseAnswer(await post(to, asked)),
+  POST: async (to, asked) => parseAnswer(await (await post(to, asked)).text()),
   GET: async ({ url, secret }, asked) => {
     const search = new URLSearchParams(
       Object.entries(asked).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
@@ -75,11 +98,8 @@ export const ways: Record<'POST' | 'GET' | 'the hash of Apollo' | 'SSE' | 'WebSo
     const { 'content-type': _, ...headers } = headersOf(secret);
     return parseAnswer(await (await fetch(`${url}/graphql?${search}`, { headers })).text());
   },
-  'the hash of Apollo': async (to, asked) => parseAnswer(await post(to, hashOf(asked))),
-  SSE: async (to, asked) => {
-    const text = await post(to, asked, 'text/event-stream');
-    return parseAnswer(/^data: (.+)$/m.exec(text)?.[1] ?? text);
-  },
+  'the hash of Apollo': async (to, asked) => parseAnswer(await (await post(to, hashOf(asked))).text()),
+  SSE: async (to, asked) => parseAnswer(await firstEvent(to, asked)),
   WebSocket: async ({ url, secret }, asked) => {
     const socket = await connectSocket(url, secret);
     socket.send({ id: '1', type: 'subscribe', payload: asked });
