@@ -68,11 +68,13 @@ export function createAdmission({ schema, apps, registered, throttle, isProducti
   const preparer = createPreparer(schema);
 
   /** Reading a text that nobody has asked before is paid for in advance: what is wrong with it costs most of all. */
-  async function payReading(text: string, isSchemaHidden: boolean, budget: Budget): Promise<void> {
-    if (preparer.isKept(text, isSchemaHidden)) return;
+  async function read(text: string, isSchemaHidden: boolean, budget: Budget): Promise<PreparedDocument> {
     const points = Math.min(Math.ceil(text.length / charactersPerPoint), readingPointsMax);
     const bucket = await throttle.take(budget, points);
     if (!bucket.isTaken) throw refuseThrottled(budget, bucket, points);
+    const prepared = preparer.prepare(text, isSchemaHidden);
+    if ('errors' in prepared) throw new RefusedOperation(prepared.errors);
+    return prepared;
   }
 
   return async (request: OperationRequest, applicant: Applicant): Promise<Admission> => {
@@ -80,9 +82,8 @@ export function createAdmission({ schema, apps, registered, throttle, isProducti
     const chosen = await chooseDocument(request, caller, { registered, apps });
     const isSchemaHidden = isProduction && caller?.kind !== 'SERVER';
     const budget = budgetOf(caller, applicant.addressPrefix);
-    await payReading(chosen.text, isSchemaHidden, budget);
-    const prepared = preparer.prepare(chosen.text, isSchemaHidden);
-    if ('errors' in prepared) throw new RefusedOperation(prepared.errors);
+    const kept = preparer.recall(chosen.text, isSchemaHidden);
+    const prepared = kept ?? (await read(chosen.text, isSchemaHidden, budget));
     const operation = chooseOperation(prepared, request.operationName ?? null);
     refuseTransport(operation, applicant);
     const args = validateExecutionArgs({

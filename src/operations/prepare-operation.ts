@@ -85,8 +85,8 @@ const keptCharactersMax = 4 * 1024 * 1024;
 
 /** As {@link prepareDocument}, for each text once: what passed is kept, for those who may know the schema and for others. */
 export interface Preparer {
-  /** Whether a text need not be read again. */
-  isKept(text: string, isSchemaHidden: boolean): boolean;
+  /** What is kept of a text; undefined: it has to be read. */
+  recall(text: string, isSchemaHidden: boolean): PreparedDocument | undefined;
   prepare(text: string, isSchemaHidden: boolean): Preparation;
 }
 
@@ -96,13 +96,10 @@ export function createPreparer(schema: GraphQLSchema): Preparer {
   const open = new LRUCache<string, PreparedDocument>(options);
   const hidden = new LRUCache<string, PreparedDocument>(options);
   return {
-    isKept: (text, isSchemaHidden) => (isSchemaHidden ? hidden : open).has(text),
+    recall: (text, isSchemaHidden) => (isSchemaHidden ? hidden : open).get(text),
     prepare(text, isSchemaHidden) {
-      const kept = isSchemaHidden ? hidden : open;
-      const known = kept.get(text);
-      if (known) return known;
       const prepared = prepareDocument(text, schema, isSchemaHidden);
-      if ('document' in prepared) kept.set(text, prepared);
+      if ('document' in prepared) (isSchemaHidden ? hidden : open).set(text, prepared);
       return prepared;
     },
   };
