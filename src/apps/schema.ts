@@ -64,8 +64,7 @@ export const AppObject = builder.prismaObject('App', {
     }),
     isLimitedToOperations: t.exposeBoolean('isLimitedToOperations', {
       authScopes: { readAll: true },
-      description:
-        'Whether its clients may run registered operations only, in production. For server and dashboard keys.',
+      description: 'Whether its clients may run registered operations only. For server and dashboard keys.',
     }),
     userTokenKeys: t.field({
       type: [UserTokenKeyObject],
@@ -162,7 +161,7 @@ builder.relayMutationField(
           'Origins of web pages that may call, such as "https://shop.example"; replaces the present ones. At most 100, each exactly an origin: no path, no wildcard.',
       }),
       isLimitedToOperations: t.boolean({
-        description: 'In production, let clients of the app run registered operations only.',
+        description: 'Let clients of the app run registered operations only.',
       }),
       userTokenKeys: t.field({
         type: [UserTokenKeyInput],

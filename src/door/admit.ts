@@ -33,6 +33,9 @@ export interface Admission {
   bucket: Bucket;
 }
 
+/** Of any operation, however little it asks for. @default 1 // point */
+export const operationCostMin = 1;
+
 /** What is wrong with an operation, where that may be several things at once. */
 export class RefusedOperation extends Error {
   override readonly name = 'RefusedOperation';
@@ -67,11 +70,16 @@ interface AdmitOptions {
 export function createAdmission({ schema, apps, registered, throttle, isProduction }: AdmitOptions) {
   const preparer = createPreparer(schema);
 
+  async function pay(budget: Budget, points: number): Promise<Bucket> {
+    const bucket = await throttle.take(budget, points);
+    if (bucket.isTaken) return bucket;
+    throw refuseThrottled(budget, bucket, points);
+  }
+
   /** Reading a text that nobody has asked before is paid for in advance: what is wrong with it costs most of all. */
   async function read(text: string, isSchemaHidden: boolean, budget: Budget): Promise<PreparedDocument> {
     const points = Math.min(Math.ceil(text.length / charactersPerPoint), readingPointsMax);
-    const bucket = await throttle.take(budget, points);
-    if (!bucket.isTaken) throw refuseThrottled(budget, bucket, points);
+    await pay(budget, points);
     const prepared = preparer.prepare(text, isSchemaHidden);
     if ('errors' in prepared) throw new RefusedOperation(prepared.errors);
     return prepared;
@@ -79,9 +87,10 @@ export function createAdmission({ schema, apps, registered, throttle, isProducti
 
   return async (request: OperationRequest, applicant: Applicant): Promise<Admission> => {
     const { caller } = applicant;
-    const chosen = await chooseDocument(request, caller, { registered, apps });
-    const isSchemaHidden = isProduction && caller?.kind !== 'SERVER';
     const budget = budgetOf(caller, applicant.addressPrefix);
+    const beforeLook = () => pay(budget, 1);
+    const chosen = await chooseDocument(request, caller, { registered, apps, beforeLook });
+    const isSchemaHidden = isProduction && caller?.kind !== 'SERVER';
     const kept = preparer.recall(chosen.text, isSchemaHidden);
     const prepared = kept ?? (await read(chosen.text, isSchemaHidden, budget));
     const operation = chooseOperation(prepared, request.operationName ?? null);
@@ -94,10 +103,9 @@ export function createAdmission({ schema, apps, registered, throttle, isProducti
       hideSuggestions: isSchemaHidden,
     });
     if (!('schema' in args)) throw new RefusedOperation(args);
-    const requested = operation.price(args.variableValues.coerced);
+    const requested = Math.max(operationCostMin, operation.price(args.variableValues.coerced));
     if (requested > budget.operationMax) throw refuseCost(requested, budget.operationMax);
-    const bucket = await throttle.take(budget, requested);
-    if (!bucket.isTaken) throw refuseThrottled(budget, bucket, requested);
+    const bucket = await pay(budget, requested);
     const { documentId } = prepared;
     return { documentId, registered: chosen.registered, operation, args, budget, requested, bucket };
   };
@@ -137,12 +145,13 @@ function toVariables(
   { registered }: ChosenDocument,
   { node }: PreparedOperation,
 ): Readonly<Record<string, unknown>> {
-  const given = variables ?? {};
+  const declared = new Set(node.variableDefinitions?.map(({ variable }) => variable.name.value));
+  // What is not declared is nobody's concern, and not looked at: there may be very much of it.
+  const given = Object.fromEntries([...declared].flatMap((name) => readOwn(variables, name)));
   const mistake = findVariablesMistake(given);
   if (mistake !== null) throw refuse('BAD_USER_INPUT', `The variables ${mistake}.`);
   if (!registered) return given;
-  const declared = new Set(node.variableDefinitions?.map(({ variable }) => variable.name.value));
-  for (const name of Object.keys(given)) {
+  for (const name of Object.keys(variables ?? {})) {
     if (!declared.has(name)) {
       throw refuse('BAD_USER_INPUT', `The operation declares no variable ${JSON.stringify(name)}.`);
     }
@@ -152,6 +161,10 @@ function toVariables(
     }
   }
   return { ...given, ...registered.pinnedVariables };
+}
+
+function readOwn(values: OperationRequest['variables'], name: string): [string, unknown][] {
+  return values && Object.hasOwn(values, name) ? [[name, values[name]]] : [];
 }
 
 function refuseCost(requested: number, limit: number): GraphQLError {

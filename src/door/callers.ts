@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import type { Caller } from '../apps/caller.ts';
 import { findCaller } from '../apps/find-caller.ts';
 import type { Database } from '../storage/database.ts';
+import type { Throttle } from './throttle/throttle.ts';
 
 /** A longer one is none of ours. @default 512 // characters */
 const secretCharactersMax = 512;
@@ -17,14 +18,19 @@ const ttlResolution = 50;
 /** @default 10_000 // callers */
 const rememberedMax = 10_000;
 
+/** Unknown keys from one address prefix. @default 5_000 at once, 100 a second */
+const guessBudget = { limit: 5_000, drainPerSecond: 100 } as const;
+
 /** Who calls, by what they show. */
 export interface Callers {
   /**
    * Who calls, by an `Authorization` value: `Bearer <key or token>`. None at all is nobody (null).
    *
+   * @param addressPrefix where it is asked from.
    * @throws GraphQLError `UNAUTHENTICATED` (HTTP 401) for anything else than a secret that is in force; it says no more.
+   * `THROTTLED` (HTTP 429) where too many have come that are none.
    */
-  authenticate(authorization: string | null): Promise<Caller | null>;
+  authenticate(authorization: string | null, addressPrefix: () => string): Promise<Caller | null>;
   /** As `authenticate`, for those who are remembered. Undefined: it takes a look to know. */
   recall(authorization: string | null): Caller | null | undefined;
   /** Forgets everybody: keys may have changed. */
@@ -32,18 +38,39 @@ export interface Callers {
 }
 
 /** Looks callers up in the database, and remembers them for half a second: a busy key is looked up twice a second. */
-export function createCallers(db: Database): Callers {
+export function createCallers(db: Database, throttle: Throttle): Callers {
   const known = new LRUCache<string, Caller>({ max: rememberedMax, ttl: rememberedMs, ttlResolution });
   const looks = new Map<string, Promise<Caller | null>>();
 
+  // What was looked up before is not for those who ask after it.
+  let forgottenCount = 0;
+
   async function look(name: string, secret: string): Promise<Caller | null> {
+    const asOf = forgottenCount;
     try {
       const caller = await findCaller(db, secret);
-      if (caller) known.set(name, caller);
+      if (caller && asOf === forgottenCount) known.set(name, caller);
       return caller;
     } finally {
       looks.delete(name);
     }
+  }
+
+  /** Who guesses is slowed down: a look is paid for by its address, and given back to whoever turns out to be somebody. */
+  async function lookOnce(name: string, secret: string, addressPrefix: string): Promise<Caller | null> {
+    const budget = { ...guessBudget, name: `guesses ${addressPrefix}` };
+    const bucket = await throttle.take(budget, 1);
+    if (!bucket.isTaken) {
+      const seconds = Math.ceil(bucket.retryAfterMs / 1_000);
+      throw new GraphQLError(`Too many unknown keys: come back in ${seconds} s.`, {
+        extensions: { code: 'THROTTLED', http: { status: 429, headers: { 'Retry-After': String(seconds) } } },
+      });
+    }
+    const underWay = looks.get(name) ?? look(name, secret);
+    looks.set(name, underWay);
+    const caller = await underWay;
+    if (caller) throttle.giveBack(budget, 1);
+    return caller;
   }
 
   function recall(name: string): Caller | undefined {
@@ -51,20 +78,16 @@ export function createCallers(db: Database): Callers {
     return caller && !hasExpiredSince(caller) ? caller : undefined;
   }
 
-  async function find(secret: string): Promise<Caller | null> {
+  async function find(secret: string, addressPrefix: () => string): Promise<Caller | null> {
     const name = nameOf(secret);
-    const caller = recall(name);
-    if (caller) return caller;
-    const underWay = looks.get(name) ?? look(name, secret);
-    looks.set(name, underWay);
-    return underWay;
+    return recall(name) ?? lookOnce(name, secret, addressPrefix());
   }
 
   return {
-    async authenticate(authorization) {
+    async authenticate(authorization, addressPrefix) {
       if (authorization === null) return null;
       const secret = parseAuthorization(authorization);
-      const caller = secret === null ? null : await find(secret);
+      const caller = secret === null ? null : await find(secret, addressPrefix);
       if (caller) return caller;
       throw new GraphQLError('The key or token is not in force.', {
         extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } },
@@ -76,6 +99,7 @@ export function createCallers(db: Database): Callers {
       return secret === null ? undefined : recall(nameOf(secret));
     },
     forget() {
+      forgottenCount += 1;
       known.clear();
       // What is being looked up may be from before, and is not for those who ask from now on.
       looks.clear();

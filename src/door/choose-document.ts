@@ -25,6 +25,8 @@ export interface ChosenDocument {
 interface DocumentSources {
   registered: RegisteredOperations;
   apps: AppsSettings;
+  /** Called before the database is asked for a document; what it throws is thrown. */
+  beforeLook: () => Promise<unknown>;
 }
 
 /**
@@ -37,7 +39,7 @@ interface DocumentSources {
 export async function chooseDocument(
   request: OperationRequest,
   caller: Caller | null,
-  { registered, apps }: DocumentSources,
+  { registered, apps, beforeLook }: DocumentSources,
 ): Promise<ChosenDocument> {
   // Over WebSocket, a query that is empty stands for none.
   const text = request.query || null;
@@ -47,7 +49,7 @@ export async function chooseDocument(
     throw badRequest('The hash is not that of the document.');
   }
   const owner = ownerOf(caller);
-  const found = documentId !== null && owner ? await registered.find(owner, documentId) : null;
+  const found = documentId !== null && owner ? await registered.find(owner, documentId, beforeLook) : null;
   if (found) return { text: found.document, registered: found };
   const isClient = caller !== null && 'appId' in caller;
   if (caller?.kind === 'PARTNER' || (isClient && (await apps.isLimitedToOperations(caller)))) {

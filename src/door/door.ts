@@ -8,7 +8,14 @@ import type { OperationSpan, Tracing } from '../observability/tracing.ts';
 import { execute } from '../operations/execute.ts';
 import { createAuditTrail } from '../storage/audit.ts';
 import type { Sink } from '../stream/hub/relay.ts';
-import { type Admission, type Applicant, createAdmission, RefusedOperation, toThrottleState } from './admit.ts';
+import {
+  type Admission,
+  type Applicant,
+  createAdmission,
+  operationCostMin,
+  RefusedOperation,
+  toThrottleState,
+} from './admit.ts';
 import { type AppsSettings, createAppsSettings } from './app-settings.ts';
 import { type Callers, createCallers } from './callers.ts';
 import type { OperationRequest } from './choose-document.ts';
@@ -55,11 +62,14 @@ interface DoorOptions extends Resources {
   isProduction: boolean;
 }
 
+/** Of an operation's name, in the audit log. @default 256 */
+const nameCharactersMax = 256;
+
 /** Builds the pipeline. */
 export function createDoor(options: DoorOptions): Door {
   const { schema, throttle, observer, tracing, isProduction, ...resources } = options;
   const { db, log } = resources;
-  const callers = createCallers(db);
+  const callers = createCallers(db, throttle);
   const apps = createAppsSettings(db);
   const registered = createRegisteredOperations(db);
   const admit = createAdmission({ schema, apps, registered, throttle, isProduction });
@@ -79,7 +89,11 @@ export function createDoor(options: DoorOptions): Door {
     if (!caller || caller.kind === 'INSTALLATION') return;
     keyUse.used(caller.subjectId);
     if (caller.kind !== 'DASHBOARD') return;
-    audit.append({ apiKeyId: caller.subjectId, action: operation.name ?? operation.type, subject: { documentId } });
+    audit.append({
+      apiKeyId: caller.subjectId,
+      action: operation.name?.slice(0, nameCharactersMax) ?? operation.type,
+      subject: { documentId },
+    });
   }
 
   async function carryOut(admission: Admission, request: OperationRequest, visitor: Visitor): Promise<Outcome> {
@@ -98,7 +112,10 @@ export function createDoor(options: DoorOptions): Door {
     }
     const result = await execute({ ...args, contextValue: context });
     if (operation.type === 'mutation' && caller?.kind === 'SERVER') forget();
-    const actual = Math.min(requested, operation.countObjects(result.data));
+    // What has failed tells by its answer nothing of what was done for it.
+    const actual = result.errors
+      ? requested
+      : Math.min(requested, Math.max(operationCostMin, operation.countObjects(result.data)));
     if (actual < requested) throttle.giveBack(budget, requested - actual);
     const cost = { requested, actual, throttle: toThrottleState(budget, bucket, requested - actual) };
     const { data, errors } = result;

@@ -31,7 +31,10 @@ export function createGraphqlEndpoint({ door, gateway, addressPrefixOf, log }: E
     if (request.method === 'OPTIONS') return answerPreflight(response);
     const remembered = door.callers.recall(authorization ?? null);
     // Without waiting where there is nothing to wait for: a body that is read at once takes half the time.
-    const caller = remembered === undefined ? await door.callers.authenticate(authorization ?? null) : remembered;
+    const caller =
+      remembered === undefined
+        ? await door.callers.authenticate(authorization ?? null, () => addressPrefixOf(request))
+        : remembered;
     if (origin !== undefined && !isOwnOrigin(request) && !(await door.apps.mayCallFrom(caller, origin))) {
       throw refusePage();
     }

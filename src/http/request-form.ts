@@ -43,7 +43,12 @@ export function isJson(contentType: string | null | undefined): boolean {
   return type.trim().toLowerCase() === 'application/json';
 }
 
-const jsonObject = z.record(z.string(), z.unknown(), 'must be a JSON object.').nullish();
+// Only looked at as a whole: there may be very much in it.
+const jsonObject = z.custom<Record<string, unknown>>(isObject, 'must be a JSON object.').nullish();
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 /** GraphQL over HTTP, "Request Parameters", and the name of a registered document. */
 const parametersSchema = z.strictObject(

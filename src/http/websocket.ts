@@ -44,6 +44,8 @@ interface Peer {
   connection: Socket;
   request: IncomingMessage;
   addressPrefix: string;
+  /** What is being begun, by its id: graphql-ws knows only that it is. */
+  beginnings: Map<string, object>;
 }
 
 /**
@@ -72,9 +74,9 @@ export function serveWebSockets({ server, watch, door, addressPrefixOf, observer
   });
   const protocol = makeServer<ConnectionInitMessage['payload'], Peer>({
     connectionInitWaitTimeout: initWaitMs,
-    async onConnect({ connectionParams, extra: { socket, request } }) {
+    async onConnect({ connectionParams, extra: { socket, request, addressPrefix } }) {
       try {
-        const caller = await door.callers.authenticate(toAuthorization(connectionParams));
+        const caller = await door.callers.authenticate(toAuthorization(connectionParams), () => addressPrefix);
         const { origin } = request.headers;
         return origin === undefined || isOwnOrigin(request) || (await door.apps.mayCallFrom(caller, origin));
       } catch (error) {
@@ -85,23 +87,30 @@ export function serveWebSockets({ server, watch, door, addressPrefixOf, observer
       }
     },
     async onSubscribe({ connectionParams, subscriptions, extra }, operationId, payload) {
+      const beginning = {};
+      extra.beginnings.set(operationId, beginning);
       try {
         // This one is among them.
         if (Object.keys(subscriptions).length > operationsMax) throw tooManyOperations();
-        const caller = await door.callers.authenticate(toAuthorization(connectionParams));
+        const addressPrefix = () => extra.addressPrefix;
+        const caller = await door.callers.authenticate(toAuthorization(connectionParams), addressPrefix);
         const outcome = await door.run(parseParameters(payload), {
           caller,
-          addressPrefix: () => extra.addressPrefix,
+          addressPrefix,
           transport: 'websocket',
           traceparent: null,
           canStream: true,
           canMutate: true,
           sink: new OperationSink(extra.socket, extra.connection, operationId),
         });
+        // Completed by the client meanwhile, and another one has its id: nobody waits for this one any more.
+        if (extra.beginnings.get(operationId) !== beginning) return await abandon(outcome);
         const errors = isSubscribed(outcome) || outcome.data !== undefined ? undefined : outcome.errors;
         return errors ?? { schema, document: placeholder, rootValue: new ReadyOutcome(outcome) };
       } catch (error) {
         return [maskError(error, log)];
+      } finally {
+        if (extra.beginnings.get(operationId) === beginning) extra.beginnings.delete(operationId);
       }
     },
     execute: ({ rootValue }) => takeOutcome(rootValue),
@@ -130,7 +139,7 @@ export function serveWebSockets({ server, watch, door, addressPrefixOf, observer
             });
           }),
       },
-      { socket, connection, request, addressPrefix: addressPrefixOf(request) },
+      { socket, connection, request, addressPrefix: addressPrefixOf(request), beginnings: new Map() },
     );
     socket.once('close', (code, reason) => {
       closed(code, String(reason)).catch((err: unknown) => log.error({ err }, 'An operation could not be ended.'));
@@ -187,6 +196,12 @@ class ReadyOutcome {
     this.#outcome = undefined;
     return outcome;
   }
+}
+
+/** Ends what has been begun for nobody. Never resolves: whatever was said now would be taken for another operation's answer. */
+async function abandon(outcome: Outcome): Promise<never> {
+  if (isSubscribed(outcome)) await outcome.return();
+  return new Promise(() => undefined);
 }
 
 function takeOutcome(rootValue: unknown): Outcome {

@@ -64,14 +64,15 @@ function addShape(
 function countIn(object: object, shape: Shape): number {
   let total = 0;
   for (const [name, value] of Object.entries(object)) {
-    const inner = value === null ? undefined : shape.get(name);
+    const inner = shape.get(name);
     if (inner !== undefined) total += typeof inner === 'number' ? inner : count(value, inner);
   }
   return total;
 }
 
+/** Also what was looked for and is not there. */
 function count(value: unknown, shape: Shape): number {
-  if (typeof value !== 'object' || value === null) return 0;
+  if (typeof value !== 'object' || value === null) return 1;
   if (!Array.isArray(value)) return 1 + countIn(value, shape);
   let total = 0;
   for (const inner of value) total += count(inner, shape);

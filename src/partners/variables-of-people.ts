@@ -16,6 +16,8 @@ import {
  * answers one, names nobody; every other `ID` is taken to name a person, so that a new argument is refused until it is here.
  */
 const typesOfNobody: ReadonlySet<string> = new Set(['App', 'ApiKey', 'Notification', 'Segment']);
+/** What is done to a segment, or sent to it, is done to people. */
+const typesOfNobodyInMutations: ReadonlySet<string> = new Set(['App', 'ApiKey']);
 
 /** Texts that name a person, or say who somebody is. */
 const textsOfPeople: ReadonlySet<string> = new Set([
@@ -26,6 +28,9 @@ const textsOfPeople: ReadonlySet<string> = new Set([
   'phones',
   'pushRegistrationId',
   'userToken',
+  // An address belongs to whoever registers it last.
+  'token',
+  'endpoint',
 ]);
 
 /**
@@ -34,6 +39,10 @@ const textsOfPeople: ReadonlySet<string> = new Set([
  */
 export function listVariablesOfPeople(schema: GraphQLSchema, document: DocumentNode): ReadonlySet<string> {
   const names = new Set<string>();
+  const isMutation = document.definitions.some(
+    (definition) => definition.kind === Kind.OPERATION_DEFINITION && definition.operation === 'mutation',
+  );
+  const nobody = isMutation ? typesOfNobodyInMutations : typesOfNobody;
   const typeInfo = new TypeInfo(schema);
   const visitor = visitWithTypeInfo(typeInfo, {
     VariableDefinition: () => false,
@@ -43,7 +52,7 @@ export function listVariablesOfPeople(schema: GraphQLSchema, document: DocumentN
       if (!type || !place) return;
       const isArgument = place.kind === Kind.ARGUMENT;
       const answered = isArgument ? getNamedType(typeInfo.getFieldDef()?.type)?.name : undefined;
-      if (canNamePerson(type, { name: place.name.value, answered })) names.add(node.name.value);
+      if (canNamePerson(type, { name: place.name.value, answered, nobody })) names.add(node.name.value);
     },
   });
   visit(document, visitor);
@@ -61,6 +70,8 @@ function isPlace(node: unknown): node is Place {
 interface Slot {
   name: string;
   answered?: string | undefined;
+  /** Types of objects that are no person's here. */
+  nobody: ReadonlySet<string>;
 }
 
 function canNamePerson(type: GraphQLInputType, slot: Slot, seen: ReadonlySet<string> = new Set()): boolean {
@@ -68,12 +79,14 @@ function canNamePerson(type: GraphQLInputType, slot: Slot, seen: ReadonlySet<str
   if (!isInputObjectType(named)) return named.name === 'ID' ? !namesNobody(slot) : textsOfPeople.has(slot.name);
   if (seen.has(named.name)) return false;
   const within = new Set([...seen, named.name]);
-  return Object.values(named.getFields()).some(({ name, type: inner }) => canNamePerson(inner, { name }, within));
+  return Object.values(named.getFields()).some(({ name, type: inner }) =>
+    canNamePerson(inner, { name, nobody: slot.nobody }, within),
+  );
 }
 
 /** `segment`, `segments`; `id` of `segment(id)`. */
-function namesNobody({ name, answered }: Slot): boolean {
-  if (name === 'id') return answered !== undefined && typesOfNobody.has(answered);
+function namesNobody({ name, answered, nobody }: Slot): boolean {
+  if (name === 'id') return answered !== undefined && nobody.has(answered);
   const singular = name.replace(/s$/, '');
-  return typesOfNobody.has(singular.charAt(0).toUpperCase() + singular.slice(1));
+  return nobody.has(singular.charAt(0).toUpperCase() + singular.slice(1));
 }

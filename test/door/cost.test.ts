@@ -57,11 +57,13 @@ beforeAll(async () => {
 });
 
 /** An answer to the server key, with its cost. */
-async function ask(query: string): Promise<{ data?: unknown; cost: { requested: number; actual: number } }> {
+async function ask(
+  query: string,
+): Promise<{ data?: unknown; hasErrors: boolean; cost: { requested: number; actual: number } }> {
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${testKeys.serverKey}` };
   const response = await fetch(`${g.url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) });
-  const { data, extensions } = JSON.parse(await response.text());
-  return { data, cost: extensions?.cost };
+  const { data, errors, extensions } = JSON.parse(await response.text());
+  return { data, hasErrors: errors !== undefined, cost: extensions?.cost };
 }
 
 /** Objects in an answer to a document that asks each for its type. What is JSON has none. */
@@ -79,15 +81,22 @@ test.each([
   let largest = 0;
   while (executedCount < 20) {
     const query = makeQuery({ schema, random, givenArguments: given });
-    const { data, cost } = await ask(query);
+    const { data, hasErrors, cost } = await ask(query);
     // One that is not valid, or dearer than any answer may be.
     if (data === undefined) continue;
     executedCount += 1;
-    // The answer as a whole is none of its objects.
-    const actual = data === null ? 0 : countTyped(data) - 1;
-    expect({ query, actual: cost.actual }).toEqual({ query, actual });
-    expect(actual).toBeLessThanOrEqual(cost.requested);
-    largest = Math.max(largest, actual);
+    expect(cost.actual).toBeLessThanOrEqual(cost.requested);
+    // What has failed is paid for whole.
+    if (hasErrors) {
+      expect({ query, actual: cost.actual }).toEqual({ query, actual: cost.requested });
+      continue;
+    }
+    // The answer as a whole is none of its objects; one that is not there counts where one could have been.
+    const objectCount = countTyped(data) - 1;
+    const nullCount = JSON.stringify(data).split('null').length - 1;
+    expect(cost.actual).toBeGreaterThanOrEqual(objectCount);
+    expect(cost.actual).toBeLessThanOrEqual(Math.max(1, objectCount + nullCount));
+    largest = Math.max(largest, objectCount);
   }
   expect(largest).toBeGreaterThan(10);
 });
@@ -151,4 +160,23 @@ test('who is not behind a trusted proxy comes from where it comes, whatever it s
   const statuses = [];
   for (let count = 0; count < 14; count += 1) statuses.push((await ask(`{ ${introspections.join(' ')} }`)).status);
   expect(statuses).toContain(429);
+});
+
+test('work that fails is paid for whole, and looking for what is not there is work', async () => {
+  const missing = Array.from(
+    { length: 20 },
+    (_, index) => `a${index}: user(ref: { email: "nobody${index}@example.com" }) { id }`,
+  );
+  expect((await ask(`{ ${missing.join(' ')} }`)).cost).toMatchObject({ requested: 20, actual: 20 });
+  const failing = await ask('{ users(first: 50) { nodes { id } } user(ref: { email: "none" }) { id } }');
+  expect(failing).toMatchObject({ hasErrors: true, cost: { requested: 52, actual: 52 } });
+  expect((await ask('{ __typename }')).cost).toMatchObject({ requested: 1, actual: 1 });
+});
+
+test('variables that are not declared are not looked at, however many there are', async () => {
+  const variables = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`v${index}`, '\0']));
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${testKeys.serverKey}` };
+  const body = JSON.stringify({ query: '{ __typename }', variables });
+  const response = await fetch(`${g.url}/graphql`, { method: 'POST', headers, body });
+  expect(await response.json()).toMatchObject({ data: { __typename: 'Query' } });
 });

@@ -57,6 +57,27 @@ test('of one connection 100 operations run at once; the next one is told so, and
   expect(await socket.next()).toMatchObject({ id: 'again', type: 'next' });
 });
 
+test('operations that reuse the id of one that was completed at once leave nothing behind when the connection ends', async () => {
+  const { token } = await makeInstallation(g.app);
+  const socket = await connect(token);
+  for (let round = 0; round < 40; round += 1) {
+    socket.send({ id: 's', type: 'subscribe', payload: { query: events } });
+    socket.send({ id: 's', type: 'complete' });
+  }
+  socket.close();
+  await socket.closed;
+  // All 50 are there again.
+  await until(async () => {
+    const other = await connect(token);
+    for (let id = 0; id < 50; id += 1) other.send({ id: `s${id}`, type: 'subscribe', payload: { query: events } });
+    const answers = [];
+    for (let id = 0; id < 50; id += 1) answers.push((await other.next()).type);
+    other.close();
+    await other.closed;
+    return answers.every((type) => type === 'next');
+  });
+});
+
 test('an installation has 50 subscriptions at once, over all its connections; the next one is told so, until one ends', async () => {
   const { token } = await makeInstallation(g.app);
   const [one, other] = [await connect(token), await connect(token)];

@@ -132,7 +132,12 @@ test.each([
 describe('an answer has cost as many points as it holds objects:', () => {
   test.each<[string, number, string, unknown]>([
     ['its objects, not the answer itself', 2, '{ viewer { app { id } } }', { viewer: { app: { id: '1' } } }],
-    ['what is null is none', 2, '{ nodes(ids: ["a", "b", "c"]) { id } }', { nodes: [{ id: 'a' }, null, { id: 'c' }] }],
+    [
+      'what was looked for and is not there, too',
+      3,
+      '{ nodes(ids: ["a", "b", "c"]) { id } }',
+      { nodes: [{ id: 'a' }, null, { id: 'c' }] },
+    ],
     [
       'a value is none, also when it is JSON',
       1,
@@ -156,7 +161,7 @@ describe('an answer has cost as many points as it holds objects:', () => {
     ['nothing', 0, '{ viewer { kind } }', null],
     [
       'each field of a mutation that was done, also in a fragment',
-      2 * 10 + 1,
+      2 * 10 + 2,
       'mutation { ...F } fragment F on Mutation { a: depersonalize(input: {}) { __typename } depersonalize(input: {}) { __typename } __typename }',
       { a: { __typename: 'X' }, depersonalize: null, __typename: 'Mutation' },
     ],

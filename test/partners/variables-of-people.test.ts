@@ -24,6 +24,9 @@ test.each([
   'query ($v: ID!) { ...F } fragment F on Query { node(id: $v) { id } }',
   'query ($v: UserRef) { deliveries(user: $v) { totalCount } }',
   'subscription ($v: UserRef) { deliveryEvents(user: $v) { __typename } }',
+  'mutation ($v: [ID!]) { sendNotification(input: { content: { body: "a" }, target: { segments: $v } }) { __typename } }',
+  'mutation ($v: ID!) { addToSegment(input: { segment: $v, users: [] }) { __typename } }',
+  'mutation ($v: InstallationAddressInput) { registerInstallation(input: { platform: WEB, address: $v }) { __typename } }',
   'mutation ($v: SendNotificationInput!) { sendNotification(input: $v) { __typename } }',
   'mutation ($v: NotificationTargetInput!) { sendNotification(input: { content: { body: "a" }, target: $v }) { __typename } }',
   'mutation ($v: [ID!]) { sendNotification(input: { content: { body: "a" }, target: { installations: $v } }) { __typename } }',
@@ -45,7 +48,6 @@ test.each([
   'query ($v: Int!) { users(first: $v) { totalCount } }',
   'query ($v: String!) { users(after: $v) { totalCount } }',
   'query ($v: Boolean!) { users { totalCount @include(if: $v) } }',
-  'mutation ($v: [ID!]) { sendNotification(input: { content: { body: "a" }, target: { segments: $v } }) { __typename } }',
   'mutation ($v: NotificationContentInput!) { sendNotification(input: { content: $v, target: {} }) { __typename } }',
 ])('by its variable nobody could be named: %s', (document) => {
   expect(variablesOf(document)).toEqual([]);
