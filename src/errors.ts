@@ -29,6 +29,16 @@ export const errorCodes = {
 /** Code of a refusal. */
 export type ErrorCode = keyof typeof errorCodes;
 
+/** What `extensions.code` of an error outside a payload says that is the caller's to mend; else it is INTERNAL_SERVER_ERROR. */
+export const callerErrorCodes: ReadonlySet<unknown> = new Set([
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'THROTTLED',
+  'OPERATION_NOT_ALLOWED',
+  'OPERATION_TOO_COSTLY',
+  'BAD_USER_INPUT',
+]);
+
 /**
  * A refusal. `inputPath` names the input field it is about, from the input's root: `['userIdentity', 'emails', '0']`. (Not
  * `path`: GraphQL takes an error with a `path` for one that already knows its place in the answer.)

@@ -21,9 +21,11 @@ const databaseUrl = 'postgresql://ann:secret@db.example.com/carillon';
 function newVapidKeys(): { VAPID_PUBLIC_KEY: string; VAPID_PRIVATE_KEY: string } {
   const pair = createECDH('prime256v1');
   pair.generateKeys();
+  // Without the zeros that a number begins with, one of 256 is shorter.
+  const privateKey = pair.getPrivateKey();
   return {
     VAPID_PUBLIC_KEY: pair.getPublicKey('base64url'),
-    VAPID_PRIVATE_KEY: pair.getPrivateKey('base64url'),
+    VAPID_PRIVATE_KEY: Buffer.concat([Buffer.alloc(32 - privateKey.length), privateKey]).toString('base64url'),
   };
 }
 

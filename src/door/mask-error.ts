@@ -1,16 +1,6 @@
 import { GraphQLError } from 'graphql';
-import { DomainError } from '../errors.ts';
+import { callerErrorCodes, DomainError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-
-/** What an error outside a payload may say in `extensions.code`; INTERNAL_SERVER_ERROR is only ever said by the mask. */
-const callerCodes: ReadonlySet<unknown> = new Set([
-  'UNAUTHENTICATED',
-  'FORBIDDEN',
-  'THROTTLED',
-  'OPERATION_NOT_ALLOWED',
-  'OPERATION_TOO_COSTLY',
-  'BAD_USER_INPUT',
-]);
 
 /**
  * The whole disclosure policy: what a caller is told of an error outside a payload.
@@ -31,7 +21,7 @@ export function maskError(error: unknown, log: Logger): GraphQLError {
   }
   if (error instanceof GraphQLError && isCallers(error)) {
     const { code, http, ...facts } = { ...toGraphQLError(cause)?.extensions, ...error.extensions };
-    const told = callerCodes.has(code) ? code : 'BAD_USER_INPUT';
+    const told = callerErrorCodes.has(code) ? code : 'BAD_USER_INPUT';
     return new GraphQLError(error.message, {
       ...place,
       extensions: { ...facts, code: told, http: http ?? toHttp(error) },
@@ -53,10 +43,10 @@ function isMasked(error: unknown): boolean {
 function isCallers(error: GraphQLError): boolean {
   const { originalError: cause } = error;
   if (isMasked(error)) return false;
-  if (cause) return cause instanceof GraphQLError && (callerCodes.has(cause.extensions.code) || isCallers(cause));
+  if (cause) return cause instanceof GraphQLError && (callerErrorCodes.has(cause.extensions.code) || isCallers(cause));
   // At a field and about the field as a whole, without a code: its value is not what the schema promises.
   const isBrokenPromise = error.path !== undefined && error.nodes?.[0]?.kind === 'Field';
-  return callerCodes.has(error.extensions.code) || !isBrokenPromise;
+  return callerErrorCodes.has(error.extensions.code) || !isBrokenPromise;
 }
 
 /** Before execution: 400, unless the client asks for plain `application/json`, where GraphQL over HTTP wants 200 (`spec`). */

@@ -1,20 +1,12 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { callerErrorCodes } from '../errors.ts';
 import type { Observer, OperationFacts } from './observer.ts';
 
 // Labels have few values, whatever callers send: each of them would be a series that is kept for as long as the process lives.
 
 const callerKinds = new Set(['SERVER', 'DASHBOARD', 'PARTNER', 'APP', 'INSTALLATION']);
 
-const codes = new Set([
-  'UNAUTHENTICATED',
-  'FORBIDDEN',
-  'THROTTLED',
-  'OPERATION_NOT_ALLOWED',
-  'OPERATION_TOO_COSTLY',
-  'BAD_USER_INPUT',
-  'PERSISTED_QUERY_NOT_FOUND',
-  'INTERNAL_SERVER_ERROR',
-]);
+const codes: ReadonlySet<unknown> = new Set([...callerErrorCodes, 'INTERNAL_SERVER_ERROR']);
 
 const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const pointsBuckets = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000];
