@@ -42,8 +42,8 @@ const budgets = {
   DASHBOARD: { limit: 200_000, drainPerSecond: 10_000, operationMax: operationCostMax.DASHBOARD },
   PARTNER: { limit: 50_000, drainPerSecond: 1_000, operationMax: operationCostMax.PARTNER },
   INSTALLATION: { limit: 10_000, drainPerSecond: 200, operationMax: operationCostMax.INSTALLATION },
-  APP: { limit: 10_000, drainPerSecond: 200, operationMax: operationCostMax.APP },
-  nobody: { limit: 2_000, drainPerSecond: 50, operationMax: operationCostMax.nobody },
+  APP: { limit: 50_000, drainPerSecond: 500, operationMax: operationCostMax.APP },
+  nobody: { limit: 10_000, drainPerSecond: 200, operationMax: operationCostMax.nobody },
 } as const;
 
 /**
