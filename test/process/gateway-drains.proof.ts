@@ -16,7 +16,7 @@ test.skipIf(redis === null)(
     const { first, pool, bus, notification } = await startTwoGateways(redis ?? '');
     const deliveryIds = await insertDeliveries(pool, { notificationId: notification, count: eventsCount });
     // More than a connection holds.
-    await pool.query(`update deliveries set provider_code = repeat('x', 10_000)`);
+    await pool.query(`update deliveries set provider_code = repeat('x', 10000)`);
     const subscription = {
       query: `subscription { deliveryEvents(notification: "${notification}") {
         ... on DeliveryEvent { cursor delivery { providerCode } }
