@@ -102,6 +102,14 @@ const rows: Row[] = [
     limit: { atMost: 2 },
   },
   {
+    what: '… as fast as they come',
+    unit: 'µs of CPU',
+    ours: of('alone at full speed'),
+    measure: of('bare at full speed'),
+    of: 'bare',
+    limit: null,
+  },
+  {
     what: '… throttled in Redis',
     unit: 'µs of CPU',
     ours: of('together'),
