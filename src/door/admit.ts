@@ -5,7 +5,7 @@ import { findVariablesMistake } from '../operations/text-mistake.ts';
 import type { AppsSettings } from './app-settings.ts';
 import { type ChosenDocument, chooseDocument, type OperationRequest } from './choose-document.ts';
 import type { RegisteredOperation, RegisteredOperations } from './registered-operations.ts';
-import { type Bucket, type Budget, budgetOf, type Throttle } from './throttle/throttle.ts';
+import { type Bucket, type Budget, budgetOf, refuseThrottled, type Throttle } from './throttle/throttle.ts';
 
 /** Who hands an operation over, and what can be done where it came in. */
 export interface Applicant {
@@ -73,7 +73,8 @@ export function createAdmission({ schema, apps, registered, throttle, isProducti
   async function pay(budget: Budget, points: number): Promise<Bucket> {
     const bucket = await throttle.take(budget, points);
     if (bucket.isTaken) return bucket;
-    throw refuseThrottled(budget, bucket, points);
+    const cost = { requested: points, actual: 0, throttle: toThrottleState(budget, bucket) };
+    throw refuseThrottled('Too much at once', bucket, { cost });
   }
 
   /** Reading a text that nobody has asked before is paid for in advance: what is wrong with it costs most of all. */
@@ -170,15 +171,6 @@ function readOwn(values: OperationRequest['variables'], name: string): [string, 
 function refuseCost(requested: number, limit: number): GraphQLError {
   const message = `The operation costs ${requested} points; ${limit} are the most.`;
   return refuse('OPERATION_TOO_COSTLY', message, { cost: { requested, limit } });
-}
-
-function refuseThrottled(budget: Budget, bucket: Bucket, requested: number): GraphQLError {
-  const seconds = Math.ceil(bucket.retryAfterMs / 1_000);
-  return refuse('THROTTLED', `Too much at once: come back in ${seconds} s.`, {
-    retryAfterMs: bucket.retryAfterMs,
-    cost: { requested, actual: 0, throttle: toThrottleState(budget, bucket) },
-    http: { status: 429, headers: { 'Retry-After': String(seconds) } },
-  });
 }
 
 /** What a caller is told of its bucket. @param givenBack points that have been put back since. */

@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import type { Caller } from '../apps/caller.ts';
 import { findCaller } from '../apps/find-caller.ts';
 import type { Database } from '../storage/database.ts';
-import type { Throttle } from './throttle/throttle.ts';
+import { refuseThrottled, type Throttle } from './throttle/throttle.ts';
 
 /** A longer one is none of ours. @default 512 // characters */
 const secretCharactersMax = 512;
@@ -60,12 +60,7 @@ export function createCallers(db: Database, throttle: Throttle): Callers {
   async function lookOnce(name: string, secret: string, addressPrefix: string): Promise<Caller | null> {
     const budget = { ...guessBudget, name: `guesses ${addressPrefix}` };
     const bucket = await throttle.take(budget, 1);
-    if (!bucket.isTaken) {
-      const seconds = Math.ceil(bucket.retryAfterMs / 1_000);
-      throw new GraphQLError(`Too many unknown keys: come back in ${seconds} s.`, {
-        extensions: { code: 'THROTTLED', http: { status: 429, headers: { 'Retry-After': String(seconds) } } },
-      });
-    }
+    if (!bucket.isTaken) throw refuseThrottled('Too many unknown keys', bucket);
     const underWay = looks.get(name) ?? look(name, secret);
     looks.set(name, underWay);
     const caller = await underWay;

@@ -220,7 +220,7 @@ describe('U11: who is verified to be called so', () => {
       : personalize(client, { userIdentity: {}, userToken }));
     expect(result).toMatchObject({ user: { type: 'CUSTOMER', externalUserId, firstName: null, tags: [] } });
     expect(await claimantsOf(externalUserId)).toEqual([]);
-    // A lead that nobody has any more claims nothing.
+    // The lead that the installation had before has no claim either.
     expect(await claimantsOf(email)).toEqual([]);
     for (const claimant of claimants) {
       const profile = await profileOf(claimant);

@@ -1,3 +1,4 @@
+import { GraphQLError } from 'graphql';
 import type { Caller } from '../../apps/caller.ts';
 import { operationCostMax } from '../../apps/operation-cost-max.ts';
 
@@ -30,6 +31,19 @@ export interface Throttle {
   /** Takes `points` out again that were not used. Never rejects, and waits for nothing. */
   giveBack(budget: Budget, points: number): void;
   close(): Promise<void>;
+}
+
+/** What a caller is told whose bucket has no room: HTTP 429, and when to come back. @param facts for `extensions`, beside. */
+export function refuseThrottled(
+  message: string,
+  { retryAfterMs }: Bucket,
+  facts: Readonly<Record<string, unknown>> = {},
+): GraphQLError {
+  const seconds = Math.ceil(retryAfterMs / 1_000);
+  const http = { status: 429, headers: { 'Retry-After': String(seconds) } };
+  return new GraphQLError(`${message}: come back in ${seconds} s.`, {
+    extensions: { code: 'THROTTLED', retryAfterMs, ...facts, http },
+  });
 }
 
 /**
