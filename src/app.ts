@@ -83,7 +83,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const channels = createChannels({ ...config, db, vapid });
   closers.unshift(channels.close);
 
-  const deployment = { db, bus, cipher, log };
+  const deployment = { db, bus, cipher, log, rules: config.rules };
   const hub = config.role === 'worker' ? null : createHub({ pool, bus, log });
   const placeInLog = hub ? () => hub.place() : undefined;
   const observation = await openObservation(config, { databaseUrl: place.url, bus, log, placeInLog, closers });

@@ -1,3 +1,4 @@
+import type { IdentityRules } from './deployment.ts';
 import { StartupError } from './errors.ts';
 import { findNearMiss } from './near-miss.ts';
 import { deriveVapidPublicKey, readMailAddress, type SettingName, settingsSchema } from './settings.ts';
@@ -25,6 +26,7 @@ export interface Config {
   dataEncryptionKey: Buffer | null;
   /** How many days delivery events are kept at least; 1 to 3650. */
   eventRetentionDays: number;
+  rules: IdentityRules;
   /** Null: generated. */
   serverKey: string | null;
   /** Null: generated. */
@@ -93,6 +95,12 @@ function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
     trustedProxies: settings.TRUSTED_PROXIES ?? [],
     dataEncryptionKey: settings.DATA_ENCRYPTION_KEY ?? null,
     eventRetentionDays: settings.EVENT_RETENTION_DAYS,
+    rules: {
+      blockedIdentifiers: new Set(settings.BLOCKED_IDENTIFIERS),
+      undeclaredAttributes: settings.UNDECLARED_ATTRIBUTES === 'infer' ? 'INFER' : 'REFUSE',
+      installationsPerUserMax: settings.INSTALLATIONS_PER_USER,
+      mergesPerDayMax: settings.MERGES_PER_USER_AND_DAY,
+    },
     serverKey: settings.SERVER_KEY ?? null,
     appKey: settings.APP_KEY ?? null,
     isOutboxAllowed: settings.NODE_ENV === 'development' || settings.ALLOW_OUTBOX,

@@ -80,12 +80,37 @@ export function deriveVapidPublicKey(privateKey: string): string | null {
   }
 }
 
+/** A whole number within bounds, both included. */
+const count = (from: number, to: number) =>
+  z
+    .string()
+    .regex(/^\d{1,6}$/, `must be a number from ${from} to ${to}.`)
+    .transform(Number)
+    .refine((number) => number >= from && number <= to, `must be a number from ${from} to ${to}.`);
+
 const port = () =>
   z
     .string()
     .regex(/^\d{1,5}$/, 'must be a number from 0 to 65535.')
     .transform(Number)
     .refine((number) => number <= 65_535, 'must be a number from 0 to 65535.');
+
+/** What programs write when they know nobody (decision 6): naming a user so would join strangers. */
+const blockedIdentifiers = [
+  '-1',
+  'undefined',
+  'anonymous',
+  'unknown',
+  'guest',
+  'none',
+  'nil',
+  'nan',
+  'n/a',
+  'na',
+  'true',
+  'false',
+  '[object object]',
+];
 
 /** Every variable that the program reads, each parsed by itself. What they need of each other stands in config.ts. */
 export const settingsSchema = z.object({
@@ -141,17 +166,42 @@ export const settingsSchema = z.object({
     default: 'all',
     meaning: '`gateway` answers GraphQL, `worker` delivers, `all` does both; other than `all` needs `DATABASE_URL`.',
   }),
-  EVENT_RETENTION_DAYS: z
+  EVENT_RETENTION_DAYS: count(1, 3_650).default(30).register(texts, {
+    default: '30',
+    meaning:
+      'How many days delivery events are kept at least; a stream that stays away for longer may be told a `GAP`.',
+  }),
+  BLOCKED_IDENTIFIERS: z
     .string()
-    .regex(/^\d{1,4}$/, 'must be a number from 1 to 3650.')
-    .transform(Number)
-    .refine((days) => days >= 1 && days <= 3_650, 'must be a number from 1 to 3650.')
-    .default(30)
+    .transform((text) => text.split(',').map((part) => part.trim().normalize('NFC').toLowerCase()))
+    .refine(
+      (values) => values.every((value) => value !== ''),
+      'must be values separated by commas, none of them empty.',
+    )
+    .default(blockedIdentifiers)
     .register(texts, {
-      default: '30',
+      default: `\`${blockedIdentifiers.join(',')}\``,
       meaning:
-        'How many days delivery events are kept at least; a stream that stays away for longer may be told a `GAP`.',
+        'Identifiers that name nobody, separated by commas, in any casing, besides empty ones and zeros: `personalize` drops them, other writes refuse them.',
     }),
+  UNDECLARED_ATTRIBUTES: z
+    .string()
+    .toLowerCase()
+    .pipe(z.enum(['refuse', 'infer'], 'must be refuse or infer.'))
+    .default('refuse')
+    .register(texts, {
+      default: 'refuse',
+      meaning:
+        '`infer`: a text, number or boolean under a name that no attribute has defines the attribute; `refuse`: it is `ATTRIBUTE_INVALID`.',
+    }),
+  INSTALLATIONS_PER_USER: count(1, 10_000).default(100).register(texts, {
+    default: '100',
+    meaning: 'How many installations a user has at most: one more logs out the one that was seen least lately.',
+  }),
+  MERGES_PER_USER_AND_DAY: count(1, 10_000).default(100).register(texts, {
+    default: '100',
+    meaning: 'How many users may be merged into one within 24 hours; leads that are absorbed do not count.',
+  }),
   SERVER_KEY: accessKey()
     .optional()
     .register(texts, { default: 'generated', meaning: 'Secret of the first server key, at least 20 characters.' }),

@@ -89,6 +89,7 @@ export async function withDeployment<Result>(
         pool,
         bus,
         cipher,
+        rules: config.rules,
         log: createLogger({ json: true, level: 'warn', stream: process.stderr }),
       });
     } finally {

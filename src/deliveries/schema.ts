@@ -92,6 +92,7 @@ const DeliveryReasonEnum = builder.enumType('DeliveryReason', {
     [DeliveryReason.HARD_BOUNCE]: { description: 'The address accepts no messages, for good.' },
     [DeliveryReason.TTL_PASSED]: { description: 'Its time to live passed.' },
     [DeliveryReason.RENDER_FAILED]: { description: 'The message could not be made, such as one too large for a push.' },
+    [DeliveryReason.ERASED]: { description: 'The user was erased.' },
     [DeliveryReason.CHANNEL_NOT_CONFIGURED]: { description: 'No provider is configured for such an address.' },
   },
 });

@@ -36,8 +36,9 @@ export async function admitIdentity(deployment: Deployment, word: ClientWord): P
     return { userIdentity, isVerified: false };
   }
   const signed = await readUserToken(deployment, appId, userToken);
-  const said = parseUserIdentity(signed, ['userToken']).identifiers;
-  const isSaid = parseUserIdentity(userIdentity, ['userIdentity']).identifiers.every((given) =>
+  const { rules } = deployment;
+  const said = parseUserIdentity(signed, { path: ['userToken'], rules }).identifiers;
+  const isSaid = parseUserIdentity(userIdentity, { path: ['userIdentity'], rules }).identifiers.every((given) =>
     said.some(({ kind, value }) => kind === given.kind && value === given.value),
   );
   if (!isSaid) throw restricted('The token does not say this.');

@@ -27,7 +27,7 @@ export async function claimIdentity(
 ): Promise<Personalized> {
   const { principal, idempotencyKey, ...asked } = request;
   const { installationId } = request;
-  const { identifiers, dropped, attributes } = parsePersonalize(request);
+  const { identifiers, dropped, attributes } = parsePersonalize(deployment, request);
   // A repeat after the app has begun to sign is not a repeat.
   const input = { ...asked, isClaim: true };
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {

@@ -1,3 +1,4 @@
+import type { IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { IdentifierKind } from '../generated/prisma/enums.ts';
 import { normalizeEmail, parseEmail } from './email.ts';
@@ -28,27 +29,12 @@ const externalUserIdCharactersMax = 256;
 /** @default 100 // of each kind and user, decision 6 */
 export const identifiersPerKindMax = 100;
 
-// Values that programs write when they know nobody (decision 6): naming a user so would join strangers.
-const blockedPattern = /^[0-]*$/;
-const blockedValues = new Set([
-  '-1',
-  'undefined',
-  'anonymous',
-  'unknown',
-  'guest',
-  'none',
-  'nil',
-  'nan',
-  'n/a',
-  'na',
-  'true',
-  'false',
-  '[object object]',
-]);
+// Empty, zeros, hyphens: values that programs write when they know nobody.
+const namelessPattern = /^[0-]*$/;
 
-/** Whether `externalUserId` is a value that names nobody: empty, zeros, "-1", "undefined", "anonymous" and their like. */
-function isBlockedExternalUserId(value: string): boolean {
-  return blockedPattern.test(value) || blockedValues.has(value.toLowerCase());
+/** Whether a value names nobody (decision 6), by its form or because the operator says so. */
+function isBlocked(value: string, { blockedIdentifiers }: Pick<IdentityRules, 'blockedIdentifiers'>): boolean {
+  return namelessPattern.test(value) || blockedIdentifiers.has(value.toLowerCase());
 }
 
 /**
@@ -74,21 +60,25 @@ export function parseExternalUserId(text: string, path: readonly string[]): stri
  *
  * @throws DomainError `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `IDENTIFIER_LIMIT_EXCEEDED`.
  */
-export function parseUserIdentity(identity: UserIdentity, path: readonly string[]): ParsedIdentity {
+export function parseUserIdentity(
+  identity: UserIdentity,
+  { path, rules }: { path: readonly string[]; rules: Pick<IdentityRules, 'blockedIdentifiers'> },
+): ParsedIdentity {
   const emails = parseEach(identity.emails, [...path, 'emails'], parseEmail);
   const phones = parseEach(identity.phones, [...path, 'phones'], parsePhone);
   const given = identity.externalUserId ?? null;
   const externalUserId = given === null ? null : parseExternalUserId(given, [...path, 'externalUserId']);
-  const isBlocked = externalUserId !== null && isBlockedExternalUserId(externalUserId);
-  const identifiers: Identifier[] = [];
-  if (externalUserId !== null && !isBlocked) {
-    identifiers.push({ kind: 'EXTERNAL_USER_ID', value: externalUserId });
-    const email = normalizeEmail(externalUserId);
-    if (email !== null) emails.add(email);
-  }
-  for (const value of emails) identifiers.push({ kind: 'EMAIL', value });
-  for (const value of phones) identifiers.push({ kind: 'PHONE', value });
-  return { identifiers, dropped: isBlocked ? [externalUserId] : [] };
+  const email = externalUserId === null ? null : normalizeEmail(externalUserId);
+  if (email !== null) emails.add(email);
+  const named: Identifier[] = [
+    ...(externalUserId === null ? [] : [{ kind: 'EXTERNAL_USER_ID' as const, value: externalUserId }]),
+    ...[...emails].map((value) => ({ kind: 'EMAIL' as const, value })),
+    ...[...phones].map((value) => ({ kind: 'PHONE' as const, value })),
+  ];
+  return {
+    identifiers: named.filter(({ value }) => !isBlocked(value, rules)),
+    dropped: named.filter(({ value }) => isBlocked(value, rules)).map(({ value }) => value),
+  };
 }
 
 function parseEach(

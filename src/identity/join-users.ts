@@ -65,7 +65,7 @@ const fillable = [
 ] as const satisfies readonly (keyof User)[];
 
 /** What changes on the survivor's row: blanks that the other fills, and the united tags. */
-function fillBlanks(survivor: User, merged: User): Partial<User> {
+function fillBlanks(survivor: User, merged: User): Partial<Pick<User, (typeof fillable)[number] | 'tags'>> {
   const filled = fillable.filter((name) => survivor[name] === null && merged[name] !== null);
   return {
     ...Object.fromEntries(filled.map((name) => [name, merged[name]])),

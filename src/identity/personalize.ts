@@ -46,7 +46,7 @@ export interface Personalized {
  */
 export async function personalize(deployment: Deployment, request: PersonalizeRequest): Promise<Personalized> {
   const { principal, idempotencyKey, ...input } = request;
-  const { identifiers, dropped, attributes } = parsePersonalize(request);
+  const { identifiers, dropped, attributes } = parsePersonalize(deployment, request);
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
     const plan = decidePersonalize(situation, { ...request, identifiers });
@@ -62,9 +62,10 @@ export async function personalize(deployment: Deployment, request: PersonalizeRe
  * `IDENTIFIER_LIMIT_EXCEEDED`.
  */
 export function parsePersonalize(
+  { rules }: Pick<Deployment, 'rules'>,
   request: Pick<PersonalizeRequest, 'userIdentity' | 'userAttributes'>,
 ): ParsedIdentity & { attributes: UserAttributes } {
-  const identity = parseUserIdentity(request.userIdentity, ['userIdentity']);
+  const identity = parseUserIdentity(request.userIdentity, { path: ['userIdentity'], rules });
   const attributes = parseUserAttributes(request.userAttributes, ['userAttributes']);
   if (identity.identifiers.length > 0) return { ...identity, attributes };
   throw new DomainError('USER_IDENTITY_INVALID', 'Give an external user id, an e-mail address or a phone number.', [

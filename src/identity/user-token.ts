@@ -62,7 +62,7 @@ async function verifyToken(deployment: Deployment, appId: string, token: string)
   if (!claims.success) throw new BadTokenError('claims');
   const { sub, emails, phones } = claims.data;
   const identity = { externalUserId: sub, emails, phones };
-  const { identifiers } = parseUserIdentity(identity, []);
+  const { identifiers } = parseUserIdentity(identity, { path: [], rules: deployment.rules });
   // A back end that signs "undefined" has a bug, which must not join strangers.
   if (!identifiers.some(({ kind }) => kind === 'EXTERNAL_USER_ID')) throw new BadTokenError('sub names nobody');
   return identity;

@@ -5,6 +5,7 @@ import { documentIdOf } from '../../src/operations/prepare-operation.ts';
 import { registerAppOperations } from '../../src/partners/register-operations.ts';
 import { createCipher } from '../../src/storage/cipher.ts';
 import { graphql } from '../generated/gql.ts';
+import { testRules } from '../support/app.ts';
 import { useDoor } from '../support/door.ts';
 import { createTestLog, insertDeliveries, insertNotification } from '../support/log-events.ts';
 import {
@@ -179,7 +180,8 @@ test("clients of an app that is limited to operations run its own, and no partne
   const app = await g.db.app.findFirstOrThrow();
   const { token } = await makePerson(g);
   const document = '{ viewer { kind } }';
-  const deployment = { db: g.db, bus: g.bus, cipher: createCipher(randomBytes(32)), log: createTestLog().log };
+  const cipher = createCipher(randomBytes(32));
+  const deployment = { db: g.db, bus: g.bus, cipher, log: createTestLog().log, rules: testRules };
   const registered = { principal: 'operator', appId: app.id, operations: [{ document }] };
   expect(await registerAppOperations(deployment, schema, registered)).toMatchObject({ removedCount: 0 });
   const limit = (isLimited: boolean) => g.server.run(UpdateApp, { app: globalIdOf('App', app.id), isLimited });

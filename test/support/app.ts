@@ -1,13 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
-import type { Config } from '../../src/config.ts';
+import { type Config, readConfig } from '../../src/config.ts';
+import type { IdentityRules } from '../../src/deployment.ts';
 import type { WorkerOptions } from '../../src/worker.ts';
 import { type Client, createClient } from './client.ts';
 import { type FileDatabase, useDatabase } from './database.ts';
 
 /** Keys of the programs that tests start. */
 export const testKeys = { serverKey: 'server-key-of-the-tests', appKey: 'app-key-of-the-tests' } as const;
+
+/** What is decided of identity where an operator decides nothing. */
+export const testRules: IdentityRules = readConfig({}).rules;
 
 /** Settings of a program over a server database: all channels go to the outbox. */
 export function testConfig(databaseUrl: string, settings: Partial<Config> = {}): Config {
@@ -24,6 +28,7 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     trustedProxies: [],
     dataEncryptionKey: randomBytes(32),
     eventRetentionDays: 30,
+    rules: testRules,
     ...testKeys,
     isOutboxAllowed: true,
     arePrivateEndpointsAllowed: true,

@@ -12,7 +12,7 @@ import { openStorage } from '../../src/storage/database.ts';
 import type { Bus } from '../../src/stream/bus/bus.ts';
 import { createInProcessBus } from '../../src/stream/bus/in-process-bus.ts';
 import { createHub, type Hub } from '../../src/stream/hub/hub.ts';
-import { FileApp, testKeys } from './app.ts';
+import { FileApp, testKeys, testRules } from './app.ts';
 import { type FileDatabase, useDatabase } from './database.ts';
 import { createTestLog } from './log-events.ts';
 import { type StatementCounter, startStatementCounter } from './statement-counter.ts';
@@ -37,7 +37,16 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
   const [bus, { log }] = [createInProcessBus(), createTestLog()];
   const hub = createHub({ pool, bus, log, ...settings });
   const cipher = createCipher(randomBytes(32));
-  const deployment = { db, bus, cipher, log, hub, arePrivateEndpointsAllowed: true, webPushPublicKey: 'a' };
+  const deployment = {
+    db,
+    bus,
+    cipher,
+    log,
+    rules: testRules,
+    hub,
+    arePrivateEndpointsAllowed: true,
+    webPushPublicKey: 'a',
+  };
   const throttle = createInProcessThrottle();
   const door = createDoor({
     ...deployment,
