@@ -1,4 +1,5 @@
-import type { Deployment } from '../deployment.ts';
+import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
+import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
@@ -19,6 +20,8 @@ export interface PersonalizeRequest {
   installationId: string;
   userIdentity: UserIdentity;
   userAttributes?: UserAttributesInput | null | undefined;
+  /** What becomes of custom attributes that nobody has defined. Clients define none. */
+  undeclaredAttributes: IdentityRules['undeclaredAttributes'];
   /** Takes the installation away from the person it belongs to now, if that is another one. @default false */
   forceDepersonalize: boolean;
   /** Does not promote a lead to a customer. @default false */
@@ -41,11 +44,11 @@ export interface Personalized {
  * of these identifiers ends, and claimants lose their installations (rule U11).
  *
  * @throws DomainError `USER_IDENTITY_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`,
- * `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
+ * `LIMIT_EXCEEDED`, `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
  * `PERSONALIZATION_IMPOSSIBLE`, `IDEMPOTENCY_KEY_REUSED`; nothing is written then.
  */
 export async function personalize(deployment: Deployment, request: PersonalizeRequest): Promise<Personalized> {
-  const { principal, idempotencyKey, ...input } = request;
+  const { principal, idempotencyKey, undeclaredAttributes: _, ...input } = request;
   const { identifiers, dropped, attributes } = parsePersonalize(deployment, request);
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
@@ -91,7 +94,7 @@ async function readSituation(
   return { current, users, holders: holdersNow.flatMap((id) => users.get(id) ?? []) };
 }
 
-interface ApplyPersonalize {
+interface ApplyPersonalize extends Pick<PersonalizeRequest, 'userAttributes' | 'undeclaredAttributes'> {
   plan: PersonalizePlan;
   situation: LockedSituation;
   installationId: string;
@@ -103,7 +106,7 @@ interface ApplyPersonalize {
 
 async function applyPersonalize(
   tx: Transaction,
-  { plan, situation, installationId, principal, identifiers, attributes, keepAsLead }: ApplyPersonalize,
+  { plan, situation, installationId, principal, identifiers, attributes, keepAsLead, ...custom }: ApplyPersonalize,
 ): Promise<{ userId: string; mergeRecordId: string | null }> {
   const { current, users: locked } = situation;
   let userId = plan.attachTo?.user.id ?? current.user.id;
@@ -123,6 +126,13 @@ async function applyPersonalize(
   if (hasLeftPerson) await forgetAbandonedClaims(tx, [current.user.id]);
   const taken = await takeIdentifiers(tx, { userId, identifiers, locked });
   await tx.user.update({ where: { id: userId }, data: { ...attributes, ...(keepAsLead ? {} : { type: 'CUSTOMER' }) } });
+  await writeCustomAttributes(tx, {
+    owner: 'USER',
+    id: userId,
+    input: custom.userAttributes?.customAttributes,
+    undeclared: custom.undeclaredAttributes,
+    path: ['userAttributes', 'customAttributes'],
+  });
   await cancelPersonTargetedDeliveries(tx, hasLeftPerson ? [...taken, installationId] : taken);
   return { userId, mergeRecordId };
 }
