@@ -1,6 +1,6 @@
 import type { User } from '../generated/prisma/client.ts';
 import type { IdentifierKind } from '../generated/prisma/enums.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import type { Identifier } from './identifier.ts';
 
@@ -18,7 +18,7 @@ export function isNamed({ identifiers }: NamedUser): boolean {
 }
 
 /** The external user id that a user shows, or null. Aliases are not shown. */
-export function shownExternalUserId({ identifiers }: NamedUser): string | null {
+export function shownExternalUserId({ identifiers }: Pick<NamedUser, 'identifiers'>): string | null {
   return identifiers.find(({ kind, isAlias }) => kind === 'EXTERNAL_USER_ID' && !isAlias)?.value ?? null;
 }
 
@@ -28,9 +28,38 @@ export function shownExternalUserId({ identifiers }: NamedUser): string | null {
  */
 export async function lockUsers(tx: Transaction, ids: Iterable<string>): Promise<Map<string, NamedUser>> {
   const wanted = [...new Set(ids)];
-  await tx.$queryRaw(sql`select id from users where id = any(${wanted}::uuid[]) order by id for no key update`);
-  const users = await tx.user.findMany({ where: { id: { in: wanted } }, include: { identifiers: true, claims: true } });
-  return new Map(users.map(({ identifiers, claims, ...user }) => [user.id, { user, identifiers, claims }]));
+  if (wanted.length === 0) return new Map();
+  const rows = await tx.$queryRaw<object[]>(sql`
+    select * from users where id = any(${wanted}::uuid[]) order by id for no key update
+  `);
+  // A statement of its own: this one sees what was committed while the locks were waited for.
+  const names = await tx.$queryRaw<NameRow[]>(sql`
+    select user_id, kind::text, value, is_alias, false as is_claim from identifiers where user_id = any(${wanted}::uuid[])
+    union all
+    select user_id, kind::text, value, false, true from identifier_claims where user_id = any(${wanted}::uuid[])
+  `);
+  const namesOf = Map.groupBy(names, (name) => name.user_id);
+  return new Map(rows.map((row) => toNamedUser(camelCaseKeys<User>(row), namesOf)));
+}
+
+interface NameRow extends Identifier {
+  user_id: string;
+  is_alias: boolean;
+  is_claim: boolean;
+}
+
+function toNamedUser(user: User, namesOf: ReadonlyMap<string, readonly NameRow[]>): [string, NamedUser] {
+  const names = namesOf.get(user.id) ?? [];
+  return [
+    user.id,
+    {
+      user,
+      identifiers: names
+        .filter((name) => !name.is_claim)
+        .map(({ kind, value, is_alias }) => ({ kind, value, isAlias: is_alias })),
+      claims: names.filter((name) => name.is_claim).map(({ kind, value }) => ({ kind, value })),
+    },
+  ];
 }
 
 /**
@@ -45,47 +74,45 @@ export async function holdUsers(tx: Transaction, ids: readonly string[]): Promis
   if (rows.some((row) => row.is_merged)) throw new StaleReadError();
 }
 
-/** The distinct users that hold any of `identifiers`. */
-export async function findHolders(tx: Transaction, identifiers: readonly Identifier[]): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
-    select distinct i.user_id
-    from unnest(
-      ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
-    ) as given (kind, value)
-    join identifiers i on i.kind = given.kind and i.value = given.value
-  `);
-  return rows.map((row) => row.user_id);
+/** Whether a user is called any of `identifiers`. */
+export function isCalled({ identifiers }: Pick<NamedUser, 'identifiers'>, given: readonly Identifier[]): boolean {
+  return identifiers.some((known) => given.some(({ kind, value }) => known.kind === kind && known.value === value));
+}
+
+/** An identifier and whose it is, or is to be. */
+export interface OwnedIdentifier extends Identifier {
+  userId: string;
 }
 
 /**
- * Gives identifiers to a user, and with an e-mail address or a phone the recipient of it. What the user already has stays
- * as it is, so that an opt-out survives.
+ * Gives identifiers that they do not have yet to users, who are locked or new, and with an e-mail address or a phone the
+ * recipient of it.
  *
- * @returns whether all of them are the user's now; false when another transaction gave one to somebody else meanwhile.
+ * @throws StaleReadError when another transaction gave one of them to somebody else meanwhile.
  */
-export async function addIdentifiers(
-  tx: Transaction,
-  userId: string,
-  identifiers: readonly Identifier[],
-): Promise<boolean> {
-  if (identifiers.length === 0) return true;
-  const kinds = identifiers.map(({ kind }) => kind);
-  const values = identifiers.map(({ value }) => value);
-  await tx.$executeRaw(sql`
-    insert into identifiers (kind, value, user_id)
-    select kind, value, ${userId}::uuid
-    from unnest(${kinds}::identifier_kind[], ${values}::text[]) as given (kind, value)
-    order by kind, value
-    on conflict (kind, value) do nothing
+export async function addIdentifiers(tx: Transaction, identifiers: readonly OwnedIdentifier[]): Promise<void> {
+  if (identifiers.length === 0) return;
+  const [row] = await tx.$queryRaw<{ named_count: number }[]>(sql`
+    with named as (
+      insert into identifiers (kind, value, user_id)
+      select kind, value, user_id
+      from unnest(
+        ${identifiers.map(({ kind }) => kind)}::identifier_kind[],
+        ${identifiers.map(({ value }) => value)}::text[],
+        ${identifiers.map(({ userId }) => userId)}::uuid[]
+      ) as given (kind, value, user_id)
+      order by kind, value
+      on conflict (kind, value) do nothing
+      returning kind, value, user_id
+    ),
+    reached as (
+      insert into recipients (id, channel, user_id, address)
+      select uuid_v7(), case kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel, user_id, value
+      from named
+      where kind <> 'EXTERNAL_USER_ID'
+      order by kind, value
+    )
+    select count(*)::int as named_count from named
   `);
-  await tx.$executeRaw(sql`
-    insert into recipients (id, channel, user_id, address)
-    select uuid_v7(), case kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel, ${userId}::uuid, value
-    from unnest(${kinds}::identifier_kind[], ${values}::text[]) as given (kind, value)
-    where kind <> 'EXTERNAL_USER_ID'
-    order by kind, value
-    on conflict (channel, address) do nothing
-  `);
-  const holders = await findHolders(tx, identifiers);
-  return holders.length === 1 && holders[0] === userId;
+  if (row?.named_count !== identifiers.length) throw new StaleReadError();
 }
