@@ -51,7 +51,7 @@ export async function holdAttributeDefinitions(
 /** How custom attributes are read. */
 export interface AttributeReading {
   /** Of the names in the input, as `holdAttributeDefinitions` gives them. */
-  definitions: ReadonlyMap<string, AttributeDefinition>;
+  definitions: ReadonlyMap<string, NewDefinition>;
   /** What becomes of a scalar under another name (rule U13). Lists are always declared. */
   undeclared: 'REFUSE' | 'INFER';
   /** Of the input. */

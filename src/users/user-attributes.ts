@@ -1,3 +1,4 @@
+import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
 import { DomainError } from '../errors.ts';
 import type { Channel, Gender } from '../generated/prisma/enums.ts';
 
@@ -17,10 +18,12 @@ export interface UserAttributesInput {
   region?: string | null | undefined;
   pictureUrl?: string | null | undefined;
   tags?: readonly string[] | null | undefined;
+  /** By name; their definitions say what they may be, so they are parsed where these are held. */
+  customAttributes?: CustomAttributesInput | null | undefined;
 }
 
 /** What is written to the user's row: only the attributes that were given. */
-export type UserAttributes = Partial<Omit<UserAttributesInput, 'tags'>> & { tags?: string[] };
+export type UserAttributes = Partial<Omit<UserAttributesInput, 'tags' | 'customAttributes'>> & { tags?: string[] };
 
 // product.md, "Limits to enforce"
 const charactersMax = {
@@ -66,7 +69,7 @@ export function parseUserAttributes(
     const value: unknown = Reflect.get(input, name);
     if (typeof value === 'string' && [...value].length > max) throw invalid(name, `At most ${max} characters.`);
   }
-  const { tags, ...rest } = input;
+  const { tags, customAttributes: _, ...rest } = input;
   const attributes: UserAttributes = { ...rest };
   if (typeof rest.preferredLanguage === 'string') {
     attributes.preferredLanguage = toLanguage(rest.preferredLanguage);
