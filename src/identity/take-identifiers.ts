@@ -1,3 +1,4 @@
+import type { Cipher } from '../storage/cipher.ts';
 import type { Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import type { Identifier } from './identifier.ts';
@@ -11,6 +12,8 @@ interface TakeIdentifiers {
   identifiers: readonly Identifier[];
   /** Users as they were locked, all claimants of `identifiers` among them. */
   locked: ReadonlyMap<string, NamedUser>;
+  /** Of the deployment. */
+  cipher: Pick<Cipher, 'hash'>;
 }
 
 /**
@@ -23,9 +26,9 @@ interface TakeIdentifiers {
  */
 export async function takeIdentifiers(
   tx: Transaction,
-  { userId, identifiers, locked }: TakeIdentifiers,
+  { userId, identifiers, locked, cipher }: TakeIdentifiers,
 ): Promise<string[]> {
-  if (!(await addIdentifiers(tx, userId, identifiers))) throw new StaleReadError();
+  if (!(await addIdentifiers(tx, { userId, identifiers, cipher }))) throw new StaleReadError();
   const claimants = (await removeClaims(tx, identifiers)).filter((id) => id !== userId);
   const users = claimants.flatMap((id) => locked.get(id) ?? []);
   if (users.length < claimants.length) throw new StaleReadError();

@@ -1,5 +1,7 @@
 import type { User } from '../generated/prisma/client.ts';
 import type { IdentifierKind } from '../generated/prisma/enums.ts';
+import { suppressionHash } from '../recipients/suppressions.ts';
+import type { Cipher } from '../storage/cipher.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import type { Identifier } from './identifier.ts';
@@ -57,35 +59,51 @@ export async function findHolders(tx: Transaction, identifiers: readonly Identif
   return rows.map((row) => row.user_id);
 }
 
+/** Who gets which identifiers. */
+interface AddIdentifiers {
+  userId: string;
+  identifiers: readonly Identifier[];
+  /** Of the deployment: tells which addresses were opted out. */
+  cipher: Pick<Cipher, 'hash'>;
+}
+
 /**
  * Gives identifiers to a user, and with an e-mail address or a phone the recipient of it. What the user already has stays
- * as it is, so that an opt-out survives.
+ * as it is, and an address that was opted out before it was removed comes back so: an opt-out survives.
  *
  * @returns whether all of them are the user's now; false when another transaction gave one to somebody else meanwhile.
  */
 export async function addIdentifiers(
   tx: Transaction,
-  userId: string,
-  identifiers: readonly Identifier[],
+  { userId, identifiers, cipher }: AddIdentifiers,
 ): Promise<boolean> {
   if (identifiers.length === 0) return true;
-  const kinds = identifiers.map(({ kind }) => kind);
-  const values = identifiers.map(({ value }) => value);
   await tx.$executeRaw(sql`
     insert into identifiers (kind, value, user_id)
     select kind, value, ${userId}::uuid
-    from unnest(${kinds}::identifier_kind[], ${values}::text[]) as given (kind, value)
+    from unnest(
+      ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
+    ) as given (kind, value)
     order by kind, value
     on conflict (kind, value) do nothing
   `);
-  await tx.$executeRaw(sql`
-    insert into recipients (id, channel, user_id, address)
-    select uuid_v7(), case kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel, ${userId}::uuid, value
-    from unnest(${kinds}::identifier_kind[], ${values}::text[]) as given (kind, value)
-    where kind <> 'EXTERNAL_USER_ID'
-    order by kind, value
-    on conflict (channel, address) do nothing
-  `);
+  const addresses = identifiers.flatMap(({ kind, value }) =>
+    kind === 'EXTERNAL_USER_ID' ? [] : [{ channel: kind === 'EMAIL' ? ('EMAIL' as const) : ('SMS' as const), value }],
+  );
+  if (addresses.length > 0) {
+    await tx.$executeRaw(sql`
+      insert into recipients (id, channel, user_id, address, is_subscribed)
+      select uuid_v7(), channel, ${userId}::uuid, address, not exists (
+        select from suppressions s where s.channel = given.channel and s.address_hash = given.address_hash
+      )
+      from unnest(
+        ${addresses.map(({ channel }) => channel)}::channel[], ${addresses.map(({ value }) => value)}::text[],
+        ${addresses.map(({ channel, value }) => suppressionHash(cipher, channel, value))}::bytea[]
+      ) as given (channel, address, address_hash)
+      order by channel, address
+      on conflict (channel, address) do nothing
+    `);
+  }
   const holders = await findHolders(tx, identifiers);
   return holders.length === 1 && holders[0] === userId;
 }
