@@ -12,7 +12,7 @@ import { attachInstallation, cancelPersonTargetedDeliveries, detachInstallation 
 import { joinUsers } from './join-users.ts';
 import { lockInstallation } from './lock-installation.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
-import { findHolders, type NamedUser } from './user-identity-store.ts';
+import { isCalled, type NamedUser } from './user-identity-store.ts';
 
 /** Says who uses an installation. */
 export interface PersonalizeRequest {
@@ -88,9 +88,9 @@ async function readSituation(
   const involved = await findHoldersAndClaimants(tx, identifiers);
   const { current, users } = await lockInstallation(tx, installationId, involved);
   // What was read before the locks is read again.
-  const holdersNow = await findHolders(tx, identifiers);
-  if (holdersNow.some((id) => !users.has(id))) throw new StaleReadError();
-  return { current, users, holders: holdersNow.flatMap((id) => users.get(id) ?? []) };
+  const involvedNow = await findHoldersAndClaimants(tx, identifiers);
+  if (involvedNow.some((id) => !users.has(id))) throw new StaleReadError();
+  return { current, users, holders: [...users.values()].filter((user) => isCalled(user, identifiers)) };
 }
 
 interface ApplyPersonalize {
@@ -103,6 +103,9 @@ interface ApplyPersonalize {
   attributes: UserAttributes;
   keepAsLead: boolean;
 }
+
+/** A lead that was just made has no names. */
+const nobody = { identifiers: [] };
 
 async function applyPersonalize(
   tx: Transaction,
@@ -124,7 +127,11 @@ async function applyPersonalize(
   }
   const hasLeftPerson = userId !== current.user.id && plan.absorb === null;
   if (hasLeftPerson) await forgetAbandonedClaims(tx, [current.user.id]);
-  const taken = await takeIdentifiers(tx, { userId, identifiers, locked, cipher });
+  const owned = identifiers.map((identifier) => ({ ...identifier, userId }));
+  const { added = [], confirmed = [] } = Object.groupBy(owned, (identifier) =>
+    isCalled(locked.get(userId) ?? nobody, [identifier]) ? 'confirmed' : 'added',
+  );
+  const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher });
   await tx.user.update({ where: { id: userId }, data: { ...attributes, ...(keepAsLead ? {} : { type: 'CUSTOMER' }) } });
   await cancelPersonTargetedDeliveries(tx, hasLeftPerson ? [...taken, installationId] : taken);
   return { userId, mergeRecordId };

@@ -4,9 +4,9 @@ import { refusedWith } from '../graphql/errors.ts';
 import { parseId } from '../graphql/global-id.ts';
 import { principalOf } from '../graphql/principal.ts';
 import { mayWrite } from '../graphql/rights.ts';
+import { removeRecipient } from '../identity/remove-recipient.ts';
 import { ownInstallationId } from '../installations/schema.ts';
 import { UserObject, userById } from '../users/schema.ts';
-import { removeRecipient } from './remove-recipient.ts';
 import { RecipientInterface, recipientById, recipientTypes } from './schema.ts';
 import { updateRecipient } from './update-recipient.ts';
 

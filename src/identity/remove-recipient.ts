@@ -1,10 +1,10 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
-import type { Recipient } from '../generated/prisma/client.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import type { Channel } from '../generated/prisma/enums.ts';
+import { lockRecipient } from '../recipients/lock-recipient.ts';
+import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
-import { lockRecipient } from './lock-recipient.ts';
-import { addSuppressions, suppressionHash } from './suppressions.ts';
+import { removeIdentifiers } from './remove-identifiers.ts';
 
 /** Takes an e-mail address or a phone from its user. */
 export interface RecipientRemoval {
@@ -33,14 +33,12 @@ export async function removeRecipient(deployment: Deployment, request: Recipient
   const { principal, idempotencyKey, recipientId } = request;
   const about = { principal, mutation: 'removeRecipient', idempotencyKey, input: { recipientId } };
   return write(deployment, about, async (tx) => {
-    const recipient = await lockRecipient(tx, { recipientId, installationId: null });
-    const { id, userId, channel, address } = recipient;
+    const { id, userId, channel, address } = await lockRecipient(tx, { recipientId, installationId: null });
     if ((channel !== 'EMAIL' && channel !== 'SMS') || address === null) throw notRemovable(channel);
-    await removeIdentifier(tx, { userId, kind: channel === 'EMAIL' ? 'EMAIL' : 'PHONE', value: address });
-    await tx.recipient.delete({ where: { id } });
-    if (!recipient.isSubscribed) {
-      await addSuppressions(tx, [{ channel, addressHash: suppressionHash(deployment.cipher, channel, address) }]);
-    }
+    const kind = channel === 'EMAIL' ? 'EMAIL' : 'PHONE';
+    await removeIdentifiers(tx, deployment.cipher, [{ kind, value: address, userId }]);
+    const isNamed = (await tx.identifier.count({ where: { userId } })) > 0;
+    if (!isNamed) throw new DomainError('STATE_CONFLICT', 'Nothing else names the user.', ['recipient']);
     // What is claimed already, its worker ends so too: it finds no recipient.
     await tx.$executeRaw(sql`
       update deliveries set status = 'DISCARDED', reason = 'ADDRESS_GONE', status_at = now()
@@ -50,20 +48,8 @@ export async function removeRecipient(deployment: Deployment, request: Recipient
   });
 }
 
-function notRemovable(channel: Recipient['channel']): DomainError {
+function notRemovable(channel: Channel): DomainError {
   const message =
     channel === 'PUSH' ? 'A push recipient goes with its installation.' : 'An inbox goes with its user only.';
   return new DomainError('VALUE_INVALID', message, ['recipient']);
-}
-
-/** The user is locked. */
-async function removeIdentifier(
-  tx: Transaction,
-  { userId, kind, value }: { userId: string; kind: 'EMAIL' | 'PHONE'; value: string },
-): Promise<void> {
-  await tx.identifier.deleteMany({ where: { kind, value, userId } });
-  if ((await tx.identifier.count({ where: { userId } })) > 0) return;
-  throw new DomainError('STATE_CONFLICT', 'Nothing else names the user: give another identifier first, or erase it.', [
-    'recipient',
-  ]);
 }
