@@ -1,3 +1,4 @@
+import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { User } from '../generated/prisma/client.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -28,7 +29,11 @@ export interface SavedBatch {
  *
  * @throws StaleReadError when somebody else got in the way.
  */
-export async function saveBatch(tx: Transaction, saves: readonly ParsedSave[]): Promise<SavedBatch> {
+export async function saveBatch(
+  tx: Transaction,
+  { cipher }: Pick<Deployment, 'cipher'>,
+  saves: readonly ParsedSave[],
+): Promise<SavedBatch> {
   const { referencedIds, users } = await readSituation(tx, saves);
   const drafts = draftUsers(users.values());
   const results = saves.map((save, index) => attempt(() => decideSave(drafts, save, referencedIds[index] ?? null)));
