@@ -11,6 +11,7 @@ import '../notifications/outbox-schema.ts';
 import '../notifications/schema.ts';
 import '../notifications/subscriptions.ts';
 import '../partners/schema.ts';
+import '../recipients/change-recipient-schema.ts';
 import '../recipients/schema.ts';
 import '../segments/schema.ts';
 import '../users/schema.ts';

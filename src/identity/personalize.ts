@@ -1,5 +1,6 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
+import type { Cipher } from '../storage/cipher.ts';
 import type { Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
@@ -50,7 +51,8 @@ export async function personalize(deployment: Deployment, request: PersonalizeRe
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
     const plan = decidePersonalize(situation, { ...request, identifiers });
-    const result = await applyPersonalize(tx, { ...request, plan, situation, attributes, identifiers });
+    const { cipher } = deployment;
+    const result = await applyPersonalize(tx, { ...request, cipher, plan, situation, attributes, identifiers });
     return { ...result, installationId: request.installationId, droppedIdentifiers: dropped };
   });
 }
@@ -92,6 +94,7 @@ async function readSituation(
 }
 
 interface ApplyPersonalize {
+  cipher: Cipher;
   plan: PersonalizePlan;
   situation: LockedSituation;
   installationId: string;
@@ -106,7 +109,7 @@ const nobody = { identifiers: [] };
 
 async function applyPersonalize(
   tx: Transaction,
-  { plan, situation, installationId, principal, identifiers, attributes, keepAsLead }: ApplyPersonalize,
+  { cipher, plan, situation, installationId, principal, identifiers, attributes, keepAsLead }: ApplyPersonalize,
 ): Promise<{ userId: string; mergeRecordId: string | null }> {
   const { current, users: locked } = situation;
   let userId = plan.attachTo?.user.id ?? current.user.id;
@@ -128,7 +131,7 @@ async function applyPersonalize(
   const { added = [], confirmed = [] } = Object.groupBy(owned, (identifier) =>
     isCalled(locked.get(userId) ?? nobody, [identifier]) ? 'confirmed' : 'added',
   );
-  const taken = await takeIdentifiers(tx, { added, confirmed, locked });
+  const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher });
   await tx.user.update({ where: { id: userId }, data: { ...attributes, ...(keepAsLead ? {} : { type: 'CUSTOMER' }) } });
   await cancelPersonTargetedDeliveries(tx, hasLeftPerson ? [...taken, installationId] : taken);
   return { userId, mergeRecordId };

@@ -32,7 +32,7 @@ export interface SavedBatch {
  */
 export async function saveBatch(
   tx: Transaction,
-  { rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'rules'>,
+  { cipher, rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'cipher' | 'rules'>,
   saves: readonly ParsedSave[],
 ): Promise<SavedBatch> {
   const { referencedIds, users } = await readSituation(tx, saves);
@@ -52,12 +52,14 @@ export async function saveBatch(
   );
   await removeIdentifiers(
     tx,
+    cipher,
     ownedBy(written, ({ removed }) => removed),
   );
   const takenInstallationIds = await takeIdentifiers(tx, {
     added: ownedBy(written, ({ added }) => added),
     confirmed: ownedBy(written, ({ confirmed }) => confirmed),
     locked: users,
+    cipher,
   });
   return { results, takenInstallationIds };
 }

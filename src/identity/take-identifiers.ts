@@ -1,3 +1,4 @@
+import type { Cipher } from '../storage/cipher.ts';
 import type { Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { forgetAbandonedClaims, removeClaims } from './identifier-claims.ts';
@@ -12,6 +13,8 @@ interface TakeIdentifiers {
   confirmed: readonly OwnedIdentifier[];
   /** Users as they were locked, all claimants of these identifiers among them. */
   locked: ReadonlyMap<string, NamedUser>;
+  /** Of the deployment. */
+  cipher: Cipher;
 }
 
 /**
@@ -24,9 +27,9 @@ interface TakeIdentifiers {
  */
 export async function takeIdentifiers(
   tx: Transaction,
-  { added, confirmed, locked }: TakeIdentifiers,
+  { added, confirmed, locked, cipher }: TakeIdentifiers,
 ): Promise<string[]> {
-  await addIdentifiers(tx, added);
+  await addIdentifiers(tx, cipher, added);
   // A claim that commits after the locks were taken stays a mere claim until the next such word.
   if (![...locked.values()].some(({ claims }) => claims.length > 0)) return [];
   const taken = [...added, ...confirmed];

@@ -1,5 +1,7 @@
 import type { User } from '../generated/prisma/client.ts';
 import type { IdentifierKind } from '../generated/prisma/enums.ts';
+import { suppressionHash } from '../recipients/suppressions.ts';
+import type { Cipher } from '../storage/cipher.ts';
 import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import type { Identifier } from './identifier.ts';
@@ -63,15 +65,16 @@ function toNamedUser(user: User, namesOf: ReadonlyMap<string, readonly NameRow[]
 }
 
 /**
- * Keeps users from being merged away until the commit, for what is about to refer to them.
+ * Keeps users from being merged or erased until the commit, for what is about to refer to them.
  *
- * @throws StaleReadError when one is a tombstone already, so that the transaction is repeated.
+ * @param ids each once.
+ * @throws StaleReadError when one is a tombstone already, or gone, so that the transaction is repeated.
  */
 export async function holdUsers(tx: Transaction, ids: readonly string[]): Promise<void> {
   const rows = await tx.$queryRaw<{ is_merged: boolean }[]>(sql`
     select merged_into_id is not null as is_merged from users where id = any(${[...ids]}::uuid[]) order by id for share
   `);
-  if (rows.some((row) => row.is_merged)) throw new StaleReadError();
+  if (rows.length < ids.length || rows.some((row) => row.is_merged)) throw new StaleReadError();
 }
 
 /** Whether a user is called any of `identifiers`. */
@@ -86,33 +89,53 @@ export interface OwnedIdentifier extends Identifier {
 
 /**
  * Gives identifiers that they do not have yet to users, who are locked or new, and with an e-mail address or a phone the
- * recipient of it.
+ * recipient of it. One that was opted out before it was removed comes back so: an opt-out survives.
  *
+ * @param cipher of the deployment: tells which addresses were opted out.
  * @throws StaleReadError when another transaction gave one of them to somebody else meanwhile.
  */
-export async function addIdentifiers(tx: Transaction, identifiers: readonly OwnedIdentifier[]): Promise<void> {
+export async function addIdentifiers(
+  tx: Transaction,
+  cipher: Cipher,
+  identifiers: readonly OwnedIdentifier[],
+): Promise<void> {
   if (identifiers.length === 0) return;
   const [row] = await tx.$queryRaw<{ named_count: number }[]>(sql`
-    with named as (
-      insert into identifiers (kind, value, user_id)
-      select kind, value, user_id
+    with given as (
+      select kind, value, user_id, address_hash
       from unnest(
         ${identifiers.map(({ kind }) => kind)}::identifier_kind[],
         ${identifiers.map(({ value }) => value)}::text[],
-        ${identifiers.map(({ userId }) => userId)}::uuid[]
-      ) as given (kind, value, user_id)
+        ${identifiers.map(({ userId }) => userId)}::uuid[],
+        ${identifiers.map((identifier) => identifierHash(cipher, identifier))}::bytea[]
+      ) as given (kind, value, user_id, address_hash)
+    ),
+    named as (
+      insert into identifiers (kind, value, user_id)
+      select kind, value, user_id from given
       order by kind, value
       on conflict (kind, value) do nothing
       returning kind, value, user_id
     ),
     reached as (
-      insert into recipients (id, channel, user_id, address)
-      select uuid_v7(), case kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel, user_id, value
-      from named
-      where kind <> 'EXTERNAL_USER_ID'
-      order by kind, value
+      insert into recipients (id, channel, user_id, address, is_subscribed)
+      select uuid_v7(), address.channel, address.user_id, address.value, not exists (
+        select from suppressions s where s.channel = address.channel and s.address_hash = address.address_hash
+      )
+      from (
+        select case kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel as channel, value, named.user_id, address_hash
+        from named join given using (kind, value)
+        where kind <> 'EXTERNAL_USER_ID'
+      ) address
+      order by channel, value
     )
     select count(*)::int as named_count from named
   `);
   if (row?.named_count !== identifiers.length) throw new StaleReadError();
+}
+
+/** As what an opt-out of an identifier's address is remembered; of what is no address nothing is. */
+export function identifierHash(cipher: Cipher, { kind, value }: Identifier): Uint8Array<ArrayBuffer> {
+  if (kind === 'EXTERNAL_USER_ID') return new Uint8Array();
+  return suppressionHash(cipher, kind === 'EMAIL' ? 'EMAIL' : 'SMS', value);
 }
