@@ -23,14 +23,26 @@ export async function lockInstallation(
   const installation = await tx.installation.findUnique({ where: { id: installationId } });
   if (!installation) throw new DomainError('NO_REGISTRATION', 'No such installation is registered.', ['installation']);
   const users = await lockUsers(tx, [installation.userId, ...otherUserIds]);
-  const claimants = [...users.values()].filter((user) => !isNamed(user) && user.claims.length > 0);
   const rows = await tx.$queryRaw<{ id: string; user_id: string }[]>(sql`
     select id, user_id from installations
-    where id = ${installationId}::uuid or user_id = any(${claimants.map(({ user }) => user.id)}::uuid[])
+    where id = ${installationId}::uuid or user_id = any(${claimantsOf(users.values())}::uuid[])
     order by id for no key update
   `);
   const current = users.get(installation.userId);
   const owner = rows.find(({ id }) => id === installationId)?.user_id;
   if (!current || owner !== installation.userId) throw new StaleReadError();
   return { current, users };
+}
+
+/** Locks the installations that users, who are locked, may lose to somebody who is verified to be called as they claim. */
+export async function lockClaimantsInstallations(tx: Transaction, users: Iterable<NamedUser>): Promise<void> {
+  const claimants = claimantsOf(users);
+  if (claimants.length === 0) return;
+  await tx.$queryRaw(
+    sql`select id from installations where user_id = any(${claimants}::uuid[]) order by id for no key update`,
+  );
+}
+
+function claimantsOf(users: Iterable<NamedUser>): string[] {
+  return [...users].filter((user) => !isNamed(user) && user.claims.length > 0).map(({ user }) => user.id);
 }

@@ -1,6 +1,7 @@
 import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
 import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
+import type { Cipher } from '../storage/cipher.ts';
 import type { Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
@@ -12,7 +13,7 @@ import { attachInstallation, cancelPersonTargetedDeliveries, detachInstallation 
 import { joinUsers } from './join-users.ts';
 import { lockInstallation } from './lock-installation.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
-import { findHolders, type NamedUser } from './user-identity-store.ts';
+import { isCalled, type NamedUser } from './user-identity-store.ts';
 
 /** Says who uses an installation. */
 export interface PersonalizeRequest {
@@ -53,7 +54,8 @@ export async function personalize(deployment: Deployment, request: PersonalizeRe
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
     const plan = decidePersonalize(situation, { ...request, identifiers });
-    const result = await applyPersonalize(tx, { ...request, plan, situation, attributes, identifiers });
+    const { cipher } = deployment;
+    const result = await applyPersonalize(tx, { ...request, cipher, plan, situation, attributes, identifiers });
     return { ...result, installationId: request.installationId, droppedIdentifiers: dropped };
   });
 }
@@ -89,12 +91,13 @@ async function readSituation(
   const involved = await findHoldersAndClaimants(tx, identifiers);
   const { current, users } = await lockInstallation(tx, installationId, involved);
   // What was read before the locks is read again.
-  const holdersNow = await findHolders(tx, identifiers);
-  if (holdersNow.some((id) => !users.has(id))) throw new StaleReadError();
-  return { current, users, holders: holdersNow.flatMap((id) => users.get(id) ?? []) };
+  const involvedNow = await findHoldersAndClaimants(tx, identifiers);
+  if (involvedNow.some((id) => !users.has(id))) throw new StaleReadError();
+  return { current, users, holders: [...users.values()].filter((user) => isCalled(user, identifiers)) };
 }
 
 interface ApplyPersonalize extends Pick<PersonalizeRequest, 'userAttributes' | 'undeclaredAttributes'> {
+  cipher: Cipher;
   plan: PersonalizePlan;
   situation: LockedSituation;
   installationId: string;
@@ -104,9 +107,22 @@ interface ApplyPersonalize extends Pick<PersonalizeRequest, 'userAttributes' | '
   keepAsLead: boolean;
 }
 
+/** A lead that was just made has no names. */
+const nobody = { identifiers: [] };
+
 async function applyPersonalize(
   tx: Transaction,
-  { plan, situation, installationId, principal, identifiers, attributes, keepAsLead, ...custom }: ApplyPersonalize,
+  {
+    cipher,
+    plan,
+    situation,
+    installationId,
+    principal,
+    identifiers,
+    attributes,
+    keepAsLead,
+    ...custom
+  }: ApplyPersonalize,
 ): Promise<{ userId: string; mergeRecordId: string | null }> {
   const { current, users: locked } = situation;
   let userId = plan.attachTo?.user.id ?? current.user.id;
@@ -124,7 +140,11 @@ async function applyPersonalize(
   }
   const hasLeftPerson = userId !== current.user.id && plan.absorb === null;
   if (hasLeftPerson) await forgetAbandonedClaims(tx, [current.user.id]);
-  const taken = await takeIdentifiers(tx, { userId, identifiers, locked });
+  const owned = identifiers.map((identifier) => ({ ...identifier, userId }));
+  const { added = [], confirmed = [] } = Object.groupBy(owned, (identifier) =>
+    isCalled(locked.get(userId) ?? nobody, [identifier]) ? 'confirmed' : 'added',
+  );
+  const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher });
   await tx.user.update({ where: { id: userId }, data: { ...attributes, ...(keepAsLead ? {} : { type: 'CUSTOMER' }) } });
   await writeCustomAttributes(tx, {
     owner: 'USER',

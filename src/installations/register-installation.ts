@@ -6,6 +6,7 @@ import { DomainError } from '../errors.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { isUuid, newId } from '../ids.ts';
+import { obeySuppression } from '../recipients/suppressions.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { createLead } from '../users/create-lead.ts';
@@ -66,6 +67,7 @@ export async function registerInstallation(
     const installationId = known
       ? await renew(tx, known, data)
       : await create(tx, await newInstallation(tx, caller, registration), data);
+    if (sealed) await obeySuppression(tx, { installationId, addressHash: sealed.addressHash });
     await writeCustomAttributes(tx, {
       owner: 'INSTALLATION',
       id: installationId,

@@ -18,7 +18,7 @@ export interface UserAttributesInput {
   region?: string | null | undefined;
   pictureUrl?: string | null | undefined;
   tags?: readonly string[] | null | undefined;
-  /** What is defined, by name: see `writeCustomAttributes`. Null as if it were absent. */
+  /** By name; their definitions say what they may be, so they are parsed where these are held. Null: as if absent. */
   customAttributes?: CustomAttributesInput | null | undefined;
 }
 
@@ -35,7 +35,24 @@ const charactersMax = {
   pictureUrl: 4096,
 } as const;
 const tagCharactersMax = 256;
-const tagsMax = 1000;
+/** @default 1_000 // tags of a user */
+export const tagsMax = 1_000;
+
+/** Every standard attribute without a value. */
+export const blankAttributes = {
+  displayName: null,
+  firstName: null,
+  middleName: null,
+  lastName: null,
+  gender: null,
+  birthday: null,
+  preferredLanguage: null,
+  preferredChannel: null,
+  timeZone: null,
+  country: null,
+  region: null,
+  pictureUrl: null,
+} as const;
 
 /**
  * Checks standard attributes: lengths, BCP 47 language, IANA time zone, ISO 3166-1 country, an http(s) picture.
@@ -76,7 +93,7 @@ export function parseUserAttributes(
 }
 
 /** The set of tags: each once, as it is written, sorted. @throws DomainError `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`. */
-function parseTags(tags: readonly string[], path: readonly string[]): string[] {
+export function parseTags(tags: readonly string[], path: readonly string[]): string[] {
   tags.forEach((tag, index) => {
     if (tag.length === 0 || [...tag].length > tagCharactersMax) {
       throw new DomainError('ATTRIBUTE_INVALID', `A tag has 1 to ${tagCharactersMax} characters.`, [
