@@ -19,7 +19,7 @@ export interface UserAttributesInput {
   region?: string | null | undefined;
   pictureUrl?: string | null | undefined;
   tags?: readonly string[] | null | undefined;
-  /** By name; their definitions say what they may be, so they are parsed where these are held. Null: as if absent. */
+  /** What is defined, by name: see `writeCustomAttributes`. Null as if it were absent. */
   customAttributes?: CustomAttributesInput | null | undefined;
 }
 
