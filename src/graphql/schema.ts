@@ -3,6 +3,7 @@ import '../apps/audit-schema.ts';
 import '../apps/schema.ts';
 import '../apps/viewer-schema.ts';
 import '../deliveries/schema.ts';
+import '../identity/erase-schema.ts';
 import '../identity/personalize-schema.ts';
 import '../identity/schema.ts';
 import '../installations/schema.ts';
