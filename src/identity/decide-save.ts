@@ -1,4 +1,6 @@
+import { type AttributePatch, parseCustomAttributes } from '../attributes/custom-attributes.ts';
 import { DomainError } from '../errors.ts';
+import type { Prisma } from '../generated/prisma/client.ts';
 import { blankAttributes } from '../users/user-attributes.ts';
 import { type Identifier, identifiersPerKindMax } from './identifier.ts';
 import type { ParsedSave } from './parse-save.ts';
@@ -16,9 +18,14 @@ export interface SavedUser {
  * Decides one save (rule U9) and leaves its effect in `drafts`. A refused save leaves nothing there.
  *
  * @param referencedId whom the save's reference names by an id; null: nobody, or it is an identifier.
- * @throws DomainError `NOT_FOUND`, `USER_MERGE_INTERRUPTED`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`.
+ * @throws DomainError `NOT_FOUND`, `USER_MERGE_INTERRUPTED`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
+ * `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`.
  */
-export function decideSave(drafts: Drafts, save: ParsedSave, referencedId: string | null): SavedUser {
+export function decideSave(
+  drafts: Drafts,
+  save: ParsedSave,
+  { referencedId, undeclared }: { referencedId: string | null; undeclared: 'REFUSE' | 'INFER' },
+): SavedUser {
   const known = findDraft(drafts, save.reference, referencedId);
   if (!known && save.createdAs === null)
     throw new DomainError('NOT_FOUND', 'There is no such user.', [...save.path, 'user']);
@@ -33,7 +40,12 @@ export function decideSave(drafts: Drafts, save: ParsedSave, referencedId: strin
       identifiers.findIndex((other) => keyOf(other) === keyOf(identifier)) === index,
   );
   refuseTooMany([...kept, ...added], save.path);
-  apply(drafts, draft, { kept, added, save });
+  const custom = parseCustomAttributes(save.customAttributes, {
+    definitions: drafts.definitions,
+    undeclared,
+    path: [...save.path, 'userAttributes', 'customAttributes'],
+  });
+  apply(drafts, draft, { kept, added, save, custom });
   return { userId: draft.user.id, created: !known };
 }
 
@@ -84,20 +96,33 @@ interface Effect {
   kept: UserDraft['identifiers'];
   added: Identifier[];
   save: ParsedSave;
+  custom: ReturnType<typeof parseCustomAttributes>;
 }
 
-function apply({ byId, holders }: Drafts, draft: UserDraft, { kept, added, save }: Effect): void {
-  const { user } = draft;
-  byId.set(user.id, draft);
+function apply(drafts: Drafts, draft: UserDraft, { kept, added, save, custom }: Effect): void {
+  const { byId, holders, definitions, inferred } = drafts;
+  byId.set(draft.user.id, draft);
   for (const identifier of draft.identifiers) if (!kept.includes(identifier)) remove(holders, draft, identifier);
-  for (const identifier of added) holders.set(keyOf(identifier), user.id);
+  for (const identifier of added) holders.set(keyOf(identifier), draft.user.id);
   draft.added.push(...added);
   draft.confirmed.push(...save.identifiers.filter((identifier) => isCalled({ identifiers: kept }, [identifier])));
   draft.identifiers = [...kept, ...added.map((identifier) => ({ ...identifier, isAlias: false }))];
-  const attributes = { ...(save.mode === 'OVERRIDE' ? blankAttributes : {}), ...save.attributes };
-  if (Object.keys(attributes).length === 0) return;
-  draft.user = { ...user, ...attributes };
+  for (const definition of custom.inferred) definitions.set(definition.name, definition);
+  inferred.push(...custom.inferred);
+  const isOverride = save.mode === 'OVERRIDE';
+  const attributes = { ...(isOverride ? blankAttributes : {}), ...save.attributes };
+  const { set, unset } = custom.patch;
+  if (Object.keys(attributes).length + Object.keys(set).length + unset.length === 0) return;
+  const customAttributes = afterPatch(isOverride ? {} : draft.user.customAttributes, custom.patch);
+  draft.user = { ...draft.user, ...attributes, customAttributes };
   draft.isChanged = true;
+}
+
+function afterPatch(stored: Prisma.JsonValue, { set, unset }: AttributePatch): Prisma.JsonObject {
+  if (typeof stored !== 'object' || stored === null || Array.isArray(stored))
+    throw new Error('These are no attributes.');
+  const kept = Object.entries(stored).filter(([name]) => !unset.includes(name));
+  return { ...Object.fromEntries(kept), ...set };
 }
 
 /** What an earlier save of the same batch has added was never written. */

@@ -1,3 +1,4 @@
+import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { parseUserAttributes, type UserAttributes, type UserAttributesInput } from '../users/user-attributes.ts';
@@ -20,8 +21,7 @@ export interface UserSave {
   mode?: SaveMode | null | undefined;
 }
 
-export const saveModes = ['MERGE', 'OVERRIDE'] as const;
-export type SaveMode = (typeof saveModes)[number];
+export type SaveMode = 'MERGE' | 'OVERRIDE';
 
 /** A save in normal form. */
 export interface ParsedSave {
@@ -34,6 +34,7 @@ export interface ParsedSave {
   /** Kinds of which all are removed. */
   removedKinds: ('EMAIL' | 'PHONE')[];
   attributes: UserAttributes;
+  customAttributes: CustomAttributesInput;
   mode: SaveMode;
   /** Of this save in the input. */
   path: readonly string[];
@@ -57,6 +58,7 @@ export function parseSave(save: UserSave, { rules }: Pick<Deployment, 'rules'>, 
       ...(save.phones === null ? ['PHONE' as const] : []),
     ],
     attributes: parseUserAttributes(save.userAttributes, [...path, 'userAttributes']),
+    customAttributes: save.userAttributes?.customAttributes ?? {},
     mode: save.mode ?? 'MERGE',
     path,
   };

@@ -1,4 +1,5 @@
-import type { Deployment } from '../deployment.ts';
+import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
+import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Cipher } from '../storage/cipher.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -20,6 +21,8 @@ export interface PersonalizeRequest {
   installationId: string;
   userIdentity: UserIdentity;
   userAttributes?: UserAttributesInput | null | undefined;
+  /** What becomes of custom attributes that nobody has defined. Clients define none. */
+  undeclaredAttributes: IdentityRules['undeclaredAttributes'];
   /** Takes the installation away from the person it belongs to now, if that is another one. @default false */
   forceDepersonalize: boolean;
   /** Does not promote a lead to a customer. @default false */
@@ -42,11 +45,11 @@ export interface Personalized {
  * of these identifiers ends, and claimants lose their installations (rule U11).
  *
  * @throws DomainError `USER_IDENTITY_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`,
- * `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
+ * `LIMIT_EXCEEDED`, `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
  * `PERSONALIZATION_IMPOSSIBLE`, `IDEMPOTENCY_KEY_REUSED`; nothing is written then.
  */
 export async function personalize(deployment: Deployment, request: PersonalizeRequest): Promise<Personalized> {
-  const { principal, idempotencyKey, ...input } = request;
+  const { principal, idempotencyKey, undeclaredAttributes: _, ...input } = request;
   const { identifiers, dropped, attributes } = parsePersonalize(deployment, request);
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
@@ -93,7 +96,7 @@ async function readSituation(
   return { current, users, holders: [...users.values()].filter((user) => isCalled(user, identifiers)) };
 }
 
-interface ApplyPersonalize {
+interface ApplyPersonalize extends Pick<PersonalizeRequest, 'userAttributes' | 'undeclaredAttributes'> {
   cipher: Cipher;
   plan: PersonalizePlan;
   situation: LockedSituation;
@@ -109,7 +112,17 @@ const nobody = { identifiers: [] };
 
 async function applyPersonalize(
   tx: Transaction,
-  { cipher, plan, situation, installationId, principal, identifiers, attributes, keepAsLead }: ApplyPersonalize,
+  {
+    cipher,
+    plan,
+    situation,
+    installationId,
+    principal,
+    identifiers,
+    attributes,
+    keepAsLead,
+    ...custom
+  }: ApplyPersonalize,
 ): Promise<{ userId: string; mergeRecordId: string | null }> {
   const { current, users: locked } = situation;
   let userId = plan.attachTo?.user.id ?? current.user.id;
@@ -133,6 +146,13 @@ async function applyPersonalize(
   );
   const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher });
   await tx.user.update({ where: { id: userId }, data: { ...attributes, ...(keepAsLead ? {} : { type: 'CUSTOMER' }) } });
+  await writeCustomAttributes(tx, {
+    owner: 'USER',
+    id: userId,
+    input: custom.userAttributes?.customAttributes,
+    undeclared: custom.undeclaredAttributes,
+    path: ['userAttributes', 'customAttributes'],
+  });
   await cancelPersonTargetedDeliveries(tx, hasLeftPerson ? [...taken, installationId] : taken);
   return { userId, mergeRecordId };
 }

@@ -1,3 +1,4 @@
+import { defineInferred, holdAttributeDefinitions } from '../attributes/custom-attributes.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { User } from '../generated/prisma/client.ts';
@@ -31,12 +32,15 @@ export interface SavedBatch {
  */
 export async function saveBatch(
   tx: Transaction,
-  { cipher }: Pick<Deployment, 'cipher'>,
+  { cipher, rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'cipher' | 'rules'>,
   saves: readonly ParsedSave[],
 ): Promise<SavedBatch> {
   const { referencedIds, users } = await readSituation(tx, saves);
-  const drafts = draftUsers(users.values());
-  const results = saves.map((save, index) => attempt(() => decideSave(drafts, save, referencedIds[index] ?? null)));
+  const drafts = draftUsers(users.values(), await holdDefinitions(tx, saves));
+  const results = saves.map((save, index) =>
+    attempt(() => decideSave(drafts, save, { referencedId: referencedIds[index] ?? null, undeclared })),
+  );
+  await defineInferred(tx, 'USER', drafts.inferred);
   const written = [...drafts.byId.values()];
   await insertUsers(
     tx,
@@ -87,6 +91,11 @@ async function resolveIds(tx: Transaction, saves: readonly ParsedSave[]): Promis
   const asked = saves.map(({ reference }) => reference).filter(({ by }) => by !== 'identifier');
   const resolved = await resolveUserReferences(tx, asked);
   return saves.map(({ reference }) => resolved[asked.indexOf(reference)] ?? null);
+}
+
+async function holdDefinitions(tx: Transaction, saves: readonly ParsedSave[]) {
+  const names = saves.flatMap(({ customAttributes }) => Object.keys(customAttributes));
+  return names.length === 0 ? new Map() : holdAttributeDefinitions(tx, 'USER', names);
 }
 
 function identifiersOf({ reference, createdAs, identifiers }: ParsedSave): Identifier[] {

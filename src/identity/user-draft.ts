@@ -1,3 +1,5 @@
+import type { NewDefinition } from '../attributes/attribute-definition.ts';
+import type { InferredDefinition } from '../attributes/custom-attributes.ts';
 import type { User } from '../generated/prisma/client.ts';
 import { newId } from '../ids.ts';
 import type { Identifier } from './identifier.ts';
@@ -19,12 +21,18 @@ export interface Drafts {
   byId: Map<string, UserDraft>;
   /** By `keyOf`: whose an identifier is. */
   holders: Map<string, string>;
+  /** Of custom attributes by name: those that are held, and those that the batch has inferred. */
+  definitions: Map<string, NewDefinition>;
+  inferred: InferredDefinition[];
 }
 
 export const keyOf = ({ kind, value }: Identifier): string => `${kind} ${value}`;
 
-export function draftUsers(users: Iterable<NamedUser>): Drafts {
-  const drafts: Drafts = { byId: new Map(), holders: new Map() };
+export function draftUsers(
+  users: Iterable<NamedUser>,
+  definitions: ReadonlyMap<string, NewDefinition> = new Map(),
+): Drafts {
+  const drafts: Drafts = { byId: new Map(), holders: new Map(), definitions: new Map(definitions), inferred: [] };
   for (const { user, identifiers } of users) {
     const draft = {
       user,

@@ -1,4 +1,6 @@
 import type { Caller } from '../apps/caller.ts';
+import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
+import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
@@ -23,6 +25,8 @@ export interface Registration {
   appVersion?: string | null | undefined;
   osVersion?: string | null | undefined;
   deviceModel?: string | null | undefined;
+  /** Of installations, by name: a name that is absent keeps its value, null removes it. */
+  customAttributes?: CustomAttributesInput | null | undefined;
 }
 
 /** An installation and the token that speaks for it. */
@@ -35,7 +39,7 @@ export interface Registered extends IssuedToken {
  * `pushRegistrationId` is only taken up again by its own token (also an expired one) or a server key; anyone else gets
  * a new installation (decision 11). An address that another installation holds moves here (decision 8).
  *
- * @throws DomainError `VALUE_INVALID`; nothing is written then.
+ * @throws DomainError `VALUE_INVALID`, `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`; nothing is written then.
  */
 export async function registerInstallation(
   deployment: Deployment,
@@ -64,6 +68,13 @@ export async function registerInstallation(
       ? await renew(tx, known, data)
       : await create(tx, await newInstallation(tx, caller, registration), data);
     if (sealed) await obeySuppression(tx, { installationId, addressHash: sealed.addressHash });
+    await writeCustomAttributes(tx, {
+      owner: 'INSTALLATION',
+      id: installationId,
+      input: registration.customAttributes,
+      undeclared: caller.kind === 'SERVER' ? deployment.rules.undeclaredAttributes : 'REFUSE',
+      path: ['customAttributes'],
+    });
     const usedTokenHash = caller.kind === 'INSTALLATION' ? caller.secretHash : null;
     return { installationId, ...(await issueInstallationToken(tx, installationId, usedTokenHash)) };
   });

@@ -1,4 +1,5 @@
 import type { Caller } from '../apps/caller.ts';
+import { tellCustomAttributes } from '../attributes/schema.ts';
 import type { Installation } from '../generated/prisma/client.ts';
 import { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
@@ -68,6 +69,13 @@ export const InstallationObject = builder.prismaObject('Installation', {
       description: "The operating system's or browser's version.",
     }),
     deviceModel: t.exposeString('deviceModel', { nullable: true, description: "The device's model." }),
+    customAttributes: t.field({
+      type: 'JSONObject',
+      description:
+        'What is defined by `defineAttribute` for installations and has a value, by name. A NUMBER that no double holds exactly, and an integer beyond 2^53, is told as a text.',
+      resolve: ({ customAttributes }, _, { loaders }) =>
+        tellCustomAttributes(loaders, 'INSTALLATION', customAttributes),
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it registered first.' }),
     lastSeenAt: t.expose('lastSeenAt', { type: 'DateTime', description: 'When it registered last.' }),
     user: t.field({
@@ -168,13 +176,18 @@ builder.relayMutationField(
       appVersion: t.string({ description: "The app's version." }),
       osVersion: t.string({ description: "The operating system's or browser's version." }),
       deviceModel: t.string({ description: "The device's model." }),
+      customAttributes: t.field({
+        type: 'JSONObject',
+        description:
+          'What `defineAttribute` allows for installations, by name, at most 500 at once. A name that is absent keeps its value; null removes it. In a variable, not in the document.',
+      }),
     }),
   },
   {
     description:
       'Registers an installation with an empty lead as its user, or renews one. Answers a token that speaks for it.',
     authScopes: { write: true, app: true, formerInstallation: true },
-    errors: refusedWith('VALUE_INVALID'),
+    errors: refusedWith('VALUE_INVALID', 'ATTRIBUTE_INVALID', 'LIMIT_EXCEEDED'),
     resolve: async (_, { input }, context) => {
       const { caller, arePrivateEndpointsAllowed, loaders, registeredInstallationIds } = context;
       if (!caller) throw refuseCaller(caller);

@@ -1,7 +1,8 @@
+import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
 import { DomainError } from '../errors.ts';
 import type { Channel, Gender } from '../generated/prisma/enums.ts';
 
-/** Standard attributes as a caller writes them: an absent one stays, null removes. `tags` replaces the whole set. */
+/** Attributes as a caller writes them: an absent one stays, null removes. `tags` replaces the whole set. */
 export interface UserAttributesInput {
   displayName?: string | null | undefined;
   firstName?: string | null | undefined;
@@ -17,10 +18,12 @@ export interface UserAttributesInput {
   region?: string | null | undefined;
   pictureUrl?: string | null | undefined;
   tags?: readonly string[] | null | undefined;
+  /** What is defined, by name: see `writeCustomAttributes`. Null as if it were absent. */
+  customAttributes?: CustomAttributesInput | null | undefined;
 }
 
-/** What is written to the user's row: only the attributes that were given. */
-export type UserAttributes = Partial<Omit<UserAttributesInput, 'tags'>> & { tags?: string[] };
+/** What is written to the user's row: only the standard attributes that were given. */
+export type UserAttributes = Partial<Omit<UserAttributesInput, 'tags' | 'customAttributes'>> & { tags?: string[] };
 
 // product.md, "Limits to enforce"
 const charactersMax = {
@@ -66,7 +69,7 @@ export function parseUserAttributes(
     const value: unknown = Reflect.get(input, name);
     if (typeof value === 'string' && [...value].length > max) throw invalid(name, `At most ${max} characters.`);
   }
-  const { tags, ...rest } = input;
+  const { tags, customAttributes: _, ...rest } = input;
   const attributes: UserAttributes = { ...rest };
   if (typeof rest.preferredLanguage === 'string') {
     attributes.preferredLanguage = toLanguage(rest.preferredLanguage);
