@@ -60,6 +60,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.tagUsers': server,
   'Mutation.untagUsers': server,
   'Mutation.mergeUsers': server,
+  'Mutation.addRecipient': server,
   'Mutation.updateRecipient': ['installation', 'server'],
   'Mutation.removeRecipient': server,
   'Mutation.eraseUser': server,
