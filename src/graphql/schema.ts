@@ -4,6 +4,7 @@ import '../apps/schema.ts';
 import '../apps/viewer-schema.ts';
 import '../attributes/schema.ts';
 import '../deliveries/schema.ts';
+import '../identity/erase-schema.ts';
 import '../identity/personalize-schema.ts';
 import '../identity/save-schema.ts';
 import '../identity/schema.ts';
