@@ -7,7 +7,12 @@ import { parseUserAttributes, type UserAttributes, type UserAttributesInput } fr
 import { decidePersonalize, type PersonalizePlan, type PersonalizeSituation } from './decide-personalize.ts';
 import { type Identifier, type ParsedIdentity, parseUserIdentity, type UserIdentity } from './identifier.ts';
 import { findHoldersAndClaimants, forgetAbandonedClaims } from './identifier-claims.ts';
-import { attachInstallation, cancelPersonTargetedDeliveries, detachInstallation } from './installation-owner.ts';
+import {
+  attachInstallation,
+  cancelPersonTargetedDeliveries,
+  detachInstallation,
+  evictStalest,
+} from './installation-owner.ts';
 import { joinUsers } from './join-users.ts';
 import { lockInstallation } from './lock-installation.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
@@ -38,7 +43,8 @@ export interface Personalized {
 /**
  * Makes an installation the one of the person that `userIdentity` verifiably names (rules U7, U8, decisions 1 and 2): of the
  * user who has one of its identifiers, else of the installation's own lead, which then gets the name. What clients claimed
- * of these identifiers ends, and claimants lose their installations (rule U11).
+ * of these identifiers ends, and claimants lose their installations (rule U11). A user who has too many installations then is
+ * logged out of those that were seen least lately (decision 6).
  *
  * @throws DomainError `USER_IDENTITY_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`,
  * `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
@@ -50,7 +56,9 @@ export async function personalize(deployment: Deployment, request: PersonalizeRe
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
     const plan = decidePersonalize(situation, { ...request, identifiers });
-    const result = await applyPersonalize(tx, { ...request, plan, situation, attributes, identifiers });
+    const { installationsPerUserMax: installationsMax } = deployment.rules;
+    const asked = { ...request, plan, situation, attributes, identifiers, installationsMax };
+    const result = await applyPersonalize(tx, asked);
     return { ...result, installationId: request.installationId, droppedIdentifiers: dropped };
   });
 }
@@ -76,6 +84,7 @@ export function parsePersonalize(
 /** The situation, and everybody who was locked for it. */
 interface LockedSituation extends PersonalizeSituation {
   users: Map<string, NamedUser>;
+  installationsCount: number;
 }
 
 async function readSituation(
@@ -84,11 +93,11 @@ async function readSituation(
   identifiers: readonly Identifier[],
 ): Promise<LockedSituation> {
   const involved = await findHoldersAndClaimants(tx, identifiers);
-  const { current, users } = await lockInstallation(tx, installationId, involved);
+  const { current, users, installationsCount } = await lockInstallation(tx, installationId, involved);
   // What was read before the locks is read again.
   const holdersNow = await findHolders(tx, identifiers);
   if (holdersNow.some((id) => !users.has(id))) throw new StaleReadError();
-  return { current, users, holders: holdersNow.flatMap((id) => users.get(id) ?? []) };
+  return { current, users, installationsCount, holders: holdersNow.flatMap((id) => users.get(id) ?? []) };
 }
 
 interface ApplyPersonalize {
@@ -99,11 +108,12 @@ interface ApplyPersonalize {
   identifiers: readonly Identifier[];
   attributes: UserAttributes;
   keepAsLead: boolean;
+  installationsMax: number;
 }
 
 async function applyPersonalize(
   tx: Transaction,
-  { plan, situation, installationId, principal, identifiers, attributes, keepAsLead }: ApplyPersonalize,
+  { plan, situation, installationId, principal, identifiers, attributes, ...settings }: ApplyPersonalize,
 ): Promise<{ userId: string; mergeRecordId: string | null }> {
   const { current, users: locked } = situation;
   let userId = plan.attachTo?.user.id ?? current.user.id;
@@ -122,7 +132,16 @@ async function applyPersonalize(
   const hasLeftPerson = userId !== current.user.id && plan.absorb === null;
   if (hasLeftPerson) await forgetAbandonedClaims(tx, [current.user.id]);
   const taken = await takeIdentifiers(tx, { userId, identifiers, locked });
-  await tx.user.update({ where: { id: userId }, data: { ...attributes, ...(keepAsLead ? {} : { type: 'CUSTOMER' }) } });
-  await cancelPersonTargetedDeliveries(tx, hasLeftPerson ? [...taken, installationId] : taken);
+  await tx.user.update({
+    where: { id: userId },
+    data: { ...attributes, ...(settings.keepAsLead ? {} : { type: 'CUSTOMER' }) },
+  });
+  // An upper bound: one statement more only for who may be above the limit.
+  const mayBeTooMany = plan.attachTo !== null && situation.installationsCount > settings.installationsMax;
+  const evicted = mayBeTooMany
+    ? await evictStalest(tx, { userIds: [userId], attachedIds: [installationId], ...settings })
+    : [];
+  const left = hasLeftPerson ? [installationId] : [];
+  await cancelPersonTargetedDeliveries(tx, [...taken, ...left, ...evicted]);
   return { userId, mergeRecordId };
 }
