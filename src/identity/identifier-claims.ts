@@ -36,17 +36,20 @@ export async function findHoldersAndClaimants(tx: Transaction, identifiers: read
   return rows.map((row) => row.user_id);
 }
 
-/** Ends everybody's claims of `identifiers`. @returns the distinct users who had one. */
-export async function removeClaims(tx: Transaction, identifiers: readonly Identifier[]): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
+/** Ends everybody's claims of `identifiers`, and answers them. */
+export async function removeClaims(
+  tx: Transaction,
+  identifiers: readonly Identifier[],
+): Promise<(Identifier & { userId: string })[]> {
+  const rows = await tx.$queryRaw<(Identifier & { user_id: string })[]>(sql`
     delete from identifier_claims c
     using unnest(
       ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
     ) as given (kind, value)
     where c.kind = given.kind and c.value = given.value
-    returning c.user_id
+    returning c.kind::text, c.value, c.user_id
   `);
-  return [...new Set(rows.map((row) => row.user_id))];
+  return rows.map(({ kind, value, user_id }) => ({ kind, value, userId: user_id }));
 }
 
 /** Forgets what was claimed for users that have no installation any more: nobody says it now. The users are locked. */

@@ -50,11 +50,11 @@ const ImportedInstallation = builder
     }),
   });
 
-const refusals = refusedWith('NOT_FOUND', 'VALUE_INVALID', 'EMAIL_INVALID', 'PHONE_INVALID', 'STATE_CONFLICT').types;
+const refusals = refusedWith('NOT_FOUND', 'VALUE_INVALID', 'EMAIL_INVALID', 'PHONE_INVALID', 'STATE_CONFLICT');
 
-const ImportInstallationResult = builder.unionType('ImportInstallationResult', {
+const ImportInstallationResult = builder.errorUnion('ImportInstallationResult', {
   description: 'What became of one: an installation, or why there is none.',
-  types: [ImportedInstallation, ...refusals],
+  types: [ImportedInstallation, ...refusals.types],
 });
 
 builder.relayMutationField(

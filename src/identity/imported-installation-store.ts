@@ -9,8 +9,8 @@ export interface PlacedImport extends Omit<ParsedImport, 'reference' | 'appId' |
 }
 
 /**
- * Makes installations with their push recipients, in one statement. One whose address is there already is not made. The users
- * are locked.
+ * Makes installations with their push recipients, in one statement; an address that was opted out before comes back opted out.
+ * One whose address is there already is not made. The users are locked.
  *
  * @returns the ids of those that were made.
  */
@@ -40,10 +40,14 @@ export async function insertImported(tx: Transaction, imports: readonly PlacedIm
       from given
       order by "addressHash"
       on conflict (address_hash) do nothing
-      returning id, user_id
+      returning id, user_id, address_hash
     ),
     reached as (
-      insert into recipients (id, channel, user_id, installation_id) select uuid_v7(), 'PUSH', user_id, id from made
+      insert into recipients (id, channel, user_id, installation_id, is_subscribed)
+      select uuid_v7(), 'PUSH', user_id, id, not exists (
+        select from suppressions s where s.channel = 'PUSH' and s.address_hash = made.address_hash
+      )
+      from made
     )
     select id from made
   `);

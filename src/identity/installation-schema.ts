@@ -154,7 +154,7 @@ builder.relayMutationField(
   },
   {
     description:
-      'Forgets an installation: its own, or with a server key any. Its tokens end with it, so an installation that repeats this call is nobody. Its user stays, and what was queued for it is called off.',
+      'Forgets an installation: its own, or with a server key any. Its tokens end with it, so an installation that repeats this call is nobody. Its user stays; what was queued for it ends as ADDRESS_GONE.',
     authScopes: { write: true, installation: true },
     errors: refusedWith('NO_REGISTRATION', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
     resolve: async (_, { input: { installation, idempotencyKey } }, context) => {

@@ -25,11 +25,10 @@ export async function lockInstallation(
   const installation = await tx.installation.findUnique({ where: { id: installationId } });
   if (!installation) throw noRegistration();
   const users = await lockUsers(tx, [installation.userId, ...otherUserIds]);
-  const claimants = [...users.values()].filter((user) => !isNamed(user) && user.claims.length > 0);
   const rows = await tx.$queryRaw<{ id: string; user_id: string; all_count: number }[]>(sql`
     select id, user_id, (select count(*)::int from installations where user_id = any(${[...users.keys()]}::uuid[])) as all_count
     from installations
-    where id = ${installationId}::uuid or user_id = any(${claimants.map(({ user }) => user.id)}::uuid[])
+    where id = ${installationId}::uuid or user_id = any(${claimantsOf(users.values())}::uuid[])
     order by id for no key update
   `);
   const current = users.get(installation.userId);
@@ -52,4 +51,17 @@ export async function refuseStranger(
   if (actingInstallationId === null) return;
   const isTheirs = (await tx.installation.count({ where: { id: actingInstallationId, userId } })) > 0;
   if (!isTheirs) throw noRegistration();
+}
+
+/** Locks the installations that users, who are locked, may lose to somebody who is verified to be called as they claim. */
+export async function lockClaimantsInstallations(tx: Transaction, users: Iterable<NamedUser>): Promise<void> {
+  const claimants = claimantsOf(users);
+  if (claimants.length === 0) return;
+  await tx.$queryRaw(
+    sql`select id from installations where user_id = any(${claimants}::uuid[]) order by id for no key update`,
+  );
+}
+
+function claimantsOf(users: Iterable<NamedUser>): string[] {
+  return [...users].filter((user) => !isNamed(user) && user.claims.length > 0).map(({ user }) => user.id);
 }

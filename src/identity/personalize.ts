@@ -1,5 +1,6 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
+import type { Cipher } from '../storage/cipher.ts';
 import type { Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
@@ -16,7 +17,7 @@ import {
 import { joinUsers } from './join-users.ts';
 import { lockInstallation } from './lock-installation.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
-import { findHolders, type NamedUser } from './user-identity-store.ts';
+import { isCalled, type NamedUser } from './user-identity-store.ts';
 
 /** Says who uses an installation. */
 export interface PersonalizeRequest {
@@ -56,8 +57,8 @@ export async function personalize(deployment: Deployment, request: PersonalizeRe
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
     const plan = decidePersonalize(situation, { ...request, identifiers });
-    const { installationsPerUserMax: installationsMax } = deployment.rules;
-    const asked = { ...request, plan, situation, attributes, identifiers, installationsMax };
+    const settings = { cipher: deployment.cipher, installationsMax: deployment.rules.installationsPerUserMax };
+    const asked = { ...request, ...settings, plan, situation, attributes, identifiers };
     const result = await applyPersonalize(tx, asked);
     return { ...result, installationId: request.installationId, droppedIdentifiers: dropped };
   });
@@ -95,12 +96,14 @@ async function readSituation(
   const involved = await findHoldersAndClaimants(tx, identifiers);
   const { current, users, installationsCount } = await lockInstallation(tx, installationId, involved);
   // What was read before the locks is read again.
-  const holdersNow = await findHolders(tx, identifiers);
-  if (holdersNow.some((id) => !users.has(id))) throw new StaleReadError();
-  return { current, users, installationsCount, holders: holdersNow.flatMap((id) => users.get(id) ?? []) };
+  const involvedNow = await findHoldersAndClaimants(tx, identifiers);
+  if (involvedNow.some((id) => !users.has(id))) throw new StaleReadError();
+  const holders = [...users.values()].filter((user) => isCalled(user, identifiers));
+  return { current, users, installationsCount, holders };
 }
 
 interface ApplyPersonalize {
+  cipher: Cipher;
   plan: PersonalizePlan;
   situation: LockedSituation;
   installationId: string;
@@ -110,6 +113,9 @@ interface ApplyPersonalize {
   keepAsLead: boolean;
   installationsMax: number;
 }
+
+/** A lead that was just made has no names. */
+const nobody = { identifiers: [] };
 
 async function applyPersonalize(
   tx: Transaction,
@@ -131,17 +137,30 @@ async function applyPersonalize(
   }
   const hasLeftPerson = userId !== current.user.id && plan.absorb === null;
   if (hasLeftPerson) await forgetAbandonedClaims(tx, [current.user.id]);
-  const taken = await takeIdentifiers(tx, { userId, identifiers, locked });
-  await tx.user.update({
-    where: { id: userId },
-    data: { ...attributes, ...(settings.keepAsLead ? {} : { type: 'CUSTOMER' }) },
-  });
-  // An upper bound: one statement more only for who may be above the limit.
-  const mayBeTooMany = plan.attachTo !== null && situation.installationsCount > settings.installationsMax;
-  const evicted = mayBeTooMany
-    ? await evictStalest(tx, { userIds: [userId], attachedIds: [installationId], ...settings })
-    : [];
+  const owned = identifiers.map((identifier) => ({ ...identifier, userId }));
+  const { added = [], confirmed = [] } = Object.groupBy(owned, (identifier) =>
+    isCalled(locked.get(userId) ?? nobody, [identifier]) ? 'confirmed' : 'added',
+  );
+  const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher: settings.cipher });
+  const type = settings.keepAsLead ? {} : { type: 'CUSTOMER' as const };
+  await tx.user.update({ where: { id: userId }, data: { ...attributes, ...type } });
+  const evicted = await evictIfTooMany(tx, { plan, situation, userId, installationId, ...settings });
   const left = hasLeftPerson ? [installationId] : [];
   await cancelPersonTargetedDeliveries(tx, [...taken, ...left, ...evicted]);
   return { userId, mergeRecordId };
+}
+
+/** One statement more only for a user who may be above the limit: the count is an upper bound. */
+async function evictIfTooMany(
+  tx: Transaction,
+  {
+    plan,
+    situation,
+    userId,
+    installationId,
+    installationsMax,
+  }: Pick<ApplyPersonalize, 'plan' | 'situation' | 'installationId' | 'installationsMax'> & { userId: string },
+): Promise<string[]> {
+  if (plan.attachTo === null || situation.installationsCount <= installationsMax) return [];
+  return evictStalest(tx, { userIds: [userId], attachedIds: [installationId], installationsMax });
 }

@@ -3,6 +3,7 @@ import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { isUuid, newId } from '../ids.ts';
+import { obeySuppression } from '../recipients/suppressions.ts';
 import type { Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { createLead } from '../users/create-lead.ts';
@@ -59,6 +60,7 @@ export async function registerInstallation(
     const installationId = known
       ? await renew(tx, known.id, data)
       : await create(tx, await newInstallation(tx, caller, registration), data);
+    if (sealed) await obeySuppression(tx, { installationId, addressHash: sealed.addressHash });
     const usedTokenHash = caller.kind === 'INSTALLATION' ? caller.secretHash : null;
     return { installationId, ...(await issueInstallationToken(tx, installationId, usedTokenHash)) };
   });

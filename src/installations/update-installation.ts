@@ -1,5 +1,6 @@
 import type { Deployment } from '../deployment.ts';
 import type { PushStatus } from '../generated/prisma/enums.ts';
+import { obeySuppression } from '../recipients/suppressions.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
 import { type InstallationAddressInput, parseInstallationAddress, sealAddress } from './installation-address.ts';
@@ -65,6 +66,7 @@ export async function updateInstallation(
         softPromptDeclinedAt,
       },
     });
+    if (sealed) await obeySuppression(tx, { installationId, addressHash: sealed.addressHash });
     if (isOwnWord) await markSeen(tx, installationId);
     return { installationId };
   });

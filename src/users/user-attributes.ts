@@ -1,3 +1,4 @@
+import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
 import { DomainError } from '../errors.ts';
 import type { Channel, Gender } from '../generated/prisma/enums.ts';
 
@@ -17,10 +18,12 @@ export interface UserAttributesInput {
   region?: string | null | undefined;
   pictureUrl?: string | null | undefined;
   tags?: readonly string[] | null | undefined;
+  /** By name; their definitions say what they may be, so they are parsed where these are held. */
+  customAttributes?: CustomAttributesInput | null | undefined;
 }
 
 /** What is written to the user's row: only the attributes that were given. */
-export type UserAttributes = Partial<Omit<UserAttributesInput, 'tags'>> & { tags?: string[] };
+export type UserAttributes = Partial<Omit<UserAttributesInput, 'tags' | 'customAttributes'>> & { tags?: string[] };
 
 // product.md, "Limits to enforce"
 const charactersMax = {
@@ -32,7 +35,24 @@ const charactersMax = {
   pictureUrl: 4096,
 } as const;
 const tagCharactersMax = 256;
-const tagsMax = 1000;
+/** @default 1_000 // tags of a user */
+export const tagsMax = 1_000;
+
+/** Every standard attribute without a value. */
+export const blankAttributes = {
+  displayName: null,
+  firstName: null,
+  middleName: null,
+  lastName: null,
+  gender: null,
+  birthday: null,
+  preferredLanguage: null,
+  preferredChannel: null,
+  timeZone: null,
+  country: null,
+  region: null,
+  pictureUrl: null,
+} as const;
 
 /**
  * Checks standard attributes: lengths, BCP 47 language, IANA time zone, ISO 3166-1 country, an http(s) picture.
@@ -49,7 +69,7 @@ export function parseUserAttributes(
     const value: unknown = Reflect.get(input, name);
     if (typeof value === 'string' && [...value].length > max) throw invalid(name, `At most ${max} characters.`);
   }
-  const { tags, ...rest } = input;
+  const { tags, customAttributes: _, ...rest } = input;
   const attributes: UserAttributes = { ...rest };
   if (typeof rest.preferredLanguage === 'string') {
     attributes.preferredLanguage = toLanguage(rest.preferredLanguage);
@@ -73,7 +93,7 @@ export function parseUserAttributes(
 }
 
 /** The set of tags: each once, as it is written, sorted. @throws DomainError `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`. */
-function parseTags(tags: readonly string[], path: readonly string[]): string[] {
+export function parseTags(tags: readonly string[], path: readonly string[]): string[] {
   tags.forEach((tag, index) => {
     if (tag.length === 0 || [...tag].length > tagCharactersMax) {
       throw new DomainError('ATTRIBUTE_INVALID', `A tag has 1 to ${tagCharactersMax} characters.`, [

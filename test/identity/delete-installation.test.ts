@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { fcmAddress } from '../support/addresses.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
-import { deleteInstallation } from '../support/installation-operations.ts';
+import { deleteInstallation, importedResults, updateInstallation } from '../support/installation-operations.ts';
 import { makeInstallation, makeNotification, settledDeliveries } from '../support/operations.ts';
-import { countRows, findProfile, getProfile, makePerson } from '../support/people.ts';
+import { countRows, findProfile, getProfile, makePerson, optOut } from '../support/people.ts';
 import { endsOfPushes, queuePushes } from '../support/queued-pushes.ts';
 import { localIdOf } from '../support/send-operations.ts';
+import { until } from '../support/until.ts';
 
 const g = useGatewayAndWorker();
 
@@ -24,9 +25,31 @@ test.each([
   const profile = await getProfile(g.server, { externalUserId: person.externalUserId });
   expect(profile).toMatchObject({ id: person.id, installations: [] });
   expect(profile.recipients.map(({ __typename }) => __typename)).toEqual(['InAppRecipient']);
-  expect((await g.app.as(person.token).send('{ viewer { kind } }')).body.errors).toMatchObject([
-    { extensions: { code: 'UNAUTHENTICATED' } },
-  ]);
+  // A gateway hears of it within a moment.
+  await until(async () => {
+    const { body } = await g.app.as(person.token).send('{ viewer { kind } }');
+    return body.errors?.[0]?.extensions.code === 'UNAUTHENTICATED';
+  });
+});
+
+test('an opt-out survives it: the address comes back opted out', async () => {
+  const address = fcmAddress();
+  const person = await makePerson(g);
+  await makeInstallation(g.app.as(person.token), { platform: 'ANDROID', address });
+  await optOut(g, { externalUserId: person.externalUserId, channel: 'PUSH' });
+  await deleteInstallation(g.app.as(person.token));
+  const isSubscribed = async (installationId: string) =>
+    (await g.db.recipient.findFirst({ where: { installationId } }))?.isSubscribed;
+  const again = await makeInstallation(g.app, { platform: 'ANDROID', address });
+  expect(await isSubscribed(again.pushRegistrationId)).toBe(false);
+  const updated = await makeInstallation(g.app, { platform: 'ANDROID' });
+  await updateInstallation(g.server, { installation: updated.id, address });
+  expect(await isSubscribed(updated.pushRegistrationId)).toBe(false);
+  await deleteInstallation(g.server, updated.id);
+  const subscriber = { user: { externalUserId: person.externalUserId }, platform: 'ANDROID' as const, address };
+  const [imported] = await importedResults(g.server, [subscriber]);
+  if (imported?.__typename !== 'ImportedInstallation') throw new Error('The import was refused.');
+  expect(await isSubscribed(imported.installation?.pushRegistrationId ?? '')).toBe(false);
 });
 
 test('a lead that is left with nothing stays, as what was sent to it names it', async () => {
@@ -35,13 +58,13 @@ test('a lead that is left with nothing stays, as what was sent to it names it', 
   expect(await getProfile(g.server, { id: user.id })).toMatchObject({ type: 'LEAD', installations: [] });
 });
 
-test('what is queued for it is called off, broadcasts too', async () => {
+test('what is queued for it ends, broadcasts too', async () => {
   const { token, pushRegistrationId } = await makeInstallation(g.app, { platform: 'ANDROID', address: fcmAddress() });
   const queued = await queuePushes(g, pushRegistrationId);
   await deleteInstallation(g.app.as(token));
   expect(await endsOfPushes(g, queued)).toEqual([
-    ['CANCELLED', 'ADDRESS_GONE'],
-    ['CANCELLED', 'ADDRESS_GONE'],
+    ['DISCARDED', 'ADDRESS_GONE'],
+    ['DISCARDED', 'ADDRESS_GONE'],
   ]);
 });
 

@@ -106,7 +106,7 @@ describe('an address that is known', () => {
   test('is not doubled for the same user, within a call and over calls', async () => {
     const [ann = ''] = await makeUsers(1);
     const one = subscriber(ann);
-    expect(await importedResults(g.server, [one, one])).toMatchObject([{ isNew: true }, { isNew: true }]);
+    expect(await importedResults(g.server, [one, one])).toMatchObject([{ isNew: true }, { isNew: false }]);
     const before = await countRows(g);
     const [again] = await importedResults(g.server, [{ ...one, pushStatus: 'BLOCKED' }]);
     expect(again).toMatchObject({ isNew: false, installation: { pushStatus: 'ALLOWED' } });

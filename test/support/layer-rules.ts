@@ -11,7 +11,7 @@ const rows = [
   { name: 'schema', path: '^src/(graphql/|[^/]+/(schema|[^/]+-schema|subscriptions)[.]ts$)' },
   { name: 'upper-domain', path: '^src/notifications/' },
   { name: 'middle-domain', path: '^src/(identity|segments|deliveries)/' },
-  { name: 'lower-domain', path: '^src/(apps|partners|users|installations|recipients)/' },
+  { name: 'lower-domain', path: '^src/(apps|partners|attributes|users|installations|recipients)/' },
   // Above the infrastructure: the outbox is a channel that writes to a table.
   { name: 'channels', path: '^src/channels/' },
   { name: 'infrastructure', path: '^src/(storage|queue|stream|operations|observability)/|^src/deployment[.]ts$' },
