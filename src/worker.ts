@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
 import type { Worker } from './deliveries/worker.ts';
@@ -74,7 +75,9 @@ export async function startWorker(
   const runner = await startJobRunner({
     pool,
     log: worker.log,
-    tasks: [bindJob(fanOutJob, worker), bindJob(deliverJob, worker)].map((job) => traced(job, worker.tracing)),
+    tasks: [bindJob(fanOutJob, worker), bindJob(deliverJob, worker), bindJob(forgetAttributeJob, worker)].map((job) =>
+      traced(job, worker.tracing),
+    ),
     concurrency,
   });
   const chores = [

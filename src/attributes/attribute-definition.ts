@@ -47,13 +47,18 @@ const rowSchema = z.intersection(
   ]),
 );
 
+/** The fields in a row: none where it is no list of objects. */
+export function parseFieldsColumn(column: unknown): AttributeField[] {
+  return fieldsSchema.nullable().parse(column) ?? [];
+}
+
 /** A definition from its row. */
 export function toAttributeDefinition(row: unknown): AttributeDefinition {
   const { created_at: createdAt, ...definition } = rowSchema.parse(row);
   return { ...definition, createdAt };
 }
 
-/** All definitions of what users or installations have, those that are being removed left out, by name. */
+/** All definitions of what users or installations have, sorted by name; those that are being removed are left out. */
 export async function listAttributeDefinitions(
   db: Pick<Database | Transaction, '$queryRaw'>,
   owner: AttributeOwner,

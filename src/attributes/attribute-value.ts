@@ -2,7 +2,7 @@ import { DomainError } from '../errors.ts';
 import { findTextMistake } from '../operations/text-mistake.ts';
 import type { AttributeField, AttributeShape, ScalarType } from './attribute-definition.ts';
 import { fromDecimal, numberToDecimal, toDecimal } from './decimal.ts';
-import { isRealDay, parseMoment } from './moment.ts';
+import { isCommonEraDay, parseMoment } from './moment.ts';
 
 /**
  * A scalar as it is stored: STRING as it is; NUMBER a canonical decimal, as text; BOOLEAN as it is; DATE "YYYY-MM-DD";
@@ -42,7 +42,7 @@ const scalars: Record<ScalarType, { parse: (value: unknown) => AttributeScalar |
   },
   BOOLEAN: { parse: (value) => (typeof value === 'boolean' ? value : null), expected: 'true or false' },
   DATE: {
-    parse: (value) => (typeof value === 'string' && isRealDay(value) ? value : null),
+    parse: (value) => (typeof value === 'string' && isCommonEraDay(value) ? value : null),
     expected: 'a day, such as "2020-11-30"',
   },
   DATETIME: {

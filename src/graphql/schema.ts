@@ -2,6 +2,7 @@ import '../apps/api-key-schema.ts';
 import '../apps/audit-schema.ts';
 import '../apps/schema.ts';
 import '../apps/viewer-schema.ts';
+import '../attributes/schema.ts';
 import '../deliveries/schema.ts';
 import '../identity/import-installations-schema.ts';
 import '../identity/installation-schema.ts';

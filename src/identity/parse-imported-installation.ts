@@ -3,8 +3,8 @@ import type { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { isUuid } from '../ids.ts';
 import {
   type InstallationAddressInput,
-  parseInstallationAddress,
-  sealAddress,
+  parseAndSealAddress,
+  type sealAddress,
 } from '../installations/installation-address.ts';
 import { type InstallationDetails, parseDetails, refuseImplausible } from '../installations/installation-details.ts';
 import { decidePushStatus, refuseSuspended } from '../installations/push-status.ts';
@@ -51,7 +51,8 @@ export function parseImport(
 ): ParsedImport {
   const { platform, address, subscribedAt, app } = given;
   const reference = parseUserReference(given.user, [...path, 'user']);
-  const parsed = parseInstallationAddress(
+  const sealed = parseAndSealAddress(
+    cipher,
     { address, platform },
     { path: [...path, 'address'], arePrivateEndpointsAllowed },
   );
@@ -61,7 +62,7 @@ export function parseImport(
   return {
     reference,
     platform,
-    sealed: sealAddress(cipher, parsed),
+    sealed,
     pushStatus: decidePushStatus({ given: given.pushStatus, address: 'given', current: null }),
     subscribedAt: subscribedAt ?? null,
     details: parseDetails(given, path),

@@ -93,6 +93,7 @@ builder.relayMutationField(
       const verb = admitted.isVerified ? personalize : claimIdentity;
       const done = await verb(context, {
         ...rest,
+        undeclaredAttributes: mayWrite(context) ? context.rules.undeclaredAttributes : 'REFUSE',
         userIdentity: admitted.userIdentity,
         principal: principalOf(context),
         installationId: meantInstallation(context, installation),

@@ -1,4 +1,5 @@
-import type { Deployment } from '../deployment.ts';
+import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
+import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Cipher } from '../storage/cipher.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -25,6 +26,8 @@ export interface PersonalizeRequest {
   installationId: string;
   userIdentity: UserIdentity;
   userAttributes?: UserAttributesInput | null | undefined;
+  /** What becomes of custom attributes that nobody has defined. Clients define none. */
+  undeclaredAttributes: IdentityRules['undeclaredAttributes'];
   /** Takes the installation away from the person it belongs to now, if that is another one. @default false */
   forceDepersonalize: boolean;
   /** Does not promote a lead to a customer. @default false */
@@ -48,11 +51,11 @@ export interface Personalized {
  * logged out of those that were seen least lately (decision 6).
  *
  * @throws DomainError `USER_IDENTITY_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`,
- * `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
+ * `LIMIT_EXCEEDED`, `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
  * `PERSONALIZATION_IMPOSSIBLE`, `IDEMPOTENCY_KEY_REUSED`; nothing is written then.
  */
 export async function personalize(deployment: Deployment, request: PersonalizeRequest): Promise<Personalized> {
-  const { principal, idempotencyKey, ...input } = request;
+  const { principal, idempotencyKey, undeclaredAttributes: _, ...input } = request;
   const { identifiers, dropped, attributes } = parsePersonalize(deployment, request);
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
@@ -102,7 +105,7 @@ async function readSituation(
   return { current, users, installationsCount, holders };
 }
 
-interface ApplyPersonalize {
+interface ApplyPersonalize extends Pick<PersonalizeRequest, 'userAttributes' | 'undeclaredAttributes'> {
   cipher: Cipher;
   plan: PersonalizePlan;
   situation: LockedSituation;
@@ -144,6 +147,13 @@ async function applyPersonalize(
   const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher: settings.cipher });
   const type = settings.keepAsLead ? {} : { type: 'CUSTOMER' as const };
   await tx.user.update({ where: { id: userId }, data: { ...attributes, ...type } });
+  await writeCustomAttributes(tx, {
+    owner: 'USER',
+    id: userId,
+    input: settings.userAttributes?.customAttributes,
+    undeclared: settings.undeclaredAttributes,
+    path: ['userAttributes', 'customAttributes'],
+  });
   const evicted = await evictIfTooMany(tx, { plan, situation, userId, installationId, ...settings });
   const left = hasLeftPerson ? [installationId] : [];
   await cancelPersonTargetedDeliveries(tx, [...taken, ...left, ...evicted]);

@@ -1,4 +1,4 @@
-import type { Deployment } from '../deployment.ts';
+import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError, type ErrorCode } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
@@ -25,8 +25,11 @@ export interface SaveRequest extends UserSave {
 export async function saveUser(deployment: Deployment, request: SaveRequest): Promise<SavedUser> {
   const { principal, installationId = null, idempotencyKey, ...save } = request;
   const parsed = parseSave(save, deployment, []);
+  // Clients define nothing.
+  const rules: IdentityRules =
+    installationId === null ? deployment.rules : { ...deployment.rules, undeclaredAttributes: 'REFUSE' };
   return write(deployment, { principal, mutation: 'saveUser', idempotencyKey, input: save }, async (tx) => {
-    const { results, takenInstallationIds } = await saveBatch(tx, deployment, [parsed]);
+    const { results, takenInstallationIds } = await saveBatch(tx, { ...deployment, rules }, [parsed]);
     const [result] = results;
     if (!result || result instanceof DomainError) throw result ?? new Error('A save has no result.');
     if (installationId !== null) await refuseOthersUser(tx, installationId, result.userId);

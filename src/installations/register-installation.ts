@@ -1,4 +1,6 @@
 import type { Caller } from '../apps/caller.ts';
+import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
+import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Platform, PushStatus } from '../generated/prisma/enums.ts';
@@ -7,7 +9,7 @@ import { obeySuppression } from '../recipients/suppressions.ts';
 import type { Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { createLead } from '../users/create-lead.ts';
-import { type InstallationAddressInput, parseInstallationAddress, sealAddress } from './installation-address.ts';
+import { type InstallationAddressInput, parseAndSealAddress } from './installation-address.ts';
 import { type InstallationDetails, parseDetails } from './installation-details.ts';
 import { type InstallationData, lockWithAddress, markSeen, takeAddress } from './installation-store.ts';
 import { type IssuedToken, issueInstallationToken } from './installation-token.ts';
@@ -19,6 +21,8 @@ export interface Registration extends InstallationDetails {
   platform: Platform;
   address?: InstallationAddressInput | null | undefined;
   pushStatus?: PushStatus | null | undefined;
+  /** Of installations, by name: a name that is absent keeps its value, null removes it. */
+  customAttributes?: CustomAttributesInput | null | undefined;
 }
 
 /** An installation and the token that speaks for it. */
@@ -31,7 +35,7 @@ export interface Registered extends IssuedToken {
  * `pushRegistrationId` is only taken up again by its own token (also an expired one) or a server key; anyone else gets
  * a new installation (decision 11). An address that another installation holds moves here (decision 8).
  *
- * @throws DomainError `VALUE_INVALID`; nothing is written then.
+ * @throws DomainError `VALUE_INVALID`, `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`; nothing is written then.
  */
 export async function registerInstallation(
   deployment: Deployment,
@@ -45,9 +49,9 @@ export async function registerInstallation(
   }
   refuseSuspended(pushStatus, ['pushStatus']);
   const details = parseDetails(registration, []);
-  const parsed =
-    address && parseInstallationAddress({ address, platform }, { path: ['address'], arePrivateEndpointsAllowed });
-  const sealed = parsed ? sealAddress(deployment.cipher, parsed) : null;
+  const given = address ? { address, platform } : null;
+  const sealed =
+    given && parseAndSealAddress(deployment.cipher, given, { path: ['address'], arePrivateEndpointsAllowed });
   return inTransaction(deployment.db, async (tx) => {
     const known = await lockWithAddress(tx, ownId(caller, pushRegistrationId ?? null), sealed?.addressHash ?? null);
     if (sealed) await takeAddress(tx, sealed.addressHash, known?.id ?? null);
@@ -61,6 +65,13 @@ export async function registerInstallation(
       ? await renew(tx, known.id, data)
       : await create(tx, await newInstallation(tx, caller, registration), data);
     if (sealed) await obeySuppression(tx, { installationId, addressHash: sealed.addressHash });
+    await writeCustomAttributes(tx, {
+      owner: 'INSTALLATION',
+      id: installationId,
+      input: registration.customAttributes,
+      undeclared: caller.kind === 'SERVER' ? deployment.rules.undeclaredAttributes : 'REFUSE',
+      path: ['customAttributes'],
+    });
     const usedTokenHash = caller.kind === 'INSTALLATION' ? caller.secretHash : null;
     return { installationId, ...(await issueInstallationToken(tx, installationId, usedTokenHash)) };
   });

@@ -33,13 +33,18 @@ builder.relayMutationField(
       appVersion: t.string({ description: "The app's version." }),
       osVersion: t.string({ description: "The operating system's or browser's version." }),
       deviceModel: t.string({ description: "The device's model." }),
+      customAttributes: t.field({
+        type: 'JSONObject',
+        description:
+          'What `defineAttribute` allows for installations, by name, at most 500 at once. A name that is absent keeps its value; null removes it. In a variable, not in the document.',
+      }),
     }),
   },
   {
     description:
       'Registers an installation with an empty lead as its user, or renews one. Answers a token that speaks for it.',
     authScopes: { write: true, app: true, formerInstallation: true },
-    errors: refusedWith('VALUE_INVALID'),
+    errors: refusedWith('VALUE_INVALID', 'ATTRIBUTE_INVALID', 'LIMIT_EXCEEDED'),
     resolve: async (_, { input }, context) => {
       const { caller, arePrivateEndpointsAllowed, loaders, registeredInstallationIds } = context;
       if (!caller) throw refuseCaller(caller);

@@ -1,4 +1,5 @@
 import type { Caller } from '../apps/caller.ts';
+import { tellCustomAttributes } from '../attributes/schema.ts';
 import type { Installation } from '../generated/prisma/client.ts';
 import { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
@@ -66,6 +67,13 @@ export const InstallationObject = builder.prismaObject('Installation', {
       description: "The operating system's or browser's version.",
     }),
     deviceModel: t.exposeString('deviceModel', { nullable: true, description: "The device's model." }),
+    customAttributes: t.field({
+      type: 'JSONObject',
+      description:
+        'What is defined by `defineAttribute` for installations and has a value, by name. A NUMBER that no double holds exactly, and an integer beyond 2^53, is told as a text.',
+      resolve: ({ customAttributes }, _, { loaders }) =>
+        tellCustomAttributes(loaders, 'INSTALLATION', customAttributes),
+    }),
     subscribedAt: t.expose('subscribedAt', {
       type: 'DateTime',
       nullable: true,

@@ -36,6 +36,11 @@ builder.relayMutationField(
       appVersion: t.string({ description: "The app's version. Null removes it." }),
       osVersion: t.string({ description: "The operating system's or browser's version. Null removes it." }),
       deviceModel: t.string({ description: "The device's model. Null removes it." }),
+      customAttributes: t.field({
+        type: 'JSONObject',
+        description:
+          'What `defineAttribute` allows for installations, by name, at most 500 at once. A name that is absent keeps its value; null removes it. In a variable, not in the document.',
+      }),
       softPromptDeclinedAt: t.field({
         type: 'DateTime',
         description: "When the person said no to the app's own question. Not in the future. Null: that counts no more.",
@@ -46,7 +51,13 @@ builder.relayMutationField(
   {
     description: 'Writes what changed of an installation: its own, or with a server key any.',
     authScopes: { write: true, installation: true },
-    errors: refusedWith('NO_REGISTRATION', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
+    errors: refusedWith(
+      'NO_REGISTRATION',
+      'VALUE_INVALID',
+      'ATTRIBUTE_INVALID',
+      'LIMIT_EXCEEDED',
+      'IDEMPOTENCY_KEY_REUSED',
+    ),
     resolve: async (_, { input: { installation, ...rest } }, context) => {
       const installationId = meantInstallation(context, installation);
       const done = await updateInstallation(context, {

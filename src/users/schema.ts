@@ -1,3 +1,4 @@
+import { tellCustomAttributes } from '../attributes/schema.ts';
 import type { Identifier, User } from '../generated/prisma/client.ts';
 import { Channel, Gender, UserType } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
@@ -81,7 +82,7 @@ export function toUserReferenceInput(ref: typeof UserRefInput.$inferInput): User
 }
 
 export const UserAttributesInput = builder.inputType('UserAttributesInput', {
-  description: 'Standard attributes of a user. An absent one stays as it is; null removes it.',
+  description: 'Attributes of a user. An absent one stays as it is; null removes it.',
   fields: (t) => ({
     displayName: t.string({ description: 'What to call the user. At most 255 characters.' }),
     firstName: t.string({ description: 'At most 255 characters.' }),
@@ -96,6 +97,11 @@ export const UserAttributesInput = builder.inputType('UserAttributesInput', {
     region: t.string({ description: 'Part of the country. At most 255 characters.' }),
     pictureUrl: t.string({ description: 'http or https URL of a picture.' }),
     tags: t.stringList({ description: 'The whole set of tags, 1 to 256 characters each; replaces the present one.' }),
+    customAttributes: t.field({
+      type: 'JSONObject',
+      description:
+        'What `defineAttribute` allows for users, by name, at most 500 at once. A name that is absent keeps its value; null removes it. In a variable, not in the document.',
+    }),
   }),
 });
 
@@ -132,6 +138,12 @@ export const UserObject = builder.prismaObject('User', {
     region: t.exposeString('region', { nullable: true, description: 'Part of the country.' }),
     pictureUrl: t.exposeString('pictureUrl', { nullable: true, description: 'URL of a picture.' }),
     tags: t.exposeStringList('tags', { description: 'Tags, sorted.' }),
+    customAttributes: t.field({
+      type: 'JSONObject',
+      description:
+        'What is defined by `defineAttribute` and has a value, by name. A NUMBER that no double holds exactly, and an integer beyond 2^53, is told as a text.',
+      resolve: ({ customAttributes }, _, { loaders }) => tellCustomAttributes(loaders, 'USER', customAttributes),
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the profile was made.' }),
   }),
 });

@@ -2,7 +2,7 @@ import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
 import { DomainError } from '../errors.ts';
 import type { Channel, Gender } from '../generated/prisma/enums.ts';
 
-/** Standard attributes as a caller writes them: an absent one stays, null removes. `tags` replaces the whole set. */
+/** Attributes as a caller writes them: an absent one stays, null removes. `tags` replaces the whole set. */
 export interface UserAttributesInput {
   displayName?: string | null | undefined;
   firstName?: string | null | undefined;
@@ -18,11 +18,11 @@ export interface UserAttributesInput {
   region?: string | null | undefined;
   pictureUrl?: string | null | undefined;
   tags?: readonly string[] | null | undefined;
-  /** By name; their definitions say what they may be, so they are parsed where these are held. */
+  /** What is defined, by name: see `writeCustomAttributes`. Null as if it were absent. */
   customAttributes?: CustomAttributesInput | null | undefined;
 }
 
-/** What is written to the user's row: only the attributes that were given. */
+/** What is written to the user's row: only the standard attributes that were given. */
 export type UserAttributes = Partial<Omit<UserAttributesInput, 'tags' | 'customAttributes'>> & { tags?: string[] };
 
 // product.md, "Limits to enforce"
