@@ -33,6 +33,24 @@ test('an absent field keeps what is known, and null removes it', async () => {
   });
 });
 
+test('custom attributes are written key by key; what is not defined is refused, and nothing else is written then (U15)', async () => {
+  const name = `seat ${randomUUID()}`;
+  await g.db.attributeDefinition.create({ data: { id: randomUUID(), owner: 'INSTALLATION', name, type: 'NUMBER' } });
+  const { token } = await android();
+  const own = g.app.as(token);
+  const attributes = async () => (await stateOf(own)).customAttributes;
+  await updateInstallation(own, { customAttributes: { [name]: '12.50' } });
+  expect(await attributes()).toEqual({ [name]: 12.5 });
+  const bad = { appVersion: '9', customAttributes: { [name]: null, 'not defined': 1 } };
+  expect(await updateInstallation(own, bad)).toMatchObject({
+    ...{ code: 'ATTRIBUTE_INVALID', path: ['customAttributes', 'not defined'] },
+  });
+  expect(await stateOf(own)).toMatchObject({ appVersion: null, customAttributes: { [name]: 12.5 } });
+  await updateInstallation(own, { customAttributes: {} });
+  await updateInstallation(own, { customAttributes: { [name]: null } });
+  expect(await attributes()).toEqual({});
+});
+
 test('an installation that tells something was seen; one of which a back end tells something was not', async () => {
   const { token, pushRegistrationId: installation } = await android();
   const own = g.app.as(token);

@@ -71,7 +71,7 @@ const State = graphql(`
   query StateOfInstallation($id: ID) {
     installation(id: $id) {
       pushStatus isPushRegistrationEnabled isPrimaryDevice language timeZone appVersion osVersion deviceModel
-      subscribedAt softPromptDeclinedAt lastSeenAt
+      subscribedAt softPromptDeclinedAt lastSeenAt customAttributes
     }
   }
 `);
