@@ -2,15 +2,13 @@ import { DomainError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import type { Context } from '../graphql/context.ts';
 import { refusedWith } from '../graphql/errors.ts';
-import { toLocalId } from '../graphql/global-id.ts';
 import { principalOf } from '../graphql/principal.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { mayReadAll, mayWrite } from '../graphql/rights.ts';
-import { getInstallation, InstallationObject, installationById, ownInstallationId } from '../installations/schema.ts';
+import { getInstallation, InstallationObject, installationById, meantInstallation } from '../installations/schema.ts';
 import { UserAttributesInput, UserObject, userById } from '../users/schema.ts';
 import { type AdmittedIdentity, admitIdentity } from './admit-identity.ts';
 import { claimIdentity } from './claim-identity.ts';
-import { depersonalize } from './depersonalize.ts';
 import type { UserIdentity } from './identifier.ts';
 import { personalize } from './personalize.ts';
 import { MergeRecordObject, mergeRecordById } from './schema.ts';
@@ -31,16 +29,6 @@ const UserIdentityInput = builder.inputType('UserIdentityInput', {
     }),
   }),
 });
-
-/** The installation that an input means: the one it names, else the caller itself. An installation may only name itself. */
-function meantInstallation({ caller }: Context, given: string | null | undefined): string {
-  const own = ownInstallationId(caller);
-  const meant = given === null || given === undefined ? own : toLocalId(given, 'Installation');
-  if (meant === null || (own !== null && meant !== own)) {
-    throw new DomainError('NO_REGISTRATION', 'No such installation is registered.', ['installation']);
-  }
-  return meant;
-}
 
 /** Who the caller may say that it is. Whoever may write is believed; of clients the app's settings say what they may. */
 async function admittedIdentity(
@@ -146,43 +134,6 @@ builder.relayMutationField(
       }),
       droppedIdentifiers: t.exposeStringList('droppedIdentifiers', {
         description: 'Identifiers that were left out because they name nobody, such as "undefined" or "0".',
-      }),
-    }),
-  },
-);
-
-builder.relayMutationField(
-  'depersonalize',
-  {
-    description: 'Which installation is logged out.',
-    inputFields: (t) => ({
-      installation: t.id({ description: 'Push registration id or global id. Default: the calling installation.' }),
-      idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
-    }),
-  },
-  {
-    description:
-      'Takes an installation away from its person: from now on nothing that is targeted at the person reaches it, broadcasts still do. It gets a fresh, empty lead.',
-    authScopes: { write: true, installation: true },
-    errors: refusedWith('NO_REGISTRATION', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
-    resolve: async (_, { input: { installation, idempotencyKey } }, context) => {
-      const done = await depersonalize(context, {
-        principal: principalOf(context),
-        installationId: meantInstallation(context, installation),
-        idempotencyKey,
-      });
-      context.loaders.renew();
-      return done;
-    },
-  },
-  {
-    description: 'The installation, with its new lead.',
-    outputFields: (t) => ({
-      installation: t.field({
-        type: InstallationObject,
-        description: 'As it belongs now.',
-        resolve: ({ installationId }, _, { loaders }) =>
-          getInstallation(loaders.load(installationById, installationId)),
       }),
     }),
   },
