@@ -8,7 +8,8 @@ const ErrorCodeEnum = builder.enumType('ErrorCode', {
   values: Object.fromEntries(codes.map((code) => [code, { description: errorCodes[code] }])),
 });
 
-const ErrorInterface = builder.interfaceRef<DomainError>('Error').implement({
+/** What every refusal is, as GraphQL shows it. */
+export const ErrorInterface = builder.interfaceRef<DomainError>('Error').implement({
   description: 'Why nothing was done. A result union has one member for each refusal that its mutation knows.',
   fields: (t) => ({
     code: t.field({

@@ -29,6 +29,12 @@ export function shownExternalUserId({ identifiers }: NamedUser): string | null {
 export async function lockUsers(tx: Transaction, ids: Iterable<string>): Promise<Map<string, NamedUser>> {
   const wanted = [...new Set(ids)];
   await tx.$queryRaw(sql`select id from users where id = any(${wanted}::uuid[]) order by id for no key update`);
+  return readUsers(tx, wanted);
+}
+
+/** Reads users with what they are called, without locking them. */
+export async function readUsers(tx: Transaction, ids: Iterable<string>): Promise<Map<string, NamedUser>> {
+  const wanted = [...new Set(ids)];
   const users = await tx.user.findMany({ where: { id: { in: wanted } }, include: { identifiers: true, claims: true } });
   return new Map(users.map(({ identifiers, claims, ...user }) => [user.id, { user, identifiers, claims }]));
 }
