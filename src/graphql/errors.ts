@@ -3,13 +3,13 @@ import { builder } from './builder.ts';
 
 const codes = Object.keys(errorCodes).filter((code): code is ErrorCode => code in errorCodes);
 
-const ErrorCodeEnum = builder.enumType('ErrorCode', {
+/** Codes of refusals. */
+export const ErrorCodeEnum = builder.enumType('ErrorCode', {
   description: 'Why nothing was done.',
   values: Object.fromEntries(codes.map((code) => [code, { description: errorCodes[code] }])),
 });
 
-/** What every refusal is, as GraphQL shows it. */
-export const ErrorInterface = builder.interfaceRef<DomainError>('Error').implement({
+const ErrorInterface = builder.interfaceRef<DomainError>('Error').implement({
   description: 'Why nothing was done. A result union has one member for each refusal that its mutation knows.',
   fields: (t) => ({
     code: t.field({

@@ -70,14 +70,37 @@ interface ClaimsMove {
 
 /** Moves claims with a merge: those that are new to the survivor become its, the others end. */
 export async function moveClaims(tx: Transaction, { from, to, claims, endedClaims }: ClaimsMove): Promise<void> {
-  await endClaims(tx, from, claims);
   await endClaims(tx, to, endedClaims);
-  const added = claims.filter(({ isNew }) => isNew);
-  if (added.length > 0) await addClaims(tx, to, added);
+  await handClaims(
+    tx,
+    { from, to },
+    claims.filter(({ isNew }) => isNew),
+  );
+  await endClaims(
+    tx,
+    from,
+    claims.filter(({ isNew }) => !isNew),
+  );
+}
+
+/** Makes one user's claims of `identifiers` another one's, who has none of them. */
+export async function handClaims(
+  tx: Transaction,
+  { from, to }: { from: string; to: string },
+  identifiers: readonly Identifier[],
+): Promise<void> {
+  if (identifiers.length === 0) return;
+  await tx.$executeRaw(sql`
+    update identifier_claims c set user_id = ${to}::uuid
+    from unnest(
+      ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
+    ) as given (kind, value)
+    where c.user_id = ${from}::uuid and c.kind = given.kind and c.value = given.value
+  `);
 }
 
 /** Ends one user's claims of `identifiers`. */
-export async function endClaims(tx: Transaction, userId: string, identifiers: readonly Identifier[]): Promise<void> {
+async function endClaims(tx: Transaction, userId: string, identifiers: readonly Identifier[]): Promise<void> {
   if (identifiers.length === 0) return;
   await tx.$executeRaw(sql`
     delete from identifier_claims c

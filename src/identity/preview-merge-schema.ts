@@ -1,6 +1,7 @@
+import type { DomainError } from '../errors.ts';
 import { IdentifierKind } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
-import { ErrorInterface } from '../graphql/errors.ts';
+import { ErrorCodeEnum } from '../graphql/errors.ts';
 import { ChannelEnum, toUserReferenceInput, UserObject, UserRefInput, userById } from '../users/schema.ts';
 import { MovedCountsObject } from './merge-record-schema.ts';
 import { MergeOverridesInput, toOverrides } from './merge-schema.ts';
@@ -109,15 +110,37 @@ const MergeOutcomeObject = builder.objectRef<MergeOutcome>('MergeOutcome').imple
   }),
 });
 
+/** Not an `Error` itself: GraphQL takes a resolved error for a failure. */
+type MergeRefusal = Pick<DomainError, 'code' | 'message' | 'inputPath'>;
+
+const MergeRefusalObject = builder.objectRef<MergeRefusal>('MergeRefusal').implement({
+  description: 'Why a merge would be refused, as `mergeUsers` would say it.',
+  authScopes: { readAll: true },
+  fields: (t) => ({
+    code: t.field({ type: ErrorCodeEnum, description: 'For programs.', resolve: ({ code }) => code }),
+    message: t.exposeString('message', { description: 'For people who write programs.' }),
+    path: t.field({
+      type: ['String'],
+      nullable: true,
+      description: 'The argument it is about, and the field in it.',
+      resolve: ({ inputPath }) => inputPath && [...inputPath],
+    }),
+  }),
+});
+
 const MergePreviewObject = builder.objectRef<MergePreview>('MergePreview').implement({
   description: 'What `mergeUsers` would do now: either `refusal` or `outcome` is there.',
   authScopes: { readAll: true },
   fields: (t) => ({
     refusal: t.field({
-      type: ErrorInterface,
+      type: MergeRefusalObject,
       nullable: true,
       description: 'Why it would be refused; null: it would be done.',
-      resolve: ({ refusal }) => refusal,
+      resolve: ({ refusal }) => {
+        if (refusal === null) return null;
+        const { code, message, inputPath } = refusal;
+        return { code, message, inputPath };
+      },
     }),
     survivor: t.field({
       type: UserObject,

@@ -1,7 +1,7 @@
 import type { Channel, IdentifierKind } from '../generated/prisma/enums.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import type { UnmergePlan, UnmergeSituation } from './decide-unmerge.ts';
-import { addClaims, endClaims, forgetAbandonedClaims } from './identifier-claims.ts';
+import { addClaims, forgetAbandonedClaims, handClaims } from './identifier-claims.ts';
 import type { InboxConsent, UndoFacts } from './merge-record.ts';
 import type { NamedUser } from './user-identity-store.ts';
 
@@ -128,9 +128,16 @@ async function moveClaimsBack(
   { claims, survivorClaims }: Pick<UnmergePlan, 'claims' | 'survivorClaims'>,
 ): Promise<void> {
   if (claims.length + survivorClaims.length === 0) return;
-  const left = claims.filter(({ isShared }) => !isShared);
-  await endClaims(tx, from, left);
-  await addClaims(tx, to, claims);
+  await handClaims(
+    tx,
+    { from, to },
+    claims.filter(({ isShared }) => !isShared),
+  );
+  await addClaims(
+    tx,
+    to,
+    claims.filter(({ isShared }) => isShared),
+  );
   await addClaims(tx, from, survivorClaims);
   await forgetAbandonedClaims(tx, [from, to]);
 }
