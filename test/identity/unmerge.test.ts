@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { sql } from '../../src/storage/database.ts';
-import { graphql } from '../generated/gql.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { testKeys, useApp } from '../support/app.ts';
 import { insertNotification } from '../support/log-events.ts';
