@@ -48,9 +48,11 @@ export async function mergeUsers(
     const [survivorId, mergedId] = await resolvePair(tx, references);
     // Tombstones change their target with the merged user: locked with it, in the one order.
     const users = await lockUsers(tx, [survivorId, mergedId, ...(await findTombstones(tx, mergedId))]);
+    // What the references named before the locks may have gone to somebody else: by a logout, a merge, or an undo of one.
+    const [survivorNow, mergedNow] = await resolvePair(tx, references);
     const survivor = users.get(survivorId);
     const merged = users.get(mergedId);
-    if (!survivor || !merged || survivor.user.mergedIntoId || merged.user.mergedIntoId) throw new StaleReadError();
+    if (!survivor || !merged || survivorNow !== survivorId || mergedNow !== mergedId) throw new StaleReadError();
     const mergesLatelyCount = await countMergesLately(tx, survivorId);
     const plan = decideMerge({ survivor, merged, mergesLatelyCount }, { ...request, rules: deployment.rules });
     const mergeRecordId = await joinUsers(tx, { survivor, merged, actor: principal, reason: 'mergeUsers', plan });

@@ -23,7 +23,9 @@ test('whatever is merged, personalized, logged out and undone at once, through t
 }) => {
   const told = new Map<string, number>();
   const count = (answer: string) => told.set(answer, (told.get(answer) ?? 0) + 1);
-  const property = fc.asyncProperty(graphs, async (graph) => expect(await findMistake(g, graph, count)).toBeNull());
+  const property = fc.asyncProperty(graphs, async (graph) => {
+    expect(await findMistake(g, graph, count)).toBeNull();
+  });
   await fc.assert(property, { seed: 2026, numRuns: 200, endOnFailure: true });
   await annotate([...told].map(([answer, times]) => `${answer}: ${times}`).join(', '));
 });

@@ -10,14 +10,18 @@ import { makeInstallation, personalize } from '../support/operations.ts';
 // The long form is together.proof.ts.
 const g = useGatewayProcesses();
 
-test.each([1, 2])('50 installations that personalize one new id at once, through two gateways, are one user (decision 7, %i)', async () => {
+test.each([
+  1, 2,
+])('50 installations that personalize one new id at once, through two gateways, are one user (decision 7, %i)', async () => {
   const { results, expected, profile } = await personalizeTogether(g);
   expect(results.map((result) => result?.__typename)).toEqual(Array(50).fill('PersonalizePayload'));
   expect(profile).toMatchObject(expected);
 });
 
 test('whatever is merged, personalized, logged out and undone at once, through two gateways, ends as in some order of it (decisions 3 to 5)', async () => {
-  const property = fc.asyncProperty(graphs, async (graph) => expect(await findMistake(g, graph)).toBeNull());
+  const property = fc.asyncProperty(graphs, async (graph) => {
+    expect(await findMistake(g, graph)).toBeNull();
+  });
   await fc.assert(property, { seed: 5, numRuns: 12, endOnFailure: true });
 });
 

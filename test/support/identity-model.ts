@@ -47,11 +47,17 @@ const shownName = ({ identifiers }: Person) => [...identifiers].some(([value, is
 
 export function beginWorld(beginnings: readonly Beginning[]): World {
   return {
-    people: beginnings.map(({ isPrimary, ...own }, device) => ({ ...newPerson(own, device), devices: new Map([[device, isPrimary]]) })),
+    people: beginnings.map(({ isPrimary, ...own }, device) => ({
+      ...newPerson(own, device),
+      devices: new Map([[device, isPrimary]]),
+    })),
   };
 }
 
-function newPerson(own: Person['own'] = { hasOptedOut: false, tags: [], displayName: null }, lead: number | null = null): Person {
+function newPerson(
+  own: Person['own'] = { hasOptedOut: false, tags: [], displayName: null },
+  lead: number | null = null,
+): Person {
   return { lead, own, isCustomer: false, identifiers: new Map(), devices: new Map(), members: [] };
 }
 
@@ -160,7 +166,9 @@ function join(world: World, { survivor, merged, record }: { survivor: number; me
   const toAlias = shownName(one);
   const hasPrimary = [...one.devices.values()].includes(true);
   const had = { identifiers: other.identifiers, devices: other.devices };
-  const kept = new Set([...other.devices].filter(([, isPrimary]) => isPrimary && !hasPrimary).map(([device]) => device));
+  const kept = new Set(
+    [...other.devices].filter(([, isPrimary]) => isPrimary && !hasPrimary).map(([device]) => device),
+  );
   one.members.push({ record, person: merged, had, kept });
   for (const [value, isAlias] of other.identifiers) one.identifiers.set(value, isAlias || (isName(value) && toAlias));
   for (const [device, isPrimary] of other.devices) one.devices.set(device, isPrimary && !hasPrimary);
