@@ -10,8 +10,8 @@ import { UserAttributesInput, UserObject, userById } from '../users/schema.ts';
 import { type AdmittedIdentity, admitIdentity } from './admit-identity.ts';
 import { claimIdentity } from './claim-identity.ts';
 import type { UserIdentity } from './identifier.ts';
+import { MergeRecordObject, mergeRecordById } from './merge-record-schema.ts';
 import { personalize } from './personalize.ts';
-import { MergeRecordObject, mergeRecordById } from './schema.ts';
 
 const UserIdentityInput = builder.inputType('UserIdentityInput', {
   description: 'What a person is called. At least one of these.',

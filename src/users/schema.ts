@@ -118,6 +118,16 @@ export const UserObject = builder.prismaObject('User', {
         return identifiers.find(({ kind, isAlias }) => kind === 'EXTERNAL_USER_ID' && !isAlias)?.value ?? null;
       },
     }),
+    externalUserIdAliases: t.stringList({
+      authScopes: { readAll: true },
+      description: 'External user ids that came with merges: they go on resolving to this user. For server keys.',
+      resolve: async ({ id }, _, { loaders }) => {
+        const identifiers = await loaders.load(identifiersOfUser, id);
+        return identifiers.flatMap(({ kind, isAlias, value }) =>
+          kind === 'EXTERNAL_USER_ID' && isAlias ? [value] : [],
+        );
+      },
+    }),
     displayName: t.exposeString('displayName', { nullable: true, description: 'What to call the user.' }),
     firstName: t.exposeString('firstName', { nullable: true, description: 'Given name.' }),
     middleName: t.exposeString('middleName', {
