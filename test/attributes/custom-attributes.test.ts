@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { graphql } from '../generated/gql.ts';
-import { newEmail } from '../support/addresses.ts';
+import type { UserRef } from '../generated/graphql.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { customAttributesOf, makeAttribute } from '../support/attributes.ts';
 import { makeInstallation, makeUser, personalize, registerInstallation } from '../support/operations.ts';
 import { countRows, makePerson } from '../support/people.ts';
+import { saveUser } from '../support/save-operations.ts';
 import { makeApp } from '../support/user-registration.ts';
 
 const g = useApp({ role: 'gateway' });
@@ -144,6 +146,30 @@ describe('U13: an attribute that is not defined', () => {
   });
 });
 
+describe('U13: a whole profile is written at once', () => {
+  test('by an override, from any of its recipients: what is absent goes', async () => {
+    const [a, b] = [
+      await makeAttribute(g.server, { type: 'STRING' }),
+      await makeAttribute(g.server, { type: 'NUMBER' }),
+    ];
+    const [email, phone] = [newEmail(), newPhone()];
+    const person = await makePerson(g, { emails: [email], phones: [phone] });
+    await write(person, { [a]: 'x', [b]: 1 });
+    const override = (user: UserRef, customAttributes: Record<string, unknown>) =>
+      saveUser(g.server, { user, mode: 'OVERRIDE', userAttributes: { customAttributes } });
+    await override({ email }, { [b]: '2.50' });
+    expect(await told(person)).toEqual({ [b]: 2.5 });
+    await override({ phone }, { [a]: 'y', [b]: null });
+    expect(await told(person)).toEqual({ [a]: 'y' });
+    expect(await override({ pushRegistrationId: person.installation.pushRegistrationId }, { nothing: 1 })).toEqual(
+      refusal('ATTRIBUTE_INVALID', at('nothing')),
+    );
+    expect(await told(person)).toEqual({ [a]: 'y' });
+    await override({ pushRegistrationId: person.installation.pushRegistrationId }, {});
+    expect(await stored(person)).toBe('{}');
+  });
+});
+
 describe('U15: names of prototypes are names', () => {
   const document = `mutation ($input: PersonalizeInput!) {
     personalize(input: $input) { __typename ... on Error { code path } ... on PersonalizePayload { user { customAttributes } } }
@@ -175,6 +201,11 @@ describe('U15: names of prototypes are names', () => {
     expect(await stored(person)).toBe(`{"${name}": [{"${name}": "a"}]}`);
     const refused = (await send(person, `{"${name}":[{"__proto__":{"a":1}}]}`)).body.data;
     expect(refused).toMatchObject({ personalize: { code: 'ATTRIBUTE_INVALID', path: at(name, '0', '__proto__') } });
+    await saveUser(g.server, {
+      user: { id: person.id },
+      userAttributes: { customAttributes: JSON.parse(`{"${name}":[{}]}`) },
+    });
+    expect(await stored(person)).toBe(`{"${name}": [{}]}`);
     await send(person, `{"${name}":null}`);
     expect(await stored(person)).toBe('{}');
     expect(Object.hasOwn(Object.prototype, 'a')).toBe(false);
