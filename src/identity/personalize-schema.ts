@@ -22,8 +22,13 @@ const UserIdentityInput = builder.inputType('UserIdentityInput', {
       description:
         'The id in the app\'s own back end: at most 256 characters; any casing of "null" means absent. An e-mail address names that e-mail recipient too.',
     }),
-    emails: t.stringList({ description: 'E-mail addresses (RFC 5322), at most 100.' }),
-    phones: t.stringList({ description: 'Phone numbers (E.164, with or without "+"), at most 100.' }),
+    emails: t.stringList({
+      description:
+        'E-mail addresses, at most 100: RFC 5322 without quotes, comments, literal domains and, before the "@", letters beyond ASCII; at most 255 characters. Kept in lower case, the domain in ASCII (IDNA).',
+    }),
+    phones: t.stringList({
+      description: 'Phone numbers, at most 100: E.164, with or without "+", digits only. Kept with "+".',
+    }),
   }),
 });
 

@@ -89,7 +89,7 @@ export const UserAttributesInput = builder.inputType('UserAttributesInput', {
     middleName: t.string({ description: 'At most 50 characters.' }),
     lastName: t.string({ description: 'At most 255 characters.' }),
     gender: t.field({ type: GenderEnum, description: 'As the user gave it.' }),
-    birthday: t.field({ type: 'Date', description: 'Day of birth.' }),
+    birthday: t.field({ type: 'Date', description: 'Day of birth; not in the future.' }),
     preferredLanguage: t.string({ description: 'BCP 47 language tag, such as "pt-BR".' }),
     preferredChannel: t.field({ type: ChannelEnum, description: 'How the user would like to be reached.' }),
     timeZone: t.string({ description: 'IANA time zone, such as "Europe/Zagreb".' }),
