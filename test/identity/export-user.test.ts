@@ -48,7 +48,11 @@ test('an export is everything that is known of a person, of before a merge too (
     ]),
     installations: expect.arrayContaining([
       expect.objectContaining({
-        ...{ id: person.installation.pushRegistrationId, deviceModel: 'a model', app: expect.objectContaining({ name: 'default' }) },
+        ...{
+          id: person.installation.pushRegistrationId,
+          deviceModel: 'a model',
+          app: expect.objectContaining({ name: 'default' }),
+        },
         address: { kind: 'fcm', ...address.fcm },
         tokens: [expect.anything(), expect.anything()],
       }),
