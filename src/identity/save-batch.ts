@@ -1,5 +1,6 @@
+import type { AttributeDefinition } from '../attributes/attribute-definition.ts';
 import { defineInferred, holdAttributeDefinitions } from '../attributes/custom-attributes.ts';
-import type { Deployment } from '../deployment.ts';
+import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { User } from '../generated/prisma/client.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -11,7 +12,7 @@ import { lockClaimantsInstallations } from './lock-installation.ts';
 import type { ParsedSave } from './parse-save.ts';
 import { removeIdentifiers } from './remove-identifiers.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
-import { draftUsers, type UserDraft } from './user-draft.ts';
+import { type Drafts, draftUsers, type UserDraft } from './user-draft.ts';
 import { lockUsers, type NamedUser } from './user-identity-store.ts';
 import { resolveUserReferences } from './user-reference.ts';
 import { insertUsers, updateUsers } from './user-rows.ts';
@@ -35,12 +36,9 @@ export async function saveBatch(
   { cipher, rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'cipher' | 'rules'>,
   saves: readonly ParsedSave[],
 ): Promise<SavedBatch> {
-  const { referencedIds, users } = await readSituation(tx, saves);
-  const drafts = draftUsers(users.values(), await holdDefinitions(tx, saves));
-  const results = saves.map((save, index) =>
-    attempt(() => decideSave(drafts, save, { referencedId: referencedIds[index] ?? null, undeclared })),
-  );
-  await defineInferred(tx, 'USER', drafts.inferred);
+  const situation = await readSituation(tx, saves);
+  const { users } = situation;
+  const { drafts, results } = await decideAndDefine(tx, situation, { saves, undeclared });
   const written = [...drafts.byId.values()];
   await insertUsers(
     tx,
@@ -64,7 +62,42 @@ export async function saveBatch(
   return { results, takenInstallationIds };
 }
 
+interface Decided {
+  drafts: Drafts;
+  results: SavedBatch['results'];
+}
+
+/**
+ * Decides all saves, and defines the attributes that they infer. Where that is refused, nothing is inferred: the refusal is
+ * told of the save that it is about, and others with names that nobody has defined are refused as such.
+ */
+async function decideAndDefine(
+  tx: Transaction,
+  { referencedIds, users, definitions }: Situation,
+  { saves, undeclared }: { saves: readonly ParsedSave[]; undeclared: IdentityRules['undeclaredAttributes'] },
+): Promise<Decided> {
+  const decide = (may: IdentityRules['undeclaredAttributes']): Decided => {
+    const drafts = draftUsers(users.values(), definitions);
+    const results = saves.map((save, index) =>
+      attempt(() => decideSave(drafts, save, { referencedId: referencedIds[index] ?? null, undeclared: may })),
+    );
+    return { drafts, results };
+  };
+  const decided = decide(undeclared);
+  try {
+    await defineInferred(tx, 'USER', decided.drafts.inferred);
+    return decided;
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    const about = saves.findIndex(({ path }) => path.every((part, depth) => error.inputPath?.[depth] === part));
+    if (about < 0) throw error;
+    const { drafts, results } = decide('REFUSE');
+    return { drafts, results: results.with(about, error) };
+  }
+}
+
 interface Situation {
+  definitions: ReadonlyMap<string, AttributeDefinition>;
   /** Parallel to the saves: whom the reference names by an id. */
   referencedIds: (string | null)[];
   /** Everybody who may be concerned, locked. */
@@ -76,14 +109,14 @@ async function readSituation(tx: Transaction, saves: readonly ParsedSave[]): Pro
   const identifiers = saves.flatMap(identifiersOf);
   const involved = await findHoldersAndClaimants(tx, identifiers);
   const users = await lockUsers(tx, [...involved, ...referencedIds.filter((id) => id !== null)]);
-  if (users.size === 0) return { referencedIds, users };
+  if (users.size === 0) return { referencedIds, users, definitions: await holdDefinitions(tx, saves) };
   await lockClaimantsInstallations(tx, users.values());
   // What was read before the locks is read again.
   const isStale =
     [...users.values()].some(({ user }) => user.mergedIntoId !== null) ||
     (await findHoldersAndClaimants(tx, identifiers)).some((id) => !users.has(id));
   if (isStale) throw new StaleReadError();
-  return { referencedIds, users };
+  return { referencedIds, users, definitions: await holdDefinitions(tx, saves) };
 }
 
 /** Identifiers are found with all the others. */
