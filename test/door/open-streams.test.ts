@@ -6,6 +6,7 @@ import { sql } from '../../src/storage/database.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { testKeys } from '../support/app.ts';
 import { useGateways } from '../support/gateways.ts';
+import { deleteInstallation, logOut } from '../support/installation-operations.ts';
 import { insertDeliveries, insertNotification } from '../support/log-events.ts';
 import { depersonalize, makeInstallation, makeUser, personalize } from '../support/operations.ts';
 import { makePerson, mergeUsers } from '../support/people.ts';
@@ -164,9 +165,14 @@ describe('on every gateway, though one does the write and Redis is not there, an
 
   test.each([
     ['it logs out', ({ token }: Person) => depersonalize(g.app.as(token))],
+    ['a back end logs it out', ({ installation }: Person) => depersonalize(g.server, installation.pushRegistrationId)],
     [
-      'it is logged out from elsewhere',
-      ({ installation }: Person) => depersonalize(g.server, installation.pushRegistrationId),
+      'another installation of the person logs it out (U10)',
+      async ({ installation, externalUserId }: Person) => {
+        const other = await makeInstallation(g.app);
+        await makeUser(g.server, { installation: other.id, userIdentity: { externalUserId } });
+        return logOut(g.app.as(other.token), installation.id);
+      },
     ],
     ['it is given to a person who is new', (person: Person) => giveTo(person, randomUUID())],
     [
@@ -211,9 +217,9 @@ describe('on every gateway, though one does the write and Redis is not there, an
   });
 
   test('end with UNAUTHENTICATED when it is deleted', async () => {
-    const { token, installation } = await makePerson(g);
+    const { token } = await makePerson(g);
     const streams = await follow(token);
-    await g.pool.query(sql`delete from installations where id = ${installation.pushRegistrationId}::uuid`);
+    await deleteInstallation(g.app.as(token));
     expect(await nextOfAll(streams)).toEqual(ofAll('UNAUTHENTICATED'));
     expect(await nextOfAll(streams)).toEqual(ofAll('complete'));
   });
