@@ -20,7 +20,7 @@ interface Browser {
   arrivals(): string[];
 }
 
-/** A browser of a person, who is named by what another installation of theirs is. */
+/** A browser of a person. */
 async function makeBrowser(externalUserId: string): Promise<Browser> {
   const webPush = service.subscribe();
   const { pushRegistrationId: id } = await makeInstallation(g.app, { address: { webPush } });
@@ -46,13 +46,13 @@ const isSettled = async () => {
 };
 
 test.each([
-  1, 2, 3, 4,
+  1, 2, 3,
 ])('nothing that is sent to a person reaches an installation once it has left, but what was being handed over (decision 9, round %i)', async (round) => {
   const { externalUserId } = await makePerson(g);
   const [leaves, stays] = [await makeBrowser(externalUserId), await makeBrowser(externalUserId)];
   const target = { users: [{ externalUserId }] };
   const send = (name: string) => makeNotification(g.server, { content: { body: name }, channels: ['PUSH'], target });
-  const before = Array.from({ length: 30 }, (_, index) => `before ${round} ${index}`);
+  const before = Array.from({ length: 20 }, (_, index) => `before ${round} ${index}`);
   const after = Array.from({ length: 5 }, (_, index) => `after ${round} ${index}`);
 
   const sends = Promise.all(before.map(send));
