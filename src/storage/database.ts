@@ -89,3 +89,8 @@ export function camelCaseKeys<Row>(row: object): Row {
 function toCamelCase(name: string): string {
   return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
+
+/** A row as it will be: what is given of `changes`; undefined leaves a value alone. */
+export function withChanges<Row extends object>(row: Row, changes: Partial<Row>): Row {
+  return { ...row, ...Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined)) };
+}
