@@ -5,7 +5,7 @@ import type { Notification } from '../generated/prisma/client.ts';
 import { holdUsers } from '../identity/user-identity-store.ts';
 import { resolveUserReferences } from '../identity/user-reference.ts';
 import { addJob, type Job } from '../queue/job.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import {
   insertInstallationDeliveries,
@@ -55,11 +55,12 @@ async function fanOutPage(tx: Transaction, worker: Worker, notificationId: strin
 
 /** The notification, locked for this page, or null when its fan-out is finished or another worker is at it. */
 async function lockUnfinished(tx: Transaction, notificationId: string): Promise<Notification | null> {
-  const [row] = await tx.$queryRaw<unknown[]>(sql`
-    select id from notifications where id = ${notificationId}::uuid and fan_out_finished_at is null
+  const [row] = await tx.$queryRaw<object[]>(sql`
+    select n.*, n.channels::text[] as channels from notifications n
+    where id = ${notificationId}::uuid and fan_out_finished_at is null
     for no key update skip locked
   `);
-  return row ? tx.notification.findUnique({ where: { id: notificationId } }) : null;
+  return row ? camelCaseKeys<Notification>(row) : null;
 }
 
 interface Page {

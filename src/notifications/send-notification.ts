@@ -149,9 +149,9 @@ function parseTtl(seconds: number): number {
 }
 
 async function refuseUnknownSegments(tx: Transaction, ids: readonly string[]): Promise<void> {
-  const known = new Set(
-    (await tx.segment.findMany({ where: { id: { in: [...ids] } }, select: { id: true } })).map(({ id }) => id),
-  );
+  if (ids.length === 0) return;
+  const rows = await tx.$queryRaw<{ id: string }[]>(sql`select id from segments where id = any(${[...ids]}::uuid[])`);
+  const known = new Set(rows.map(({ id }) => id));
   const missing = ids.findIndex((id) => !known.has(id));
   if (missing >= 0)
     throw new DomainError('NOT_FOUND', 'There is no such segment.', ['target', 'segments', String(missing)]);
