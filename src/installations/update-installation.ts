@@ -7,7 +7,7 @@ import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
 import { type InstallationAddressInput, parseAndSealAddress } from './installation-address.ts';
 import { type InstallationDetails, parseDetails, refuseImplausible } from './installation-details.ts';
-import { lockWithAddress, markSeen, takeAddress } from './installation-store.ts';
+import { dropAddress, lockWithAddress, markSeen, takeAddress } from './installation-store.ts';
 import { decidePushStatus, refuseSuspended } from './push-status.ts';
 import { noRegistration } from './refresh-installation-token.ts';
 
@@ -55,11 +55,12 @@ export async function updateInstallation(
     // It was removed, or registered as something else, meanwhile.
     if (locked?.platform !== found.platform) throw new StaleReadError();
     if (sealed) await takeAddress(tx, sealed.addressHash, installationId);
+    if (sealed === null) await dropAddress(tx, installationId);
     await tx.installation.update({
       where: { id: installationId },
       data: {
         ...details,
-        ...(sealed === null ? { addressCipher: null, addressHash: null } : sealed),
+        ...sealed,
         pushStatus: decidePushStatus({ given: pushStatus, address: changeOf(address), current: locked.pushStatus }),
         isPushRegistrationEnabled: isPushRegistrationEnabled ?? undefined,
         softPromptDeclinedAt,
