@@ -5,7 +5,7 @@ import { useApp } from '../support/app.ts';
 import { dumpDatabase, eraseUser } from '../support/erase-operations.ts';
 import { insertNotification } from '../support/log-events.ts';
 import { makeInstallation, makeNotification, personalize, settledDeliveries } from '../support/operations.ts';
-import { findProfile, makePerson, mergeUsers } from '../support/people.ts';
+import { findProfile, makeMerge, makePerson, mergeUsers, unmergeUsers } from '../support/people.ts';
 import { getRecipient, removeRecipient, updateRecipient } from '../support/recipients.ts';
 import { globalIdOf, localIdOf, makeSegment, toSend } from '../support/send-operations.ts';
 import { type Subscriber, subscribeByWebSocket } from '../support/subscribers.ts';
@@ -70,7 +70,7 @@ describe('decision 10: erase', () => {
       installation: former.installation.pushRegistrationId,
       userIdentity: { externalUserId: former.externalUserId, emails: [passedOn] },
     });
-    await mergeUsers(g.server, { survivor: { id: stranger.id }, merged: { id: former.id }, allowAlias: true });
+    const passing = await makeMerge(g.server, { survivor: { id: stranger.id }, merged: { id: former.id } });
     const { rows } = await g.pool.query("select id from recipients where channel = 'EMAIL' and address = $1", [
       passedOn,
     ]);
@@ -79,6 +79,8 @@ describe('decision 10: erase', () => {
       installation: person.installation.pushRegistrationId,
       userIdentity: { externalUserId: person.externalUserId, emails: [passedOn] },
     });
+    // The undo tells that it has found it elsewhere.
+    expect(await unmergeUsers(g.server, passing)).toMatchObject({ leftBehind: [{ name: passedOn }] });
     await mergeUsers(g.server, { survivor: { id: person.id }, merged: { id: merged.id }, allowAlias: true });
     const users = [
       { externalUserId: person.externalUserId },
