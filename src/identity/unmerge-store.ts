@@ -17,7 +17,7 @@ export async function readUnmergeSituation(
   { survivor, merged }: UnmergedPair,
   facts: UndoFacts,
 ): Promise<UnmergeSituation> {
-  const { moved } = facts;
+  const { moved, mergedAt } = facts;
   const kinds = moved.identifiers.map(({ kind }) => kind);
   const values = moved.identifiers.map(({ value }) => value);
   const installations = await tx.$queryRaw<
@@ -40,11 +40,16 @@ export async function readUnmergeSituation(
     where: { userId: survivor.user.id, segmentId: { in: moved.segments.map(({ id }) => id) } },
   });
   const segments = members.map(({ segmentId, addedAt }) => ({ id: segmentId, addedAt }));
+  const redefined = await tx.$queryRaw<{ name: string }[]>(sql`
+    select name from attribute_definitions
+    where owner = 'USER' and name = any(${moved.customAttributes}::text[]) and created_at >= ${mergedAt}
+  `);
   const inboxes = {
     survivor: await readInbox(tx, survivor.user.id),
     merged: await readInbox(tx, merged.user.id),
   };
-  return { facts, survivor, identifiers, installations, recipients, segments, inboxes };
+  const names = new Set(redefined.map(({ name }) => name));
+  return { facts, survivor, identifiers, installations, recipients, segments, redefined: names, inboxes };
 }
 
 function readInbox(tx: Transaction, userId: string): Promise<InboxConsent> {
