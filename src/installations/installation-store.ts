@@ -48,7 +48,7 @@ export async function takeAddress(tx: Transaction, addressHash: Uint8Array, ownI
     insert into suppressions (channel, address_hash)
     select 'PUSH', ${addressHash} from suspended join recipients r on r.installation_id = suspended.id
     where not r.is_subscribed
-    on conflict (channel, address_hash) do nothing
+    on conflict (channel, address_hash) do update set created_at = now()
   `);
 }
 
@@ -60,7 +60,7 @@ export async function dropAddress(tx: Transaction, id: string): Promise<void> {
     insert into suppressions (channel, address_hash)
     select 'PUSH', address_hash from had join recipients r on r.installation_id = had.id
     where address_hash is not null and not r.is_subscribed
-    on conflict (channel, address_hash) do nothing
+    on conflict (channel, address_hash) do update set created_at = now()
   `);
 }
 

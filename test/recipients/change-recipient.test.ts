@@ -234,4 +234,16 @@ describe('an opt-out', () => {
     await makeInstallation(g.app.as(first.token), { platform: 'ANDROID', address });
     expect(await getRecipient(g.server, { id: first.user.id, channel: 'PUSH' })).toMatchObject({ isSubscribed: false });
   });
+
+  test('of a push address that was given up ends when the person subscribes again before the address is back', async () => {
+    const address = fcmAddress();
+    const { id, token, user } = await makeInstallation(g.app, { platform: 'ANDROID', address });
+    const own = g.app.as(token);
+    const { id: recipient } = await getRecipient(own, { id: user.id, channel: 'PUSH' });
+    await updateRecipient(own, { recipient, isSubscribed: false });
+    await updateInstallation(own, { installation: id, address: null });
+    await updateRecipient(own, { recipient, isSubscribed: true });
+    await updateInstallation(own, { installation: id, address });
+    expect(await getRecipient(own, { id: user.id, channel: 'PUSH' })).toMatchObject({ isSubscribed: true });
+  });
 });
