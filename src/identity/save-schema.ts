@@ -6,7 +6,14 @@ import { principalOf } from '../graphql/principal.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { mayWrite } from '../graphql/rights.ts';
 import { ownInstallationId } from '../installations/schema.ts';
-import { toUserReferenceInput, UserAttributesInput, UserObject, UserRefInput, userById } from '../users/schema.ts';
+import {
+  getUser,
+  toUserReferenceInput,
+  UserAttributesInput,
+  UserObject,
+  UserRefInput,
+  userById,
+} from '../users/schema.ts';
 import type { SavedUser } from './decide-save.ts';
 import type { SaveMode, UserSave } from './parse-save.ts';
 import { savedUsersMax, saveUser, saveUsers } from './save-users.ts';
@@ -66,11 +73,7 @@ const SaveUserPayload = builder.objectRef<SavedUser>('SaveUserPayload').implemen
     user: t.field({
       type: UserObject,
       description: 'As the profile is now.',
-      resolve: async ({ userId }, _, { loaders }) => {
-        const user = await loaders.load(userById, userId);
-        if (!user) throw new Error('The user that was written is not there.');
-        return user;
-      },
+      resolve: ({ userId }, _, { loaders }) => getUser(loaders.load(userById, userId)),
     }),
     created: t.exposeBoolean('created', { description: 'Whether there was no such user before.' }),
   }),

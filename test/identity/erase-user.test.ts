@@ -224,6 +224,25 @@ describe('decision 10: erase', () => {
   });
 });
 
+test.each([
+  ['SaveUser', 'user { id }', async (user: object) => ({ user, create: true })],
+  ['AddRecipient', 'recipient { id }', async (user: object) => ({ user, create: true, email: newEmail() })],
+  [
+    'Personalize',
+    'user { id }',
+    async (userIdentity: object) => ({ userIdentity, installation: (await makeInstallation(g.app)).id }),
+  ],
+])('a repeat of a %s of which the person was erased since says so', async (name, payload, inputOf) => {
+  const externalUserId = `person-${randomUUID()}`;
+  const field = `${name.charAt(0).toLowerCase()}${name.slice(1)}`;
+  const document = `mutation ($input: ${name}Input!) { ${field}(input: $input) { ... on ${name}Payload { ${payload} } } }`;
+  const input = { ...(await inputOf({ externalUserId })), idempotencyKey: randomUUID() };
+  expect((await g.server.send(document, { input })).body.errors).toBeUndefined();
+  await eraseUser(g.server, { externalUserId });
+  const { errors } = (await g.server.send(document, { input })).body;
+  expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason: 'NOT_FOUND' } }]);
+});
+
 describe('at the same moment as an erase', () => {
   test('personalizations and merges end as if one came after the other', async () => {
     for (let round = 0; round < 4; round += 1) {
