@@ -179,6 +179,24 @@ test('an undone merge brings no value of an attribute back that was defined anew
   expect(await customAttributesOf(g.server, { id: survivor.id })).toEqual({ [name]: 2 });
 });
 
+test('whom an undone merge has left without a name is absorbed by nobody (decision 2)', async () => {
+  const installation = await makeInstallation(g.app);
+  const survivor = await makeUser(g.server, {
+    installation: installation.id,
+    userIdentity: { emails: [newEmail()] },
+    userAttributes: { firstName: 'Ann' },
+  });
+  const [merged, stranger] = [await makePerson(g), await makePerson(g)];
+  const record = await makeMerge(g.server, { survivor: { id: survivor.id }, merged: { id: merged.id } });
+  await saveUser(g.server, { user: { id: survivor.id }, emails: null });
+  await unmergeUsers(g.server, record);
+  const comes = { installation: installation.id, userIdentity: { externalUserId: stranger.externalUserId } };
+  expect(await personalize(g.server, comes)).toMatchObject({ code: 'PERSONALIZATION_IMPOSSIBLE' });
+  await makeUser(g.server, { ...comes, forceDepersonalize: true });
+  expect(await getProfile(g.server, { id: survivor.id })).toMatchObject({ id: survivor.id, firstName: 'Ann' });
+  expect(await getProfile(g.server, { id: stranger.id })).toMatchObject({ firstName: null });
+});
+
 /** Two people, the one merged into the other. */
 async function makeMerged() {
   const [survivor, merged] = [
