@@ -17,6 +17,8 @@ export interface UnmergeSituation {
   recipients: readonly { id: string; userId: string; channel: Channel; address: string | null }[];
   /** Segments of those that have moved of which the survivor is a member, and since when. */
   segments: readonly { id: string; addedAt: Date }[];
+  /** Names of custom attributes, of those that have moved, that were removed since and defined anew. */
+  redefined: ReadonlySet<string>;
   /** As they are now. */
   inboxes: { survivor: InboxConsent; merged: InboxConsent };
 }
@@ -155,9 +157,12 @@ function decideInboxes({ facts, inboxes: now }: UnmergeSituation, leftBehind: Le
   return before ? [merged] : [];
 }
 
-/** Values that the survivor got go, unless they are others by now: those were written for the survivor. */
+/**
+ * Values that the survivor got go, unless they are others by now: those were written for the survivor. So was whatever is of
+ * an attribute that was not there at the merge, though its name was.
+ */
 function decideValues(
-  { facts: { moved, ...before }, survivor: { user } }: UnmergeSituation,
+  { facts: { moved, ...before }, survivor: { user }, redefined }: UnmergeSituation,
   leftBehind: LeftBehind[],
 ): Partial<User> {
   const standard = moved.attributes.filter((name) => {
@@ -167,7 +172,9 @@ function decideValues(
   });
   const now = parseCustomAttributesColumn(user.customAttributes);
   const isTheirs = (name: string) =>
-    Object.hasOwn(now, name) && isDeepStrictEqual(now[name], before.merged.customAttributes[name]);
+    Object.hasOwn(now, name) &&
+    !redefined.has(name) &&
+    isDeepStrictEqual(now[name], before.merged.customAttributes[name]);
   const custom = moved.customAttributes.filter((name) => {
     if (!isTheirs(name)) leftBehind.push({ kind: 'CUSTOM_ATTRIBUTE', name, reason: 'CHANGED' });
     return isTheirs(name);

@@ -89,9 +89,10 @@ function toExported<Exported extends Installation>(cipher: Cipher, installation:
   return { ...rest, address: addressCipher && openAddress(cipher, addressCipher) };
 }
 
+/** What was undone has been of two people: of such a merge only that it was is told. */
 async function listMergeRecords(tx: Snapshot, family: string[]) {
   const ids = { in: family };
-  return tx.mergeRecord.findMany({
+  const records = await tx.mergeRecord.findMany({
     where: { OR: [{ survivorId: ids }, { mergedId: ids }] },
     orderBy: { id: 'asc' },
     select: {
@@ -99,6 +100,7 @@ async function listMergeRecords(tx: Snapshot, family: string[]) {
       ...{ createdAt: true, undoneAt: true, undoneBy: true },
     },
   });
+  return records.map(({ before, moved, ...record }) => (record.undoneAt ? record : { ...record, before, moved }));
 }
 
 /** What was sent to the person, oldest first, each with its story as far back as the log is kept. */

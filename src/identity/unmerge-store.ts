@@ -18,7 +18,7 @@ export async function readUnmergeSituation(
   { survivor, merged }: UnmergedPair,
   facts: UndoFacts,
 ): Promise<UnmergeSituation> {
-  const { moved } = facts;
+  const { moved, mergedAt } = facts;
   const kinds = moved.identifiers.map(({ kind }) => kind);
   const values = moved.identifiers.map(({ value }) => value);
   const installations = await tx.$queryRaw<
@@ -41,8 +41,13 @@ export async function readUnmergeSituation(
     select segment_id as id, added_at as "addedAt" from segment_members
     where user_id = ${survivor.user.id}::uuid and segment_id = any(${moved.segments.map(({ id }) => id)}::uuid[])
   `);
+  const rows = await tx.$queryRaw<{ name: string }[]>(sql`
+    select name from attribute_definitions
+    where owner = 'USER' and name = any(${moved.customAttributes}::text[]) and created_at >= ${mergedAt}
+  `);
+  const redefined = new Set(rows.map(({ name }) => name));
   const inboxes = await readInboxes(tx, survivor.user.id, merged.user.id);
-  return { facts, survivor, identifiers, installations, recipients, segments, inboxes };
+  return { facts, survivor, identifiers, installations, recipients, segments, redefined, inboxes };
 }
 
 async function readInboxes(

@@ -14,9 +14,12 @@ export interface NamedUser {
   claims: Identifier[];
 }
 
-/** Whether anybody could find this user by a name of theirs. An unnamed lead is nobody's profile yet. */
-export function isNamed({ identifiers }: NamedUser): boolean {
-  return identifiers.length > 0;
+/**
+ * Whether this is somebody's profile: an unnamed lead is nobody's yet. A customer was named once, and remains that person
+ * when an undone merge takes the last name away.
+ */
+export function isNamed({ user, identifiers }: NamedUser): boolean {
+  return identifiers.length > 0 || user.type === 'CUSTOMER';
 }
 
 /** The external user id that a user shows, or null. Aliases are not shown. */

@@ -44,11 +44,30 @@ export async function lockWithAddress(
   return rows.map((row) => camelCaseKeys<Installation>(row)).find((row) => row.id === id) ?? null;
 }
 
-/** Whoever else holds the address loses it and is suspended (decision 8); its row stays. */
+/** Whoever else holds the address loses it and is suspended (decision 8); its row stays. Its opt-out stays with both. */
 export async function takeAddress(tx: Transaction, addressHash: Uint8Array, ownId: string | null): Promise<void> {
   await tx.$executeRaw(sql`
-    update installations set address_hash = null, address_cipher = null, push_status = 'SUSPENDED'
-    where address_hash = ${addressHash} and id is distinct from ${ownId}::uuid
+    with suspended as (
+      update installations set address_hash = null, address_cipher = null, push_status = 'SUSPENDED'
+      where address_hash = ${addressHash} and id is distinct from ${ownId}::uuid
+      returning id
+    )
+    insert into suppressions (channel, address_hash)
+    select 'PUSH', ${addressHash} from suspended join recipients r on r.installation_id = suspended.id
+    where not r.is_subscribed
+    on conflict (channel, address_hash) do update set created_at = now()
+  `);
+}
+
+/** An installation gives its address up; an opt-out stays with both. The installation is locked. */
+export async function dropAddress(tx: Transaction, id: string): Promise<void> {
+  await tx.$executeRaw(sql`
+    with had as (select id, address_hash from installations where id = ${id}::uuid),
+    dropped as (update installations set address_hash = null, address_cipher = null where id = ${id}::uuid)
+    insert into suppressions (channel, address_hash)
+    select 'PUSH', address_hash from had join recipients r on r.installation_id = had.id
+    where address_hash is not null and not r.is_subscribed
+    on conflict (channel, address_hash) do update set created_at = now()
   `);
 }
 

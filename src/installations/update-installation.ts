@@ -8,7 +8,7 @@ import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
 import { type InstallationAddressInput, parseAndSealAddress } from './installation-address.ts';
 import { type InstallationDetails, parseDetails, refuseImplausible } from './installation-details.ts';
-import { lockWithAddress, takeAddress, updateInstallationData } from './installation-store.ts';
+import { dropAddress, lockWithAddress, takeAddress, updateInstallationData } from './installation-store.ts';
 import { decidePushStatus, refuseSuspended } from './push-status.ts';
 import { noRegistration } from './refresh-installation-token.ts';
 
@@ -55,6 +55,7 @@ export async function updateInstallation(
     // It was removed, or registered as something else, meanwhile.
     if (locked?.platform !== platform) throw new StaleReadError();
     if (sealed) await takeAddress(tx, sealed.addressHash, installationId);
+    if (sealed === null) await dropAddress(tx, installationId);
     const customAttributes = await changeCustomAttributes(tx, {
       owner: 'INSTALLATION',
       stored: locked.customAttributes,
