@@ -48,7 +48,7 @@ export const MovedCountsObject = builder.objectRef<MovedCounts>('MovedCounts').i
   authScopes: { readAll: true },
   fields: (t) => ({
     identifiers: t.exposeInt('identifiers', { description: 'External user ids, e-mail addresses and phones.' }),
-    installations: t.exposeInt('installations', { description: 'Installations.' }),
+    installations: t.exposeInt('installations', { description: 'Apps on devices, with their push registrations.' }),
     recipients: t.exposeInt('recipients', { description: 'Recipients; the inbox is not moved, the survivor has one.' }),
     segments: t.exposeInt('segments', { description: 'Memberships, also those that the survivor had already.' }),
     tombstones: t.exposeInt('tombstones', { description: 'Users that had been merged into the merged one.' }),
@@ -60,7 +60,7 @@ export const MovedCountsObject = builder.objectRef<MovedCounts>('MovedCounts').i
 const kindDescriptions: Record<(typeof leftBehindKinds)[number], string> = {
   IDENTIFIER: 'An external user id, e-mail address or phone.',
   CLAIM: 'What a client claimed that its person is called.',
-  INSTALLATION: 'An installation.',
+  INSTALLATION: 'An app on a device, with its push registration.',
   SEGMENT: 'A membership.',
   ATTRIBUTE: "A standard attribute's value: the merged user has its own as it was, and so has the survivor.",
   CUSTOM_ATTRIBUTE: 'The same of a custom attribute.',

@@ -10,7 +10,7 @@ import { type MergeOutcome, type MergePreview, optOutsMax, previewMerge } from '
 const MergeSourceEnum = builder.enumType('MergeSource', {
   description: 'Of which of the two users something comes.',
   values: {
-    SURVIVOR: { description: 'Of the survivor.' },
+    SURVIVOR: { description: 'Of who would remain.' },
     MERGED: { description: 'Of the merged user.' },
     BOTH: { description: 'Both have it.' },
   },

@@ -1,5 +1,6 @@
+import type { AttributeDefinition } from '../attributes/attribute-definition.ts';
 import { defineInferred, holdAttributeDefinitions } from '../attributes/custom-attributes.ts';
-import type { Deployment } from '../deployment.ts';
+import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { User } from '../generated/prisma/client.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -10,7 +11,7 @@ import { lockConcerned } from './lock-concerned.ts';
 import type { ParsedSave } from './parse-save.ts';
 import { removeIdentifiers } from './remove-identifiers.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
-import { draftUsers, type UserDraft } from './user-draft.ts';
+import { type Drafts, draftUsers, type UserDraft } from './user-draft.ts';
 import type { NamedUser } from './user-identity-store.ts';
 import { resolveUserReferences } from './user-reference.ts';
 import { insertUsers, updateUsers } from './user-rows.ts';
@@ -34,12 +35,9 @@ export async function saveBatch(
   { cipher, rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'cipher' | 'rules'>,
   saves: readonly ParsedSave[],
 ): Promise<SavedBatch> {
-  const { referencedIds, users } = await readSituation(tx, saves);
-  const drafts = draftUsers(users.values(), await holdDefinitions(tx, saves));
-  const results = saves.map((save, index) =>
-    attempt(() => decideSave(drafts, save, { referencedId: referencedIds[index] ?? null, undeclared })),
-  );
-  await defineInferred(tx, 'USER', drafts.inferred);
+  const situation = await readSituation(tx, saves);
+  const { users } = situation;
+  const { drafts, results } = await decideAndDefine(tx, situation, { saves, undeclared });
   const written = [...drafts.byId.values()];
   await insertUsers(
     tx,
@@ -63,7 +61,42 @@ export async function saveBatch(
   return { results, takenInstallationIds };
 }
 
+interface Decided {
+  drafts: Drafts;
+  results: SavedBatch['results'];
+}
+
+/**
+ * Decides all saves, and defines the attributes that they infer. Where that is refused, nothing is inferred: the refusal is
+ * told of the save that it is about, and others with names that nobody has defined are refused as such.
+ */
+async function decideAndDefine(
+  tx: Transaction,
+  { referencedIds, users, definitions }: Situation,
+  { saves, undeclared }: { saves: readonly ParsedSave[]; undeclared: IdentityRules['undeclaredAttributes'] },
+): Promise<Decided> {
+  const decide = (may: IdentityRules['undeclaredAttributes']): Decided => {
+    const drafts = draftUsers(users.values(), definitions);
+    const results = saves.map((save, index) =>
+      attempt(() => decideSave(drafts, save, { referencedId: referencedIds[index] ?? null, undeclared: may })),
+    );
+    return { drafts, results };
+  };
+  const decided = decide(undeclared);
+  try {
+    await defineInferred(tx, 'USER', decided.drafts.inferred);
+    return decided;
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    const about = saves.findIndex(({ path }) => path.every((part, depth) => error.inputPath?.[depth] === part));
+    if (about < 0) throw error;
+    const { drafts, results } = decide('REFUSE');
+    return { drafts, results: results.with(about, error) };
+  }
+}
+
 interface Situation {
+  definitions: ReadonlyMap<string, AttributeDefinition>;
   /** Parallel to the saves: whom the reference names by an id. */
   referencedIds: (string | null)[];
   /** Everybody who may be concerned, locked. */
@@ -77,7 +110,7 @@ async function readSituation(tx: Transaction, saves: readonly ParsedSave[]): Pro
     identifiers: saves.flatMap(identifiersOf),
   });
   if ([...users.values()].some(({ user }) => user.mergedIntoId !== null)) throw new StaleReadError();
-  return { referencedIds, users };
+  return { referencedIds, users, definitions: await holdDefinitions(tx, saves) };
 }
 
 /** Identifiers are found with all the others. */

@@ -4,6 +4,7 @@ import { testRules, useApp } from '../support/app.ts';
 import { customAttributesOf, listAttributeDefinitions, makeAttribute } from '../support/attributes.ts';
 import { makeInstallation, personalize, registerInstallation } from '../support/operations.ts';
 import { makePerson } from '../support/people.ts';
+import { saveUsers } from '../support/save-operations.ts';
 import { makeApp } from '../support/user-registration.ts';
 
 const g = useApp({ role: 'gateway', rules: { ...testRules, undeclaredAttributes: 'INFER' } });
@@ -87,6 +88,32 @@ describe('U13: where undeclared attributes are inferred', () => {
     const name = await makeAttribute(g.server, { type: 'NUMBER' });
     await g.db.attributeDefinition.updateMany({ where: { name }, data: { removedAt: new Date() } });
     expect(await write(await makePerson(g), { [name]: 1 })).toEqual(refusal('ATTRIBUTE_INVALID', at(name)));
+  });
+
+  test('a bulk defines a name once for all, and one that cannot be defined keeps only those back that need it', async () => {
+    const [fresh, leaving] = [randomUUID(), await makeAttribute(g.server, { type: 'NUMBER' })];
+    const save = (customAttributes: Record<string, unknown>) => ({
+      user: { externalUserId: randomUUID() },
+      create: true,
+      mode: 'MERGE' as const,
+      userAttributes: { customAttributes },
+    });
+    const bulk = async (...users: ReturnType<typeof save>[]) => {
+      const result = await saveUsers(g.server, { users });
+      return result?.__typename === 'SaveUsersPayload' ? result.results : result;
+    };
+    const saved = expect.objectContaining({ created: true });
+    expect(await bulk(save({ [fresh]: 1 }), save({ [fresh]: 'one' }), save({ [fresh]: 2 }))).toEqual([
+      saved,
+      refusal('ATTRIBUTE_INVALID', ['users', '1', ...at(fresh)]),
+      saved,
+    ]);
+    await g.db.attributeDefinition.updateMany({ where: { name: leaving }, data: { removedAt: new Date() } });
+    expect(await bulk(save({}), save({ [leaving]: 1 }), save({ [fresh]: 3 }))).toEqual([
+      saved,
+      refusal('ATTRIBUTE_INVALID', ['users', '1', ...at(leaving)]),
+      saved,
+    ]);
   });
 
   test('the 501st is LIMIT_EXCEEDED', async () => {

@@ -9,7 +9,7 @@ import { useGateways } from '../support/gateways.ts';
 import { deleteInstallation, logOut } from '../support/installation-operations.ts';
 import { insertDeliveries, insertNotification } from '../support/log-events.ts';
 import { depersonalize, makeInstallation, makeUser, personalize } from '../support/operations.ts';
-import { makePerson, mergeUsers } from '../support/people.ts';
+import { makeMerge, makePerson, mergeUsers, unmergeUsers } from '../support/people.ts';
 import { localIdOf } from '../support/send-operations.ts';
 import { type Subscriber, type Subscription, subscribeBySse, subscribeByWebSocket } from '../support/subscribers.ts';
 
@@ -258,6 +258,18 @@ describe('on every gateway, though one does the write and Redis is not there, an
     const event = await happens(survivor.id);
     expect(await nextOfAll(streams)).toEqual([...ofAll(event), ...ofAll(event)]);
     expect(await g.db.accessChange.count()).toBe(changes);
+  });
+
+  test('of an installation that goes back with an undone merge end with the survivor’s, and go on with its own', async () => {
+    const [survivor, merged] = [await makePerson(g), await makePerson(g)];
+    const own = await follow(merged.token);
+    const record = await makeMerge(g.server, { survivor: { id: survivor.id }, merged: { id: merged.id } });
+    const ofSurvivor = await follow(merged.token);
+    await unmergeUsers(g.server, record);
+    expect(await nextOfAll(ofSurvivor)).toEqual(ofAll('FORBIDDEN'));
+    await happens(survivor.id);
+    const event = await happens(merged.id);
+    expect(await nextOfAll(own)).toEqual(ofAll(event));
   });
 });
 

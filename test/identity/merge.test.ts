@@ -18,7 +18,7 @@ import {
 } from '../support/people.ts';
 import { globalIdOf } from '../support/send-operations.ts';
 
-const g = useApp();
+const g = useApp({ role: 'gateway' });
 
 const NodeOf = graphql(`query NodeOf($id: ID!) { node(id: $id) { __typename id } }`);
 const MergeRecords = graphql(`
