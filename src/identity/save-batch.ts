@@ -1,4 +1,4 @@
-import { defineInferred, holdAttributeDefinitions } from '../attributes/custom-attributes.ts';
+import { defineInferred, holdAttributeDefinitions, type InferredDefinition } from '../attributes/custom-attributes.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { User } from '../generated/prisma/client.ts';
@@ -24,6 +24,18 @@ export interface SavedBatch {
   takenInstallationIds: string[];
 }
 
+/** What a batch comes to, before anything is written. */
+export interface DecidedBatch {
+  /** As of a {@link SavedBatch}. */
+  results: SavedBatch['results'];
+  /** Everybody whom the saves have come upon, as they are to be. */
+  drafts: UserDraft[];
+  /** Everybody who may be concerned, as they were when they were locked. */
+  locked: ReadonlyMap<string, NamedUser>;
+  /** Custom attributes that are to be defined. */
+  inferred: InferredDefinition[];
+}
+
 /**
  * Saves users (rule U9), each as if it were alone and in this order, in as many statements as one save takes. A refused one
  * changes nothing and keeps no other one back.
@@ -32,36 +44,58 @@ export interface SavedBatch {
  */
 export async function saveBatch(
   tx: Transaction,
-  { cipher, rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'cipher' | 'rules'>,
+  deployment: Pick<Deployment, 'cipher' | 'rules'>,
   saves: readonly ParsedSave[],
 ): Promise<SavedBatch> {
-  const { referencedIds, users } = await readSituation(tx, saves);
-  const drafts = draftUsers(users.values(), await holdDefinitions(tx, saves));
+  const decided = await decideBatch(tx, deployment, saves);
+  return { results: decided.results, takenInstallationIds: await writeBatch(tx, deployment, decided) };
+}
+
+/** Locks whom the saves are about, and decides each. Writes nothing. @throws StaleReadError as {@link saveBatch} does. */
+export async function decideBatch(
+  tx: Transaction,
+  { rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'rules'>,
+  saves: readonly ParsedSave[],
+): Promise<DecidedBatch> {
+  const { referencedIds, users: locked } = await readSituation(tx, saves);
+  const drafts = draftUsers(locked.values(), await holdDefinitions(tx, saves));
   const results = saves.map((save, index) =>
     attempt(() => decideSave(drafts, save, { referencedId: referencedIds[index] ?? null, undeclared })),
   );
-  await defineInferred(tx, 'USER', drafts.inferred);
-  const written = [...drafts.byId.values()];
+  return { results, drafts: [...drafts.byId.values()], locked, inferred: drafts.inferred };
+}
+
+/**
+ * Writes what was decided in the same transaction.
+ *
+ * @returns ids of the installations that were taken, as of a {@link SavedBatch}.
+ * @throws StaleReadError as {@link saveBatch} does.
+ */
+export async function writeBatch(
+  tx: Transaction,
+  { cipher }: Pick<Deployment, 'cipher'>,
+  { drafts, locked, inferred }: DecidedBatch,
+): Promise<string[]> {
+  await defineInferred(tx, 'USER', inferred);
   await insertUsers(
     tx,
-    rowsOf(written, (draft) => draft.isNew),
+    rowsOf(drafts, (draft) => draft.isNew),
   );
   await updateUsers(
     tx,
-    rowsOf(written, (draft) => draft.isChanged && !draft.isNew),
+    rowsOf(drafts, (draft) => draft.isChanged && !draft.isNew),
   );
   await removeIdentifiers(
     tx,
     cipher,
-    ownedBy(written, ({ removed }) => removed),
+    ownedBy(drafts, ({ removed }) => removed),
   );
-  const takenInstallationIds = await takeIdentifiers(tx, {
-    added: ownedBy(written, ({ added }) => added),
-    confirmed: ownedBy(written, ({ confirmed }) => confirmed),
-    locked: users,
+  return takeIdentifiers(tx, {
+    added: ownedBy(drafts, ({ added }) => added),
+    confirmed: ownedBy(drafts, ({ confirmed }) => confirmed),
+    locked,
     cipher,
   });
-  return { results, takenInstallationIds };
 }
 
 interface Situation {
