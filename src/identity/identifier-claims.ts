@@ -1,3 +1,4 @@
+import { arrayLiteral } from '../storage/array-literal.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import type { Identifier } from './identifier.ts';
 
@@ -26,7 +27,8 @@ export async function findHoldersAndClaimants(tx: Transaction, identifiers: read
     with given as (
       select kind, value
       from unnest(
-        ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
+        ${arrayLiteral(identifiers.map(({ kind }) => kind))}::identifier_kind[],
+        ${arrayLiteral(identifiers.map(({ value }) => value))}::text[]
       ) as given (kind, value)
     )
     select i.user_id from given join identifiers i on i.kind = given.kind and i.value = given.value

@@ -132,9 +132,9 @@ async function holdDefinitions(tx: Transaction, saves: readonly ParsedSave[]) {
   return names.length === 0 ? new Map() : holdAttributeDefinitions(tx, 'USER', names);
 }
 
+/** Without the reference, if a user that is made is called it. */
 function identifiersOf({ reference, createdAs, identifiers }: ParsedSave): Identifier[] {
-  const { by } = reference;
-  return [...(by === 'identifier' ? [reference] : []), ...(createdAs ?? []), ...identifiers];
+  return [...(createdAs ?? (reference.by === 'identifier' ? [reference] : [])), ...identifiers];
 }
 
 function attempt(decide: () => SavedUser): SavedUser | DomainError {

@@ -2,6 +2,7 @@ import type { Identifier } from '../identity/identifier.ts';
 import type { DecidedBatch } from '../identity/save-batch.ts';
 import type { UserDraft } from '../identity/user-draft.ts';
 import type { NamedUser } from '../identity/user-identity-store.ts';
+import { arrayLiteral } from '../storage/array-literal.ts';
 import type { Cipher } from '../storage/cipher.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { type AttributeValues, fingerprintOf, isSame, toAttributeValues } from './attribute-values.ts';
@@ -80,10 +81,19 @@ async function joinChanges(tx: Transaction, importId: string, rows: readonly Cha
 
 async function addChanges(tx: Transaction, importId: string, rows: readonly ChangeRow[]): Promise<void> {
   if (rows.length === 0) return;
+  const column = (toText: (row: ChangeRow) => string | null) => arrayLiteral(rows.map(toText));
+  const json = (value: object | undefined) => (value === undefined ? null : JSON.stringify(value));
   await tx.$executeRaw(sql`
     insert into import_changes (import_id, user_id, is_made, fingerprint, before, after, added)
-    select ${importId}::uuid, user_id, is_made, decode(fingerprint, 'hex'), before, after, added
-    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given ${columns}
+    select ${importId}::uuid, given.*
+    from unnest(
+      ${column(({ user_id }) => user_id)}::uuid[],
+      ${column(({ is_made }) => String(is_made))}::boolean[],
+      ${column(({ fingerprint }) => `\\x${fingerprint}`)}::bytea[],
+      ${column(({ before }) => json(before))}::jsonb[],
+      ${column(({ after }) => json(after))}::jsonb[],
+      ${column(({ added }) => json(added))}::jsonb[]
+    ) as given
     on conflict (user_id, import_id) do nothing
   `);
 }

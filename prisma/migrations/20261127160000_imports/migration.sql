@@ -37,7 +37,8 @@ create table import_refusals (
   constraint import_refusals_import_id_fkey foreign key (import_id) references imports (id) on delete cascade
 );
 
--- What an undo needs of one user. By user first: whoever erases one removes its rows too.
+-- What an undo needs of one user. By user first: whoever erases one removes its rows too. An import is never removed, so
+-- nothing has to be asked for each row whether it is there.
 create table import_changes (
   import_id uuid not null,
   user_id uuid not null,
@@ -50,7 +51,6 @@ create table import_changes (
   added jsonb,
 
   constraint import_changes_pkey primary key (user_id, import_id),
-  constraint import_changes_import_id_fkey foreign key (import_id) references imports (id) on delete cascade,
   constraint import_changes_user_id_fkey foreign key (user_id) references users (id) on delete cascade,
   constraint import_changes_values_of_known check (is_made = (before is null) and is_made = (after is null) and is_made = (added is null))
 );
