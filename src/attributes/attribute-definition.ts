@@ -18,7 +18,7 @@ export type AttributeShape = { type: ScalarType; fields: null } | { type: 'OBJEC
 /** A definition that is not there yet. */
 export type NewDefinition = AttributeShape & { name: string };
 
-/** A custom attribute that may be written. */
+/** A custom attribute that may be written. A value from before `createdAt` is of another one that once had the name. */
 export type AttributeDefinition = NewDefinition & { id: string; createdAt: Date };
 
 /** @default 500 // of users, and as many of installations, those that are being removed among them */

@@ -178,7 +178,7 @@ builder.relayMutationField(
     description: 'Which custom attribute.',
     inputFields: (t) => ({
       owner: t.field({ type: AttributeOwnerEnum, required: true, description: 'What has it.' }),
-      name: t.string({ required: true, description: 'Its name.' }),
+      name: t.string({ required: true, description: 'As it was defined, in whatever Unicode form.' }),
       idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
     }),
   },

@@ -7,7 +7,7 @@ import { type LeftReason, leftReasonNames } from '../imports/decide-undo.ts';
 import { getImport, listRefusals } from '../imports/import-store.ts';
 import { undoImport } from '../imports/undo-import.ts';
 import { importFile } from './import-file.ts';
-import { interruption, withDeployment } from './open-deployment.ts';
+import { interruptible, withDeployment } from './open-deployment.ts';
 import { say, tell } from './output.ts';
 import { openProgress } from './progress.ts';
 
@@ -84,13 +84,15 @@ async function report(id: string): Promise<void> {
 async function undo(id: string): Promise<void> {
   parseImportId(id);
   await withDeployment(readConfig(), async (deployment) => {
-    using stop = interruption();
-    using progress = openProgress(null);
-    const { counts, isFinished } = await undoImport(deployment, {
-      importId: id,
-      signal: stop.signal,
-      onPage: ({ userCount, leftCount }) => progress.show(0, `${userCount - leftCount} of ${userCount} users`),
-    });
+    const progress = openProgress(null);
+    const { counts, isFinished } = await interruptible((signal) =>
+      undoImport(deployment, {
+        importId: id,
+        signal,
+        onPage: ({ userCount, leftCount }) => progress.show(0, `${userCount - leftCount} of ${userCount} users`),
+      }),
+    );
+    progress.close();
     tell(`${counts.removed ?? 0} users are removed, ${counts.restored ?? 0} are as they were.`);
     for (const reason of leftReasonNames) {
       const count = counts[reason];

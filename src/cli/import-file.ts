@@ -4,10 +4,10 @@ import { DomainError, StartupError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
 import { formatOf, type ImportOptions } from '../imports/import-options.ts';
 import { getImport, listRefusals } from '../imports/import-store.ts';
-import { importUsers, type UsersImported } from '../imports/import-users.ts';
+import { importUsers, type UserImport, type UsersImported } from '../imports/import-users.ts';
 import { type Mapping, parseMapping } from '../imports/mapping.ts';
 import type { OperatorDeployment } from './open-deployment.ts';
-import { interruption, withDeployment } from './open-deployment.ts';
+import { interruptible, withDeployment } from './open-deployment.ts';
 import { say, tell } from './output.ts';
 import { openProgress } from './progress.ts';
 
@@ -31,32 +31,42 @@ export async function importFile(file: string, options: ImportFileOptions): Prom
   const report = options.report === undefined ? null : await openReport(options.report);
   try {
     await withDeployment(readConfig(), async (deployment) => {
-      using stop = interruption();
-      using progress = openProgress(file.endsWith('.gz') ? null : size);
-      const isDryRun = options.dryRun === true;
-      const done = await explainingFile(file, () =>
-        importUsers(deployment, {
-          file,
-          from,
-          isDryRun,
-          signal: stop.signal,
-          onBegin({ importId, at }) {
-            if (importId !== null) say(importId);
-            if (at.lineNumber > 0) tell(`Goes on after line ${at.lineNumber}.`);
-          },
-          async onPage({ at, counts, refusals }) {
-            progress.show(at.byteOffset, `${counts.saved} saved, ${counts.refused} refused`);
-            // Of what is written the database tells all, also what an interrupted run has refused.
-            if (isDryRun) await report?.appendFile(toNdjson(refusals));
-          },
-        }),
-      );
-      progress[Symbol.dispose]();
+      const run = { file, from, isDryRun: options.dryRun === true, report };
+      const done = await interruptible((signal) => importWithProgress(deployment, { ...run, size, signal }));
       await conclude(deployment, done, report);
     });
   } finally {
     await report?.close();
   }
+}
+
+interface Run extends Required<Pick<UserImport, 'file' | 'from' | 'isDryRun' | 'signal'>> {
+  size: number;
+  report: FileHandle | null;
+}
+
+async function importWithProgress(
+  deployment: OperatorDeployment,
+  { size, report, ...run }: Run,
+): Promise<UsersImported> {
+  // How long a packed file is, nobody knows before its end.
+  const progress = openProgress(run.file.endsWith('.gz') ? null : size);
+  const done = await explainingFile(run.file, () =>
+    importUsers(deployment, {
+      ...run,
+      onBegin({ importId, at }) {
+        if (importId !== null) say(importId);
+        if (at.lineNumber > 0) tell(`Goes on after line ${at.lineNumber}.`);
+      },
+      async onPage({ at, counts, refusals }) {
+        progress.show(at.byteOffset, `${counts.saved} saved, ${counts.refused} refused`);
+        // Of what is written the database tells all, also what an interrupted run has refused.
+        if (run.isDryRun) await report?.appendFile(toNdjson(refusals));
+      },
+    }),
+  );
+  progress.close();
+  return done;
 }
 
 async function conclude({ db }: OperatorDeployment, done: UsersImported, report: FileHandle | null): Promise<void> {

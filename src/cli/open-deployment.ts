@@ -99,19 +99,18 @@ export async function withDeployment<Result>(
   });
 }
 
-/** A signal that is aborted when the program is first asked to end: what is under way may then come to a good end. */
-export function interruption(): Disposable & { signal: AbortSignal } {
+/** Runs what can stop in good order: its signal is aborted when the program is first asked to end. */
+export async function interruptible<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
   const controller = new AbortController();
   const abort = () => controller.abort();
   const signals = ['SIGINT', 'SIGTERM'] as const;
   // Before others, who would end the embedded database.
   for (const name of signals) process.prependOnceListener(name, abort);
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]() {
-      for (const name of signals) process.off(name, abort);
-    },
-  };
+  try {
+    return await work(controller.signal);
+  } finally {
+    for (const name of signals) process.off(name, abort);
+  }
 }
 
 /** Runs what reaches the database for the first time. @throws StartupError that says why it cannot be reached. */

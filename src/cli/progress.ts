@@ -1,7 +1,9 @@
-/** A bar on the terminal. Leaving its scope removes it. */
-export interface Progress extends Disposable {
+/** A bar on the terminal. */
+export interface Progress {
   /** @param done of the total. */
   show(done: number, text: string): void;
+  /** Removes it. */
+  close(): void;
 }
 
 /** @default 100 // ms between two drawings */
@@ -19,7 +21,7 @@ export function openProgress(total: number | null, terminal: NodeJS.WriteStream 
       drawnAt = now;
       terminal.write(`\r${toBar(done, total)}${text}\u001B[K`);
     },
-    [Symbol.dispose]() {
+    close() {
       if (terminal.isTTY && drawnAt > 0) terminal.write('\r\u001B[K');
     },
   };

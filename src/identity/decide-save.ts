@@ -19,7 +19,7 @@ export interface SavedUser {
  *
  * @param referencedId whom the save's reference names by an id; null: nobody, or it is an identifier.
  * @throws DomainError `NOT_FOUND`, `USER_MERGE_INTERRUPTED`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
- * `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`.
+ * `STATE_CONFLICT`, `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`.
  */
 export function decideSave(
   drafts: Drafts,
@@ -40,6 +40,7 @@ export function decideSave(
       identifiers.findIndex((other) => keyOf(other) === keyOf(identifier)) === index,
   );
   refuseTooMany([...kept, ...added], save.path);
+  refuseNameless(draft, kept.length + added.length, save);
   const custom = parseCustomAttributes(save.customAttributes, {
     definitions: drafts.definitions,
     undeclared,
@@ -89,6 +90,13 @@ function refuseTooMany(identifiers: readonly Identifier[], path: readonly string
       throw new DomainError('IDENTIFIER_LIMIT_EXCEEDED', message, [...path, field]);
     }
   }
+}
+
+/** Whoever is named stays so: nobody's profile would be absorbed by whoever is personalized next at its installation. */
+function refuseNameless({ identifiers }: UserDraft, count: number, { path, removedKinds: [kind] }: ParsedSave): void {
+  if (identifiers.length === 0 || count > 0 || !kind) return;
+  const message = 'This would remove what the user is called by: erase the user, or name it otherwise first.';
+  throw new DomainError('STATE_CONFLICT', message, [...path, inputFields[kind]]);
 }
 
 /** What a save keeps of a user's identifiers, and adds to them. */

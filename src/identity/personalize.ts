@@ -9,7 +9,12 @@ import { parseUserAttributes, type UserAttributes, type UserAttributesInput } fr
 import { decidePersonalize, type PersonalizePlan, type PersonalizeSituation } from './decide-personalize.ts';
 import { type Identifier, type ParsedIdentity, parseUserIdentity, type UserIdentity } from './identifier.ts';
 import { findHoldersAndClaimants, forgetAbandonedClaims } from './identifier-claims.ts';
-import { attachInstallation, cancelPersonTargetedDeliveries, detachInstallation } from './installation-owner.ts';
+import {
+  attachInstallation,
+  cancelPersonTargetedDeliveries,
+  detachInstallation,
+  evictStalest,
+} from './installation-owner.ts';
 import { joinUsers } from './join-users.ts';
 import { lockInstallation } from './lock-installation.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
@@ -42,7 +47,8 @@ export interface Personalized {
 /**
  * Makes an installation the one of the person that `userIdentity` verifiably names (rules U7, U8, decisions 1 and 2): of the
  * user who has one of its identifiers, else of the installation's own lead, which then gets the name. What clients claimed
- * of these identifiers ends, and claimants lose their installations (rule U11).
+ * of these identifiers ends, and claimants lose their installations (rule U11). A user who has too many installations then is
+ * logged out of those that were seen least lately (decision 6).
  *
  * @throws DomainError `USER_IDENTITY_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`,
  * `LIMIT_EXCEEDED`, `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
@@ -54,8 +60,9 @@ export async function personalize(deployment: Deployment, request: PersonalizeRe
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
     const plan = decidePersonalize(situation, { ...request, identifiers });
-    const { cipher } = deployment;
-    const result = await applyPersonalize(tx, { ...request, cipher, plan, situation, attributes, identifiers });
+    const settings = { cipher: deployment.cipher, installationsMax: deployment.rules.installationsPerUserMax };
+    const asked = { ...request, ...settings, plan, situation, attributes, identifiers };
+    const result = await applyPersonalize(tx, asked);
     return { ...result, installationId: request.installationId, droppedIdentifiers: dropped };
   });
 }
@@ -81,6 +88,7 @@ export function parsePersonalize(
 /** The situation, and everybody who was locked for it. */
 interface LockedSituation extends PersonalizeSituation {
   users: Map<string, NamedUser>;
+  installationsCount: number;
 }
 
 async function readSituation(
@@ -89,11 +97,12 @@ async function readSituation(
   identifiers: readonly Identifier[],
 ): Promise<LockedSituation> {
   const involved = await findHoldersAndClaimants(tx, identifiers);
-  const { current, users } = await lockInstallation(tx, installationId, involved);
+  const { current, users, installationsCount } = await lockInstallation(tx, installationId, involved);
   // What was read before the locks is read again.
   const involvedNow = await findHoldersAndClaimants(tx, identifiers);
   if (involvedNow.some((id) => !users.has(id))) throw new StaleReadError();
-  return { current, users, holders: [...users.values()].filter((user) => isCalled(user, identifiers)) };
+  const holders = [...users.values()].filter((user) => isCalled(user, identifiers));
+  return { current, users, installationsCount, holders };
 }
 
 interface ApplyPersonalize extends Pick<PersonalizeRequest, 'userAttributes' | 'undeclaredAttributes'> {
@@ -105,6 +114,7 @@ interface ApplyPersonalize extends Pick<PersonalizeRequest, 'userAttributes' | '
   identifiers: readonly Identifier[];
   attributes: UserAttributes;
   keepAsLead: boolean;
+  installationsMax: number;
 }
 
 /** A lead that was just made has no names. */
@@ -112,17 +122,7 @@ const nobody = { identifiers: [] };
 
 async function applyPersonalize(
   tx: Transaction,
-  {
-    cipher,
-    plan,
-    situation,
-    installationId,
-    principal,
-    identifiers,
-    attributes,
-    keepAsLead,
-    ...custom
-  }: ApplyPersonalize,
+  { plan, situation, installationId, principal, identifiers, attributes, ...settings }: ApplyPersonalize,
 ): Promise<{ userId: string; mergeRecordId: string | null }> {
   const { current, users: locked } = situation;
   let userId = plan.attachTo?.user.id ?? current.user.id;
@@ -144,15 +144,33 @@ async function applyPersonalize(
   const { added = [], confirmed = [] } = Object.groupBy(owned, (identifier) =>
     isCalled(locked.get(userId) ?? nobody, [identifier]) ? 'confirmed' : 'added',
   );
-  const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher });
-  await tx.user.update({ where: { id: userId }, data: { ...attributes, ...(keepAsLead ? {} : { type: 'CUSTOMER' }) } });
+  const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher: settings.cipher });
+  const type = settings.keepAsLead ? {} : { type: 'CUSTOMER' as const };
+  await tx.user.update({ where: { id: userId }, data: { ...attributes, ...type } });
   await writeCustomAttributes(tx, {
     owner: 'USER',
     id: userId,
-    input: custom.userAttributes?.customAttributes,
-    undeclared: custom.undeclaredAttributes,
+    input: settings.userAttributes?.customAttributes,
+    undeclared: settings.undeclaredAttributes,
     path: ['userAttributes', 'customAttributes'],
   });
-  await cancelPersonTargetedDeliveries(tx, hasLeftPerson ? [...taken, installationId] : taken);
+  const evicted = await evictIfTooMany(tx, { plan, situation, userId, installationId, ...settings });
+  const left = hasLeftPerson ? [installationId] : [];
+  await cancelPersonTargetedDeliveries(tx, [...taken, ...left, ...evicted]);
   return { userId, mergeRecordId };
+}
+
+/** One statement more only for a user who may be above the limit: the count is an upper bound. */
+async function evictIfTooMany(
+  tx: Transaction,
+  {
+    plan,
+    situation,
+    userId,
+    installationId,
+    installationsMax,
+  }: Pick<ApplyPersonalize, 'plan' | 'situation' | 'installationId' | 'installationsMax'> & { userId: string },
+): Promise<string[]> {
+  if (plan.attachTo === null || situation.installationsCount <= installationsMax) return [];
+  return evictStalest(tx, { userIds: [userId], attachedIds: [installationId], installationsMax });
 }

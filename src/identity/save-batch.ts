@@ -1,5 +1,6 @@
-import { defineInferred, holdAttributeDefinitions, type InferredDefinition } from '../attributes/custom-attributes.ts';
-import type { Deployment } from '../deployment.ts';
+import type { AttributeDefinition } from '../attributes/attribute-definition.ts';
+import { defineInferred, holdAttributeDefinitions } from '../attributes/custom-attributes.ts';
+import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { User } from '../generated/prisma/client.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -11,7 +12,7 @@ import { lockClaimantsInstallations } from './lock-installation.ts';
 import type { ParsedSave } from './parse-save.ts';
 import { removeIdentifiers } from './remove-identifiers.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
-import { draftUsers, type UserDraft } from './user-draft.ts';
+import { type Drafts, draftUsers, type UserDraft } from './user-draft.ts';
 import { lockUsers, type NamedUser } from './user-identity-store.ts';
 import { resolveUserReferences } from './user-reference.ts';
 import { insertUsers, updateUsers } from './user-rows.ts';
@@ -24,7 +25,7 @@ export interface SavedBatch {
   takenInstallationIds: string[];
 }
 
-/** What a batch comes to, before anything is written. */
+/** What a batch comes to, before users are written. */
 export interface DecidedBatch {
   /** As of a {@link SavedBatch}. */
   results: SavedBatch['results'];
@@ -32,8 +33,6 @@ export interface DecidedBatch {
   drafts: UserDraft[];
   /** Everybody who may be concerned, as they were when they were locked. */
   locked: ReadonlyMap<string, NamedUser>;
-  /** Custom attributes that are to be defined. */
-  inferred: InferredDefinition[];
 }
 
 /**
@@ -51,18 +50,19 @@ export async function saveBatch(
   return { results: decided.results, takenInstallationIds: await writeBatch(tx, deployment, decided) };
 }
 
-/** Locks whom the saves are about, and decides each. Writes nothing. @throws StaleReadError as {@link saveBatch} does. */
+/**
+ * Locks whom the saves are about, and decides each. Writes nothing but attributes that they infer.
+ *
+ * @throws StaleReadError as {@link saveBatch} does.
+ */
 export async function decideBatch(
   tx: Transaction,
   { rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'rules'>,
   saves: readonly ParsedSave[],
 ): Promise<DecidedBatch> {
-  const { referencedIds, users: locked } = await readSituation(tx, saves);
-  const drafts = draftUsers(locked.values(), await holdDefinitions(tx, saves));
-  const results = saves.map((save, index) =>
-    attempt(() => decideSave(drafts, save, { referencedId: referencedIds[index] ?? null, undeclared })),
-  );
-  return { results, drafts: [...drafts.byId.values()], locked, inferred: drafts.inferred };
+  const situation = await readSituation(tx, saves);
+  const { drafts, results } = await decideAndDefine(tx, situation, { saves, undeclared });
+  return { results, drafts: [...drafts.byId.values()], locked: situation.users };
 }
 
 /**
@@ -74,9 +74,8 @@ export async function decideBatch(
 export async function writeBatch(
   tx: Transaction,
   { cipher }: Pick<Deployment, 'cipher'>,
-  { drafts, locked, inferred }: DecidedBatch,
+  { drafts, locked }: DecidedBatch,
 ): Promise<string[]> {
-  await defineInferred(tx, 'USER', inferred);
   await insertUsers(
     tx,
     rowsOf(drafts, (draft) => draft.isNew),
@@ -98,7 +97,42 @@ export async function writeBatch(
   });
 }
 
+interface Decided {
+  drafts: Drafts;
+  results: SavedBatch['results'];
+}
+
+/**
+ * Decides all saves, and defines the attributes that they infer. Where that is refused, nothing is inferred: the refusal is
+ * told of the save that it is about, and others with names that nobody has defined are refused as such.
+ */
+async function decideAndDefine(
+  tx: Transaction,
+  { referencedIds, users, definitions }: Situation,
+  { saves, undeclared }: { saves: readonly ParsedSave[]; undeclared: IdentityRules['undeclaredAttributes'] },
+): Promise<Decided> {
+  const decide = (may: IdentityRules['undeclaredAttributes']): Decided => {
+    const drafts = draftUsers(users.values(), definitions);
+    const results = saves.map((save, index) =>
+      attempt(() => decideSave(drafts, save, { referencedId: referencedIds[index] ?? null, undeclared: may })),
+    );
+    return { drafts, results };
+  };
+  const decided = decide(undeclared);
+  try {
+    await defineInferred(tx, 'USER', decided.drafts.inferred);
+    return decided;
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    const about = saves.findIndex(({ path }) => path.every((part, depth) => error.inputPath?.[depth] === part));
+    if (about < 0) throw error;
+    const { drafts, results } = decide('REFUSE');
+    return { drafts, results: results.with(about, error) };
+  }
+}
+
 interface Situation {
+  definitions: ReadonlyMap<string, AttributeDefinition>;
   /** Parallel to the saves: whom the reference names by an id. */
   referencedIds: (string | null)[];
   /** Everybody who may be concerned, locked. */
@@ -110,14 +144,14 @@ async function readSituation(tx: Transaction, saves: readonly ParsedSave[]): Pro
   const identifiers = saves.flatMap(identifiersOf);
   const involved = await findHoldersAndClaimants(tx, identifiers);
   const users = await lockUsers(tx, [...involved, ...referencedIds.filter((id) => id !== null)]);
-  if (users.size === 0) return { referencedIds, users };
+  if (users.size === 0) return { referencedIds, users, definitions: await holdDefinitions(tx, saves) };
   await lockClaimantsInstallations(tx, users.values());
   // What was read before the locks is read again.
   const isStale =
     [...users.values()].some(({ user }) => user.mergedIntoId !== null) ||
     (await findHoldersAndClaimants(tx, identifiers)).some((id) => !users.has(id));
   if (isStale) throw new StaleReadError();
-  return { referencedIds, users };
+  return { referencedIds, users, definitions: await holdDefinitions(tx, saves) };
 }
 
 /** Identifiers are found with all the others. */

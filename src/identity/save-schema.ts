@@ -37,9 +37,13 @@ const SaveUserInput = builder.inputType('SaveUserInput', {
       description:
         'The id in the app\'s own back end; set once, and never changed or removed. An e-mail address is added as one, too. "null" in any casing means null.',
     }),
-    emails: t.stringList({ description: 'E-mail addresses that are added to those that there are; null removes all.' }),
+    emails: t.stringList({
+      description:
+        'E-mail addresses that are added to those that there are; null removes all, but never what a user is called by alone.',
+    }),
     phones: t.stringList({
-      description: 'Phone numbers (E.164) that are added to those that there are; null removes all.',
+      description:
+        'Phone numbers (E.164) that are added to those that there are; null removes all, but never what a user is called by alone.',
     }),
     userAttributes: t.field({ type: UserAttributesInput, description: 'Written key by key; null removes a value.' }),
     mode: t.field({
@@ -84,6 +88,7 @@ const refusals = refusedWith(
   'VALUE_INVALID',
   'ATTRIBUTE_INVALID',
   'LIMIT_EXCEEDED',
+  'STATE_CONFLICT',
   'IDEMPOTENCY_KEY_REUSED',
 );
 

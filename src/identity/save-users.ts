@@ -20,7 +20,7 @@ export interface SaveRequest extends UserSave {
  *
  * @throws DomainError `NOT_FOUND`, `USER_MERGE_INTERRUPTED`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_BLOCKED`,
  * `IDENTIFIER_LIMIT_EXCEEDED`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`,
- * `IDEMPOTENCY_KEY_REUSED`; nothing is written then.
+ * `STATE_CONFLICT`, `IDEMPOTENCY_KEY_REUSED`; nothing is written then.
  */
 export async function saveUser(deployment: Deployment, request: SaveRequest): Promise<SavedUser> {
   const { principal, installationId = null, idempotencyKey, ...save } = request;

@@ -37,13 +37,15 @@ export async function lockUsers(tx: Transaction, ids: Iterable<string>): Promise
     select * from users where id = any(${wanted}::uuid[]) order by id for no key update
   `);
   // A statement of its own: this one sees what was committed while the locks were waited for.
-  const names = await tx.$queryRaw<NameRow[]>(sql`
-    select user_id, kind::text, value, is_alias, false as is_claim from identifiers where user_id = any(${wanted}::uuid[])
-    union all
-    select user_id, kind::text, value, false, true from identifier_claims where user_id = any(${wanted}::uuid[])
-  `);
-  const namesOf = Map.groupBy(names, (name) => name.user_id);
-  return new Map(rows.map((row) => toNamedUser(camelCaseKeys<User>(row), namesOf)));
+  return withNames(tx, rows);
+}
+
+/** Reads users with what they are called, without locking them. */
+export async function readUsers(
+  db: Pick<Transaction, '$queryRaw'>,
+  ids: readonly string[],
+): Promise<Map<string, NamedUser>> {
+  return withNames(db, await db.$queryRaw<object[]>(sql`select * from users where id = any(${[...ids]}::uuid[])`));
 }
 
 interface NameRow extends Identifier {
@@ -52,18 +54,26 @@ interface NameRow extends Identifier {
   is_claim: boolean;
 }
 
-function toNamedUser(user: User, namesOf: ReadonlyMap<string, readonly NameRow[]>): [string, NamedUser] {
-  const names = namesOf.get(user.id) ?? [];
-  return [
-    user.id,
-    {
-      user,
-      identifiers: names
-        .filter((name) => !name.is_claim)
-        .map(({ kind, value, is_alias }) => ({ kind, value, isAlias: is_alias })),
-      claims: names.filter((name) => name.is_claim).map(({ kind, value }) => ({ kind, value })),
-    },
-  ];
+async function withNames(db: Pick<Transaction, '$queryRaw'>, rows: readonly object[]): Promise<Map<string, NamedUser>> {
+  const users = rows.map((row) => camelCaseKeys<User>(row));
+  const ids = users.map(({ id }) => id);
+  const names = await db.$queryRaw<NameRow[]>(sql`
+    select user_id, kind::text, value, is_alias, false as is_claim from identifiers where user_id = any(${ids}::uuid[])
+    union all
+    select user_id, kind::text, value, false, true from identifier_claims where user_id = any(${ids}::uuid[])
+  `);
+  const namesOf = Map.groupBy(names, (name) => name.user_id);
+  return new Map(users.map((user) => [user.id, toNamedUser(user, namesOf.get(user.id) ?? [])]));
+}
+
+function toNamedUser(user: User, names: readonly NameRow[]): NamedUser {
+  return {
+    user,
+    identifiers: names
+      .filter((name) => !name.is_claim)
+      .map(({ kind, value, is_alias }) => ({ kind, value, isAlias: is_alias })),
+    claims: names.filter((name) => name.is_claim).map(({ kind, value }) => ({ kind, value })),
+  };
 }
 
 /**

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Identifier } from '../identity/identifier.ts';
 import { isCalled, type NamedUser } from '../identity/user-identity-store.ts';
 import { type AttributeValues, isSame, toAttributeValues } from './attribute-values.ts';
@@ -12,6 +13,12 @@ export const leftReasonNames = [
   'ONLY_NAME',
 ] as const;
 export type LeftReason = (typeof leftReasonNames)[number];
+
+/** What an undo has come to: users that are gone, users that are as they were, and why others are not. */
+export type UndoCounts = Partial<Record<'removed' | 'restored' | LeftReason, number>>;
+
+/** As it is kept. */
+export const undoCountsSchema = z.partialRecord(z.enum(['removed', 'restored', ...leftReasonNames]), z.number());
 
 /** What an undo does with one user. */
 export interface UserUndo {

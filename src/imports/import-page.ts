@@ -48,14 +48,30 @@ export async function importPage(
   });
 }
 
+/** Ends a transaction that is to leave nothing behind. */
+class DryRunEnd extends Error {
+  readonly decided: DecidedBatch;
+
+  constructor(decided: DecidedBatch) {
+    super('A dry run writes nothing.');
+    this.decided = decided;
+  }
+}
+
 /**
  * What {@link importPage} would do, as far as one page can tell: what is in the pages before it is not written. Writes
  * nothing.
  */
 export async function tryPage(deployment: Deployment, page: ImportPage): Promise<PageOutcome> {
   const saves = page.lines.map(({ save }) => save);
-  const decided = await inTransaction(deployment.db, (tx) => decideBatch(tx, deployment, saves));
-  return toOutcome(page, decided);
+  try {
+    return await inTransaction(deployment.db, async (tx) => {
+      throw new DryRunEnd(await decideBatch(tx, deployment, saves));
+    });
+  } catch (error) {
+    if (error instanceof DryRunEnd) return toOutcome(page, error.decided);
+    throw error;
+  }
 }
 
 function savedOf({ lines }: ImportPage, { results }: DecidedBatch) {

@@ -82,7 +82,7 @@ function takeRecord(page: ImportPage, record: OpenRecord, { options, rules }: Fi
     const line = toImportLine(record.toDraft(), options.mode);
     if (!line) page.namelessCount += 1;
     else {
-      const save = parseSave(line.save, { rules }, []);
+      const save = parseSave(line.save, { rules }, [String(record.number)]);
       page.lines.push({ save, optOuts: line.optOuts, number: record.number });
     }
   } catch (error) {
@@ -91,9 +91,10 @@ function takeRecord(page: ImportPage, record: OpenRecord, { options, rules }: Fi
   }
 }
 
-/** What is told of a record that is refused. */
+/** What is told of a record that is refused. The path of its save begins with its line's number. */
 export function toRefusal(lineNumber: number, { code, message, inputPath }: DomainError): Refusal {
-  return { lineNumber, code, message, path: inputPath ?? [] };
+  const path = inputPath ?? [];
+  return { lineNumber, code, message, path: path[0] === String(lineNumber) ? path.slice(1) : path };
 }
 
 /** A record whose fields are still to be read. */

@@ -1,14 +1,8 @@
-import { z } from 'zod';
 import type { Deployment } from '../deployment.ts';
 import { sql } from '../storage/database.ts';
-import { type LeftReason, leftReasonNames } from './decide-undo.ts';
+import { type UndoCounts, undoCountsSchema } from './decide-undo.ts';
 import { getImport } from './import-store.ts';
 import { undoPage } from './undo-page.ts';
-
-/** What an undo has come to: users that are gone, users that are as they were, and why others are not. */
-export type UndoCounts = Partial<Record<'removed' | 'restored' | LeftReason, number>>;
-
-const undoCountsSchema = z.partialRecord(z.enum(['removed', 'restored', ...leftReasonNames]), z.number());
 
 /** Takes an import back. */
 export interface ImportUndo {

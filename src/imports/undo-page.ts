@@ -9,9 +9,8 @@ import type { Cipher } from '../storage/cipher.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { type AttributeValues, customPrefix, fingerprintOf } from './attribute-values.ts';
-import { decideUndo, type UndoSituation, type UserUndo } from './decide-undo.ts';
+import { decideUndo, type UndoCounts, type UndoSituation, type UserUndo } from './decide-undo.ts';
 import { importPrincipal } from './import-page.ts';
-import type { UndoCounts } from './undo-import.ts';
 
 /** @default 500 // users a page, that is a transaction */
 const usersPerPage = 500;

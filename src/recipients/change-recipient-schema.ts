@@ -4,9 +4,10 @@ import { refusedWith } from '../graphql/errors.ts';
 import { parseId } from '../graphql/global-id.ts';
 import { principalOf } from '../graphql/principal.ts';
 import { mayWrite } from '../graphql/rights.ts';
+import { addRecipient } from '../identity/add-recipient.ts';
 import { removeRecipient } from '../identity/remove-recipient.ts';
 import { ownInstallationId } from '../installations/schema.ts';
-import { UserObject, userById } from '../users/schema.ts';
+import { toUserReferenceInput, UserObject, UserRefInput, userById } from '../users/schema.ts';
 import { RecipientInterface, recipientById, recipientTypes } from './schema.ts';
 import { updateRecipient } from './update-recipient.ts';
 
@@ -16,6 +17,61 @@ async function getRecipient(found: Promise<Recipient | null>): Promise<Recipient
   if (!recipient) throw new Error('The recipient that was written is not there.');
   return recipient;
 }
+
+builder.relayMutationField(
+  'addRecipient',
+  {
+    description: 'Which address is added, and to whom: `email` or `phone`, exactly one.',
+    inputFields: (t) => ({
+      user: t.field({ type: UserRefInput, required: true, description: 'Whose address it is.' }),
+      create: t.boolean({
+        required: true,
+        defaultValue: false,
+        description:
+          'Make a customer, if the reference is an externalUserId, e-mail address or phone that names nobody.',
+      }),
+      email: t.string({ description: 'E-mail address (RFC 5322).' }),
+      phone: t.string({ description: 'Phone number (E.164, with or without "+").' }),
+      language: t.string({ description: 'BCP 47 language tag to write in, such as "pt-BR". Null removes it.' }),
+      region: t.string({ description: 'Region of the address, at most 255 characters. Null removes it.' }),
+      idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
+    }),
+  },
+  {
+    description:
+      "Adds an e-mail address or a phone to a profile, which names its user from then on. Of one that the user has already, language and region are written. Never undoes an opt-out; never takes another user's address: that is `USER_MERGE_INTERRUPTED`.",
+    authScopes: { write: true },
+    errors: refusedWith(
+      'NOT_FOUND',
+      'USER_MERGE_INTERRUPTED',
+      'IDENTIFIER_BLOCKED',
+      'IDENTIFIER_LIMIT_EXCEEDED',
+      'EMAIL_INVALID',
+      'PHONE_INVALID',
+      'VALUE_INVALID',
+      'IDEMPOTENCY_KEY_REUSED',
+    ),
+    resolve: async (_, { input: { user, ...addition } }, context) => {
+      const done = await addRecipient(context, {
+        ...addition,
+        principal: principalOf(context),
+        user: toUserReferenceInput(user),
+      });
+      context.loaders.renew();
+      return done;
+    },
+  },
+  {
+    description: 'The recipient.',
+    outputFields: (t) => ({
+      recipient: t.field({
+        type: RecipientInterface,
+        description: 'As it is now.',
+        resolve: ({ recipientId }, _, { loaders }) => getRecipient(loaders.load(recipientById, recipientId)),
+      }),
+    }),
+  },
+);
 
 builder.relayMutationField(
   'updateRecipient',

@@ -89,7 +89,7 @@ export const UserAttributesInput = builder.inputType('UserAttributesInput', {
     middleName: t.string({ description: 'At most 50 characters.' }),
     lastName: t.string({ description: 'At most 255 characters.' }),
     gender: t.field({ type: GenderEnum, description: 'As the user gave it.' }),
-    birthday: t.field({ type: 'Date', description: 'Day of birth.' }),
+    birthday: t.field({ type: 'Date', description: 'Day of birth; not in the future.' }),
     preferredLanguage: t.string({ description: 'BCP 47 language tag, such as "pt-BR".' }),
     preferredChannel: t.field({ type: ChannelEnum, description: 'How the user would like to be reached.' }),
     timeZone: t.string({ description: 'IANA time zone, such as "Europe/Zagreb".' }),
@@ -116,6 +116,16 @@ export const UserObject = builder.prismaObject('User', {
       resolve: async ({ id }, _, { loaders }) => {
         const identifiers = await loaders.load(identifiersOfUser, id);
         return identifiers.find(({ kind, isAlias }) => kind === 'EXTERNAL_USER_ID' && !isAlias)?.value ?? null;
+      },
+    }),
+    externalUserIdAliases: t.stringList({
+      authScopes: { readAll: true },
+      description: 'External user ids that came with merges: they go on resolving to this user. For server keys.',
+      resolve: async ({ id }, _, { loaders }) => {
+        const identifiers = await loaders.load(identifiersOfUser, id);
+        return identifiers.flatMap(({ kind, isAlias, value }) =>
+          kind === 'EXTERNAL_USER_ID' && isAlias ? [value] : [],
+        );
       },
     }),
     displayName: t.exposeString('displayName', { nullable: true, description: 'What to call the user.' }),

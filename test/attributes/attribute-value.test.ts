@@ -51,6 +51,18 @@ describe('U15: a value is kept in one form', () => {
   });
 });
 
+test.each<[ScalarType, unknown]>([
+  ['STRING', true],
+  ['STRING', []],
+  ['NUMBER', 'many'],
+  ['NUMBER', '01'],
+  ['BOOLEAN', 'true'],
+  ['DATE', '19.9'],
+  ['DATETIME', '2020-11-30'],
+])('what is stored of an attribute that once had the name is not told as one of type %s: %j', (type, stored) => {
+  expect(fromAttributeValue(stored, scalar(type))).toBeUndefined();
+});
+
 describe('U15: a value of another type is ATTRIBUTE_INVALID', () => {
   test.each<[ScalarType, unknown]>([
     ['STRING', 1],

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { fcmAddress, newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
+import { customAttributesOf, makeAttribute } from '../support/attributes.ts';
 import { depersonalize, makeInstallation, makeUser } from '../support/operations.ts';
 import { countRows, findProfile, getProfile, makePerson, mergeUsers, optOut } from '../support/people.ts';
 import { makeSavedUser, saveUser } from '../support/save-operations.ts';
@@ -63,6 +64,26 @@ describe('U9: saveUser', () => {
     expect(await saveUser(g.server, { user })).toMatchObject({ user: { lastName: 'King', tags: ['c'] } });
   });
 
+  test('OVERRIDE removes absent custom attributes too', async () => {
+    const [kept, gone] = [
+      await makeAttribute(g.server, { type: 'NUMBER' }),
+      await makeAttribute(g.server, { type: 'STRING' }),
+    ];
+    const user = { externalUserId: randomUUID() };
+    const write = (mode: 'MERGE' | 'OVERRIDE', customAttributes: Record<string, unknown>) =>
+      saveUser(g.server, { user, create: true, mode, userAttributes: { customAttributes } });
+    await write('MERGE', { [kept]: '1.50', [gone]: 'a' });
+    await write('MERGE', { [kept]: 2 });
+    expect(await customAttributesOf(g.server, user)).toEqual({ [kept]: 2, [gone]: 'a' });
+    await write('OVERRIDE', { [kept]: '3.0' });
+    expect(await customAttributesOf(g.server, user)).toEqual({ [kept]: 3 });
+    expect(await write('OVERRIDE', { [kept]: 'many' })).toEqual(
+      refusal('ATTRIBUTE_INVALID', ['userAttributes', 'customAttributes', kept]),
+    );
+    await write('MERGE', { [kept]: null });
+    expect(await customAttributesOf(g.server, user)).toEqual({});
+  });
+
   test('OVERRIDE removes absent attributes too, and no tag, identifier or opt-out', async () => {
     const [user, email] = [{ externalUserId: randomUUID() }, newEmail()];
     await makeSavedUser(g.server, { user, emails: [email], userAttributes: { firstName: 'Ada', tags: ['a'] } });
@@ -82,6 +103,16 @@ describe('U9: saveUser', () => {
     expect(await getProfile(g.server, user)).toMatchObject({ emails: [], phones: [expect.any(String)] });
     expect(await findProfile(g.server, { email: first })).toBeNull();
     await makeSavedUser(g.server, { user: { email: first } });
+  });
+
+  test('what a user is called by alone is not removed', async () => {
+    const email = newEmail();
+    const { id } = await makeSavedUser(g.server, { user: { email } });
+    expect(await saveUser(g.server, { user: { id }, emails: null })).toEqual(refusal('STATE_CONFLICT', ['emails']));
+    expect(await saveUser(g.server, { user: { id }, emails: null, externalUserId: randomUUID() })).toMatchObject({
+      user: { id },
+    });
+    expect(await findProfile(g.server, { email })).toBeNull();
   });
 
   test.each([

@@ -73,7 +73,7 @@ describe('updateRecipient', () => {
   });
 
   test('an opt-out of an inbox survives a merge at the same moment (decision 3)', async () => {
-    for (let round = 0; round < 10; round += 1) {
+    for (let round = 0; round < 5; round += 1) {
       const [survivor, merged] = [await makePerson(g), await makePerson(g)];
       const { id: recipient } = await getRecipient(g.server, { id: merged.id, channel: 'IN_APP' });
       await Promise.all([

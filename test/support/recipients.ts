@@ -1,5 +1,5 @@
 import { graphql } from '../generated/gql.ts';
-import type { UpdateRecipientInput } from '../generated/graphql.ts';
+import type { AddRecipientInput, UpdateRecipientInput } from '../generated/graphql.ts';
 import type { FileApp } from './app.ts';
 import type { Client } from './client.ts';
 import { localIdOf } from './send-operations.ts';
@@ -15,6 +15,16 @@ graphql(`
     __typename id channel language region isSubscribed consentAt
     ... on EmailRecipient { email }
     ... on SmsRecipient { phone }
+  }
+`);
+
+const Add = graphql(`
+  mutation AddRecipient($input: AddRecipientInput!) {
+    addRecipient(input: $input) {
+      __typename
+      ... on Error { code path message }
+      ... on AddRecipientPayload { recipient { ...RecipientFacts user { id type externalUserId } } }
+    }
   }
 `);
 
@@ -37,6 +47,11 @@ const Remove = graphql(`
     }
   }
 `);
+
+export const addRecipient = async (
+  client: Client,
+  input: Omit<AddRecipientInput, 'create'> & Partial<AddRecipientInput>,
+) => (await client.run(Add, { input: { create: false, ...input } })).addRecipient;
 
 export const updateRecipient = async (client: Client, input: UpdateRecipientInput) =>
   (await client.run(Update, { input })).updateRecipient;

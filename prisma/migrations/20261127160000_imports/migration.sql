@@ -31,7 +31,7 @@ create table import_refusals (
   line_number integer not null,
   code text not null,
   message text not null,
-  path text[] not null,
+  path text[] default array[]::text[],
 
   constraint import_refusals_pkey primary key (import_id, line_number),
   constraint import_refusals_import_id_fkey foreign key (import_id) references imports (id) on delete cascade
