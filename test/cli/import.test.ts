@@ -39,43 +39,36 @@ test('an import exits with 1 and a report when something was refused, is listed,
 });
 
 test('an import that is killed goes on by the same command, and nothing is lost or doubled', async () => {
-  const ids = Array.from({ length: 12_000 }, () => randomUUID());
+  const ids = Array.from({ length: 8_000 }, () => randomUUID());
   const file = await write(csv('externalUserId,email', ...ids.map((id) => `${id},${id}@example.com`)));
   await checkEncryptionKey(database.db, createCipher(key));
   const command = fileURLToPath(new URL('../../src/carillon.ts', import.meta.url));
   const lines = async () => (await database.db.import.findFirst({ orderBy: { id: 'desc' } }))?.lineNumber ?? 0;
-  for (const after of [1, 4_000]) {
-    const child = spawn(process.execPath, [command, 'import', 'users', file], {
-      env: { ...process.env, ...settings() },
-      stdio: 'ignore',
-    });
-    await until(async () => (await lines()) > after);
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-  expect(await lines()).toBeLessThan(12_001);
+  const child = spawn(process.execPath, [command, 'import', 'users', file], {
+    env: { ...process.env, ...settings() },
+    stdio: 'ignore',
+  });
+  await until(async () => (await lines()) > 1);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  expect(await lines()).toBeLessThan(8_001);
   const done = await run('users', file);
   expect(done).toMatchObject({
     exitCode: 0,
-    stderr: expect.stringMatching(/^Goes on after line \d+\.\n12000 records saved, 12000 of them new/),
+    stderr: expect.stringMatching(/^Goes on after line \d+\.\n8000 records saved, 8000 of them new/),
   });
   const { rows } = await database.pool.query(
     `select count(*)::int as names, count(distinct user_id)::int as users from identifiers where value = any($1)`,
     [ids],
   );
-  expect(rows).toEqual([{ names: 12_000, users: 12_000 }]);
+  expect(rows).toEqual([{ names: 8_000, users: 8_000 }]);
 });
 
 test('mistakes are told in a sentence', async () => {
-  const file = await write('x', 'txt');
-  const [format, none, id, missing] = await Promise.all([
-    run('users', file),
-    run('users', '/nowhere/users.csv'),
-    run('undo', 'x'),
-    run('undo', randomUUID()),
-  ]);
-  expect(format.stderr).toBe('The name of the file does not say its format: give --format.\n');
-  expect(none.stderr).toBe('The file /nowhere/users.csv cannot be used (ENOENT).\n');
-  expect(id.stderr).toBe('"x" is no id of an import; see "carillon import list".\n');
+  const [format, missing] = await Promise.all([run('users', await write('x', 'txt')), run('undo', randomUUID())]);
+  expect(format).toMatchObject({
+    exitCode: 1,
+    stderr: 'The name of the file does not say its format: give --format.\n',
+  });
   expect(missing).toMatchObject({ exitCode: 1, stderr: 'There is no such import.\n' });
 });
