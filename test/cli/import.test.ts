@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { createCipher } from '../../src/storage/cipher.ts';
@@ -43,7 +44,8 @@ test('an import that is killed goes on by the same command, and nothing is lost 
   const file = await write(csv('externalUserId,email', ...ids.map((id) => `${id},${id}@example.com`)));
   await checkEncryptionKey(database.db, createCipher(key));
   const command = fileURLToPath(new URL('../../src/carillon.ts', import.meta.url));
-  const lines = async () => (await database.db.import.findFirst({ orderBy: { id: 'desc' } }))?.lineNumber ?? 0;
+  const lines = async () =>
+    (await database.db.import.findFirst({ where: { fileName: basename(file) } }))?.lineNumber ?? 0;
   const child = spawn(process.execPath, [command, 'import', 'users', file], {
     env: { ...process.env, ...settings() },
     stdio: 'ignore',
