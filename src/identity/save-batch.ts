@@ -4,6 +4,7 @@ import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { User } from '../generated/prisma/client.ts';
 import type { Transaction } from '../storage/database.ts';
+import { meanwhile } from '../storage/meanwhile.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { decideSave, type SavedUser } from './decide-save.ts';
 import type { Identifier } from './identifier.ts';
@@ -13,7 +14,7 @@ import type { ParsedSave } from './parse-save.ts';
 import { removeIdentifiers } from './remove-identifiers.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
 import { type Drafts, draftUsers, type UserDraft } from './user-draft.ts';
-import { lockUsers, type NamedUser } from './user-identity-store.ts';
+import { lockUsers, type NamedUser, toIdentifierRows } from './user-identity-store.ts';
 import { resolveUserReferences } from './user-reference.ts';
 import { insertUsers, updateUsers } from './user-rows.ts';
 
@@ -76,10 +77,9 @@ export async function writeBatch(
   { cipher }: Pick<Deployment, 'cipher'>,
   { drafts, locked }: DecidedBatch,
 ): Promise<string[]> {
-  await insertUsers(
-    tx,
-    rowsOf(drafts, (draft) => draft.isNew),
-  );
+  const added = ownedBy(drafts, (draft) => draft.added);
+  const made = rowsOf(drafts, (draft) => draft.isNew);
+  const addedRows = await meanwhile(insertUsers(tx, made), () => toIdentifierRows(cipher, added));
   await updateUsers(
     tx,
     rowsOf(drafts, (draft) => draft.isChanged && !draft.isNew),
@@ -90,7 +90,8 @@ export async function writeBatch(
     ownedBy(drafts, ({ removed }) => removed),
   );
   return takeIdentifiers(tx, {
-    added: ownedBy(drafts, ({ added }) => added),
+    added,
+    addedRows,
     confirmed: ownedBy(drafts, ({ confirmed }) => confirmed),
     locked,
     cipher,

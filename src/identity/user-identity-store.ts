@@ -4,7 +4,7 @@ import { newId } from '../ids.ts';
 import { suppressionHash } from '../recipients/suppressions.ts';
 import { arrayLiteral } from '../storage/array-literal.ts';
 import type { Cipher } from '../storage/cipher.ts';
-import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
+import { camelCaseKeys, type Sql, sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import type { Identifier } from './identifier.ts';
 
@@ -99,32 +99,38 @@ export interface OwnedIdentifier extends Identifier {
   userId: string;
 }
 
+/** Identifiers and whose they are to be, as rows of a statement; null: there are none. */
+export type IdentifierRows = Sql | null;
+
+/** @param cipher of the deployment: tells which addresses were opted out. */
+export function toIdentifierRows(cipher: Cipher, identifiers: readonly OwnedIdentifier[]): IdentifierRows {
+  if (identifiers.length === 0) return null;
+  const column = (toText: (identifier: OwnedIdentifier) => string) => arrayLiteral(identifiers.map(toText));
+  return sql`
+    unnest(
+      ${column(({ kind }) => kind)}::identifier_kind[],
+      ${column(({ value }) => value)}::text[],
+      ${column(({ userId }) => userId)}::uuid[],
+      ${column(() => newId())}::uuid[],
+      ${column((identifier) => toByteaText(identifierHash(cipher, identifier)))}::bytea[]
+    ) as given (kind, value, user_id, recipient_id, address_hash)
+  `;
+}
+
 /**
  * Gives identifiers that they do not have yet to users, who are locked or new, and with an e-mail address or a phone the
  * recipient of it. One that was opted out before it was removed comes back so: an opt-out survives.
  *
- * @param cipher of the deployment: tells which addresses were opted out.
  * Another transaction may have given one of them to somebody else meanwhile: then the unique index refuses it, and the
  * transaction is repeated.
  */
-export async function addIdentifiers(
-  tx: Transaction,
-  cipher: Cipher,
-  identifiers: readonly OwnedIdentifier[],
-): Promise<void> {
-  if (identifiers.length === 0) return;
-  const column = (toText: (identifier: OwnedIdentifier) => string) => arrayLiteral(identifiers.map(toText));
+export async function addIdentifiers(tx: Transaction, rows: IdentifierRows): Promise<void> {
+  if (rows === null) return;
   await tx.$executeRaw(sql`
     with given as (
       select kind, value, user_id, recipient_id, address_hash,
         case kind when 'EMAIL' then 'EMAIL'::channel when 'PHONE' then 'SMS'::channel end as channel
-      from unnest(
-        ${column(({ kind }) => kind)}::identifier_kind[],
-        ${column(({ value }) => value)}::text[],
-        ${column(({ userId }) => userId)}::uuid[],
-        ${column(() => newId())}::uuid[],
-        ${column((identifier) => toByteaText(identifierHash(cipher, identifier)))}::bytea[]
-      ) as given (kind, value, user_id, recipient_id, address_hash)
+      from ${rows}
     ),
     named as (
       insert into identifiers (kind, value, user_id) select kind, value, user_id from given order by kind, value collate "C"

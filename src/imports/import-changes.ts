@@ -22,19 +22,19 @@ interface ChangeRow extends Partial<UserChange> {
   fingerprint_before?: string;
 }
 
-/** Keeps what an undo of an import needs of the users whom a page writes, in its transaction. */
-export async function keepChanges(
-  tx: Transaction,
-  { cipher, importId }: { cipher: Cipher; importId: string },
-  { drafts, locked }: Pick<DecidedBatch, 'drafts' | 'locked'>,
-): Promise<void> {
-  const rows = drafts.flatMap((draft): ChangeRow[] => {
+/** What an undo needs of the users whom a batch writes. Pure. */
+export function toChangeRows(cipher: Cipher, { drafts, locked }: Pick<DecidedBatch, 'drafts' | 'locked'>): ChangeRow[] {
+  return drafts.flatMap((draft): ChangeRow[] => {
     const before = locked.get(draft.user.id);
     const change = before ? toChange(before, draft) : {};
     if (!change) return [];
     const row = { user_id: draft.user.id, is_made: !before, fingerprint: fingerprintOf(cipher, draft), ...change };
     return [before ? { ...row, fingerprint_before: fingerprintOf(cipher, before) } : row];
   });
+}
+
+/** Keeps what an undo of an import needs, in the transaction that writes the users. */
+export async function keepChanges(tx: Transaction, importId: string, rows: readonly ChangeRow[]): Promise<void> {
   await joinChanges(
     tx,
     importId,

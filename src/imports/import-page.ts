@@ -2,9 +2,10 @@ import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { cancelPersonTargetedDeliveries } from '../identity/installation-owner.ts';
 import { type DecidedBatch, decideBatch, writeBatch } from '../identity/save-batch.ts';
+import { meanwhile } from '../storage/meanwhile.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import type { FilePosition } from './file-lines.ts';
-import { keepChanges } from './import-changes.ts';
+import { keepChanges, toChangeRows } from './import-changes.ts';
 import { addRefusals, moveImport, type PageCounts } from './import-store.ts';
 import { type ImportPage, type Refusal, toRefusal } from './read-pages.ts';
 import { writeOptOuts } from './write-opt-outs.ts';
@@ -37,13 +38,14 @@ export async function importPage(
       deployment,
       page.lines.map(({ save }) => save),
     );
-    const takenInstallationIds = await writeBatch(tx, deployment, decided);
+    const writing = writeBatch(tx, deployment, decided);
+    const changes = await meanwhile(writing, () => toChangeRows(deployment.cipher, decided));
     await writeOptOuts(tx, savedOf(page, decided), importPrincipal(id));
-    await keepChanges(tx, { cipher: deployment.cipher, importId: id }, decided);
+    await keepChanges(tx, id, changes);
     const outcome = toOutcome(page, decided);
     await addRefusals(tx, id, outcome.refusals);
     await moveImport(tx, { id, at, end: page.end, counts: outcome.counts });
-    await cancelPersonTargetedDeliveries(tx, takenInstallationIds);
+    await cancelPersonTargetedDeliveries(tx, await writing);
     return outcome;
   });
 }
