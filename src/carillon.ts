@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { addDoctorCommand } from './cli/doctor-command.ts';
+import { addImportCommand } from './cli/import-command.ts';
 import { addKeysCommand } from './cli/keys-command.ts';
 import { addMigrateCommand } from './cli/migrate-command.ts';
 import { addOperationsCommand } from './cli/operations-command.ts';
@@ -13,6 +14,7 @@ const program = new Command('carillon')
 addMigrateCommand(program);
 addKeysCommand(program);
 addOperationsCommand(program);
+addImportCommand(program);
 addDoctorCommand(program);
 
 try {

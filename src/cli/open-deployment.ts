@@ -99,6 +99,20 @@ export async function withDeployment<Result>(
   });
 }
 
+/** Runs what can stop in good order: its signal is aborted when the program is first asked to end. */
+export async function interruptible<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  // Before others, who would end the embedded database.
+  for (const name of signals) process.prependOnceListener(name, abort);
+  try {
+    return await work(controller.signal);
+  } finally {
+    for (const name of signals) process.off(name, abort);
+  }
+}
+
 /** Runs what reaches the database for the first time. @throws StartupError that says why it cannot be reached. */
 export async function explaining<Result>(url: string, work: () => Promise<Result>): Promise<Result> {
   try {

@@ -1,3 +1,4 @@
+import { arrayLiteral } from '../storage/array-literal.ts';
 import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import type { Identifier } from './identifier.ts';
 
@@ -23,7 +24,7 @@ export async function addClaims(tx: Transaction, userId: string, identifiers: re
 /** Selects the users (`user_id`) who are called any of `identifiers`, or claimed to be; some more than once. */
 export function holdersAndClaimants(identifiers: readonly Identifier[]): Sql {
   const given = sql`unnest(
-    ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
+    ${arrayLiteral(identifiers.map(({ kind }) => kind))}::identifier_kind[], ${arrayLiteral(identifiers.map(({ value }) => value))}::text[]
   ) as given (kind, value)`;
   return sql`
     select i.user_id from ${given} join identifiers i on i.kind = given.kind and i.value = given.value

@@ -4,6 +4,7 @@ import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { User } from '../generated/prisma/client.ts';
 import type { Transaction } from '../storage/database.ts';
+import { meanwhile } from '../storage/meanwhile.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { decideSave, type SavedUser } from './decide-save.ts';
 import type { Identifier } from './identifier.ts';
@@ -12,7 +13,7 @@ import type { ParsedSave } from './parse-save.ts';
 import { removeIdentifiers } from './remove-identifiers.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
 import { type Drafts, draftUsers, type UserDraft } from './user-draft.ts';
-import type { NamedUser } from './user-identity-store.ts';
+import { type NamedUser, toIdentifierRows } from './user-identity-store.ts';
 import { resolveUserReferences } from './user-reference.ts';
 import { insertUsers, updateUsers } from './user-rows.ts';
 
@@ -24,6 +25,16 @@ export interface SavedBatch {
   takenInstallationIds: string[];
 }
 
+/** What a batch comes to, before users are written. */
+export interface DecidedBatch {
+  /** As of a {@link SavedBatch}. */
+  results: SavedBatch['results'];
+  /** Everybody whom the saves have come upon, as they are to be. */
+  drafts: UserDraft[];
+  /** Everybody who may be concerned, as they were when they were locked. */
+  locked: ReadonlyMap<string, NamedUser>;
+}
+
 /**
  * Saves users (rule U9), each as if it were alone and in this order, in as many statements as one save takes. A refused one
  * changes nothing and keeps no other one back.
@@ -32,33 +43,58 @@ export interface SavedBatch {
  */
 export async function saveBatch(
   tx: Transaction,
-  { cipher, rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'cipher' | 'rules'>,
+  deployment: Pick<Deployment, 'cipher' | 'rules'>,
   saves: readonly ParsedSave[],
 ): Promise<SavedBatch> {
+  const decided = await decideBatch(tx, deployment, saves);
+  return { results: decided.results, takenInstallationIds: await writeBatch(tx, deployment, decided) };
+}
+
+/**
+ * Locks whom the saves are about, and decides each. Writes nothing but attributes that they infer.
+ *
+ * @throws StaleReadError as {@link saveBatch} does.
+ */
+export async function decideBatch(
+  tx: Transaction,
+  { rules: { undeclaredAttributes: undeclared } }: Pick<Deployment, 'rules'>,
+  saves: readonly ParsedSave[],
+): Promise<DecidedBatch> {
   const situation = await readSituation(tx, saves);
-  const { users } = situation;
   const { drafts, results } = await decideAndDefine(tx, situation, { saves, undeclared });
-  const written = [...drafts.byId.values()];
-  await insertUsers(
-    tx,
-    rowsOf(written, (draft) => draft.isNew),
-  );
+  return { results, drafts: [...drafts.byId.values()], locked: situation.users };
+}
+
+/**
+ * Writes what was decided in the same transaction.
+ *
+ * @returns ids of the installations that were taken, as of a {@link SavedBatch}.
+ * @throws StaleReadError as {@link saveBatch} does.
+ */
+export async function writeBatch(
+  tx: Transaction,
+  { cipher }: Pick<Deployment, 'cipher'>,
+  { drafts, locked }: DecidedBatch,
+): Promise<string[]> {
+  const added = ownedBy(drafts, (draft) => draft.added);
+  const made = rowsOf(drafts, (draft) => draft.isNew);
+  const addedRows = await meanwhile(insertUsers(tx, made), () => toIdentifierRows(cipher, added));
   await updateUsers(
     tx,
-    rowsOf(written, (draft) => draft.isChanged && !draft.isNew),
+    rowsOf(drafts, (draft) => draft.isChanged && !draft.isNew),
   );
   await removeIdentifiers(
     tx,
     cipher,
-    ownedBy(written, ({ removed }) => removed),
+    ownedBy(drafts, ({ removed }) => removed),
   );
-  const takenInstallationIds = await takeIdentifiers(tx, {
-    added: ownedBy(written, ({ added }) => added),
-    confirmed: ownedBy(written, ({ confirmed }) => confirmed),
-    locked: users,
+  return takeIdentifiers(tx, {
+    added,
+    addedRows,
+    confirmed: ownedBy(drafts, ({ confirmed }) => confirmed),
+    locked,
     cipher,
   });
-  return { results, takenInstallationIds };
 }
 
 interface Decided {
@@ -125,9 +161,9 @@ async function holdDefinitions(tx: Transaction, saves: readonly ParsedSave[]) {
   return names.length === 0 ? new Map() : holdAttributeDefinitions(tx, 'USER', names);
 }
 
+/** Without the reference, if a user that is made is called it. */
 function identifiersOf({ reference, createdAs, identifiers }: ParsedSave): Identifier[] {
-  const { by } = reference;
-  return [...(by === 'identifier' ? [reference] : []), ...(createdAs ?? []), ...identifiers];
+  return [...(createdAs ?? (reference.by === 'identifier' ? [reference] : [])), ...identifiers];
 }
 
 function attempt(decide: () => SavedUser): SavedUser | DomainError {

@@ -3,12 +3,21 @@ import type { Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { forgetAbandonedClaims, removeClaims } from './identifier-claims.ts';
 import { detachAllInstallations } from './installation-owner.ts';
-import { addIdentifiers, isNamed, type NamedUser, type OwnedIdentifier } from './user-identity-store.ts';
+import {
+  addIdentifiers,
+  type IdentifierRows,
+  isNamed,
+  type NamedUser,
+  type OwnedIdentifier,
+  toIdentifierRows,
+} from './user-identity-store.ts';
 
 /** Who is verified to be called what. */
 interface TakeIdentifiers {
   /** What they were not called before. */
   added: readonly OwnedIdentifier[];
+  /** The same as rows, if they are made already. */
+  addedRows?: IdentifierRows;
   /** What they were called already. */
   confirmed: readonly OwnedIdentifier[];
   /** Users as they were locked, all claimants of these identifiers among them. */
@@ -27,9 +36,9 @@ interface TakeIdentifiers {
  */
 export async function takeIdentifiers(
   tx: Transaction,
-  { added, confirmed, locked, cipher }: TakeIdentifiers,
+  { added, addedRows, confirmed, locked, cipher }: TakeIdentifiers,
 ): Promise<string[]> {
-  await addIdentifiers(tx, cipher, added);
+  await addIdentifiers(tx, addedRows === undefined ? toIdentifierRows(cipher, added) : addedRows);
   // A claim that commits after the locks were taken stays a mere claim until the next such word.
   if (![...locked.values()].some(({ claims }) => claims.length > 0)) return [];
   const taken = [...added, ...confirmed];

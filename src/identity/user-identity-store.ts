@@ -1,6 +1,8 @@
 import type { User } from '../generated/prisma/client.ts';
 import type { IdentifierKind } from '../generated/prisma/enums.ts';
+import { newId } from '../ids.ts';
 import { suppressionHash } from '../recipients/suppressions.ts';
+import { arrayLiteral } from '../storage/array-literal.ts';
 import type { Cipher } from '../storage/cipher.ts';
 import { camelCaseKeys, type Sql, sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
@@ -110,52 +112,51 @@ export interface OwnedIdentifier extends Identifier {
   userId: string;
 }
 
+/** Identifiers and whose they are to be, as rows of a statement; null: there are none. */
+export type IdentifierRows = Sql | null;
+
+/** @param cipher of the deployment: tells which addresses were opted out. */
+export function toIdentifierRows(cipher: Cipher, identifiers: readonly OwnedIdentifier[]): IdentifierRows {
+  if (identifiers.length === 0) return null;
+  const column = (toText: (identifier: OwnedIdentifier) => string) => arrayLiteral(identifiers.map(toText));
+  return sql`
+    unnest(
+      ${column(({ kind }) => kind)}::identifier_kind[],
+      ${column(({ value }) => value)}::text[],
+      ${column(({ userId }) => userId)}::uuid[],
+      ${column(() => newId())}::uuid[],
+      ${column((identifier) => toByteaText(identifierHash(cipher, identifier)))}::bytea[]
+    ) as given (kind, value, user_id, recipient_id, address_hash)
+  `;
+}
+
 /**
  * Gives identifiers that they do not have yet to users, who are locked or new, and with an e-mail address or a phone the
  * recipient of it. One that was opted out before it was removed comes back so: an opt-out survives.
  *
- * @param cipher of the deployment: tells which addresses were opted out.
- * @throws StaleReadError when another transaction gave one of them to somebody else meanwhile.
+ * Another transaction may have given one of them to somebody else meanwhile: then the unique index refuses it, and the
+ * transaction is repeated.
  */
-export async function addIdentifiers(
-  tx: Transaction,
-  cipher: Cipher,
-  identifiers: readonly OwnedIdentifier[],
-): Promise<void> {
-  if (identifiers.length === 0) return;
-  const [row] = await tx.$queryRaw<{ named_count: number }[]>(sql`
+export async function addIdentifiers(tx: Transaction, rows: IdentifierRows): Promise<void> {
+  if (rows === null) return;
+  await tx.$executeRaw(sql`
     with given as (
-      select kind, value, user_id, address_hash
-      from unnest(
-        ${identifiers.map(({ kind }) => kind)}::identifier_kind[],
-        ${identifiers.map(({ value }) => value)}::text[],
-        ${identifiers.map(({ userId }) => userId)}::uuid[],
-        ${identifiers.map((identifier) => identifierHash(cipher, identifier))}::bytea[]
-      ) as given (kind, value, user_id, address_hash)
+      select kind, value, user_id, recipient_id, address_hash,
+        case kind when 'EMAIL' then 'EMAIL'::channel when 'PHONE' then 'SMS'::channel end as channel
+      from ${rows}
     ),
     named as (
-      insert into identifiers (kind, value, user_id)
-      select kind, value, user_id from given
-      order by kind, value
-      on conflict (kind, value) do nothing
-      returning kind, value, user_id
-    ),
-    reached as (
-      insert into recipients (id, channel, user_id, address, is_subscribed)
-      select uuid_v7(), address.channel, address.user_id, address.value, not exists (
-        select from suppressions s where s.channel = address.channel and s.address_hash = address.address_hash
-      )
-      from (
-        select case kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel as channel, value, named.user_id, address_hash
-        from named join given using (kind, value)
-        where kind <> 'EXTERNAL_USER_ID'
-      ) address
-      order by channel, value
+      insert into identifiers (kind, value, user_id) select kind, value, user_id from given order by kind, value collate "C"
     )
-    select count(*)::int as named_count from named
+    insert into recipients (id, channel, user_id, address, is_subscribed)
+    select recipient_id, given.channel, user_id, value, s.address_hash is null
+    from given left join suppressions s on s.channel = given.channel and s.address_hash = given.address_hash
+    where given.channel is not null
+    order by given.channel, value collate "C"
   `);
-  if (row?.named_count !== identifiers.length) throw new StaleReadError();
 }
+
+const toByteaText = (bytes: Uint8Array<ArrayBuffer>): string => `\\x${Buffer.from(bytes.buffer).toString('hex')}`;
 
 /** As what an opt-out of an identifier's address is remembered; of what is no address nothing is. */
 export function identifierHash(cipher: Cipher, { kind, value }: Identifier): Uint8Array<ArrayBuffer> {

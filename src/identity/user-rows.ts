@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { User } from '../generated/prisma/client.ts';
 import { newId } from '../ids.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { arrayLiteral } from '../storage/array-literal.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import { blankAttributes } from '../users/user-attributes.ts';
 
 /** A user of whom nothing is known, and who is yet to be written. */
@@ -17,35 +18,36 @@ export function newUser(type: User['type']): User {
   };
 }
 
-/** Users as JSON, in the form that {@link columns} reads. */
-function toJson(users: readonly User[]): string {
-  return JSON.stringify(
-    users.map((user) => ({
-      id: user.id,
-      type: user.type,
-      display_name: user.displayName,
-      first_name: user.firstName,
-      middle_name: user.middleName,
-      last_name: user.lastName,
-      gender: user.gender,
-      birthday: user.birthday?.toISOString().slice(0, 10) ?? null,
-      preferred_language: user.preferredLanguage,
-      preferred_channel: user.preferredChannel,
-      time_zone: user.timeZone,
-      country: user.country,
-      region: user.region,
-      picture_url: user.pictureUrl,
-      tags: user.tags,
-      custom_attributes: user.customAttributes,
-    })),
-  );
+/** Users as rows that a statement reads. Arrays of columns: PostgreSQL takes longer to read objects of JSON. */
+function toRows(users: readonly User[]): Sql {
+  const column = (toText: (user: User) => string | null) => arrayLiteral(users.map(toText));
+  return sql`(
+    select
+      id, type, display_name, first_name, middle_name, last_name, gender, birthday, preferred_language, preferred_channel,
+      time_zone, country, region, picture_url, tags::text[] as tags, custom_attributes
+    from unnest(
+      ${column(({ id }) => id)}::uuid[],
+      ${column(({ type }) => type)}::user_type[],
+      ${column(({ displayName }) => displayName)}::text[],
+      ${column(({ firstName }) => firstName)}::text[],
+      ${column(({ middleName }) => middleName)}::text[],
+      ${column(({ lastName }) => lastName)}::text[],
+      ${column(({ gender }) => gender)}::gender[],
+      ${column(({ birthday }) => birthday?.toISOString().slice(0, 10) ?? null)}::date[],
+      ${column(({ preferredLanguage }) => preferredLanguage)}::text[],
+      ${column(({ preferredChannel }) => preferredChannel)}::channel[],
+      ${column(({ timeZone }) => timeZone)}::text[],
+      ${column(({ country }) => country)}::text[],
+      ${column(({ region }) => region)}::text[],
+      ${column(({ pictureUrl }) => pictureUrl)}::text[],
+      ${column(({ tags }) => arrayLiteral(tags))}::text[],
+      ${column(({ customAttributes }) => JSON.stringify(customAttributes))}::jsonb[]
+    ) as given (
+      id, type, display_name, first_name, middle_name, last_name, gender, birthday, preferred_language, preferred_channel,
+      time_zone, country, region, picture_url, tags, custom_attributes
+    )
+  )`;
 }
-
-const columns = sql`(
-  id uuid, type user_type, display_name text, first_name text, middle_name text, last_name text, gender gender,
-  birthday date, preferred_language text, preferred_channel channel, time_zone text, country text, region text,
-  picture_url text, tags text[], custom_attributes jsonb
-)`;
 
 /** Adds users, each with the in-app inbox that every user has. */
 export async function insertUsers(tx: Transaction, users: readonly User[]): Promise<void> {
@@ -56,10 +58,13 @@ export async function insertUsers(tx: Transaction, users: readonly User[]): Prom
         id, type, display_name, first_name, middle_name, last_name, gender, birthday, preferred_language,
         preferred_channel, time_zone, country, region, picture_url, tags, custom_attributes
       )
-      select * from jsonb_to_recordset(${toJson(users)}::jsonb) as given ${columns}
-      returning id
+      select * from ${toRows(users)} given
     )
-    insert into recipients (id, channel, user_id) select uuid_v7(), 'IN_APP', id from made
+    insert into recipients (id, channel, user_id)
+    select id, 'IN_APP', user_id
+    from unnest(
+      ${arrayLiteral(users.map(() => newId()))}::uuid[], ${arrayLiteral(users.map(({ id }) => id))}::uuid[]
+    ) as given (id, user_id)
   `);
 }
 
@@ -73,7 +78,7 @@ export async function updateUsers(tx: Transaction, users: readonly User[]): Prom
       preferred_language = given.preferred_language, preferred_channel = given.preferred_channel,
       time_zone = given.time_zone, country = given.country, region = given.region, picture_url = given.picture_url,
       tags = given.tags, custom_attributes = given.custom_attributes
-    from jsonb_to_recordset(${toJson(users)}::jsonb) as given ${columns}
+    from ${toRows(users)} given
     where u.id = given.id
   `);
 }

@@ -4,6 +4,7 @@ import { takeBackExpiredClaims } from '../deliveries/claim.ts';
 import { deliverJob } from '../deliveries/deliver.job.ts';
 import { expireOverdue } from '../deliveries/expire-overdue.ts';
 import type { Worker } from '../deliveries/worker.ts';
+import { forgetImports } from '../imports/forget-imports.ts';
 import { addJobs, dropFailedJobs } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
@@ -17,8 +18,8 @@ const notificationsPerPage = 500;
 /**
  * Puts back to work what a dead worker left behind, so that nothing stays queued or sending for ever: claims and fan-outs
  * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed, attributes whose
- * values are still to be removed. Removes jobs that have failed for good, and idempotency keys, access changes and rotated
- * secrets that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next
+ * values are still to be removed. Removes jobs that have failed for good, and idempotency keys, access changes, rotated
+ * secrets and undo values of imports that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next
  * sweep.
  *
  * @param isAlone no other worker can be alive (the database was embedded and has just been started): take back at once.
@@ -32,6 +33,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
   await forgetIdempotencyKeys(worker.db);
   await trimAccessChanges(worker.db);
   await endRotations(worker.db);
+  await forgetImports(worker.db);
 }
 
 /** Walks a list of notifications by id, a page at a time, until a page is not full or the worker stops. */

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
 import { DomainError } from '../errors.ts';
 import type { Channel, Gender } from '../generated/prisma/enums.ts';
@@ -148,6 +149,15 @@ const languageCharactersMax = 100;
 /** A BCP 47 tag in its canonical form, or null when it is none, or longer than any honest one. */
 export function toLanguage(text: string): string | null {
   if (text.length > languageCharactersMax) return null;
+  const known = languages.get(text) ?? readLanguage(text);
+  if (known !== null) languages.set(text, known);
+  return known;
+}
+
+/** What was read lately: people write few languages, and reading one takes long. */
+const languages = new LRUCache<string, string>({ max: 1_000 });
+
+function readLanguage(text: string): string | null {
   try {
     return new Intl.Locale(text).toString();
   } catch (error) {
@@ -158,6 +168,15 @@ export function toLanguage(text: string): string | null {
 
 /** Whether `text` names a time zone of the IANA database. */
 export function isTimeZone(text: string): boolean {
+  const isKnown = timeZones.has(text) || readTimeZone(text);
+  if (isKnown) timeZones.set(text, true);
+  return isKnown;
+}
+
+/** As of languages. */
+const timeZones = new LRUCache<string, true>({ max: 1_000 });
+
+function readTimeZone(text: string): boolean {
   try {
     // An offset such as "+01:00" is accepted by Intl but is no zone: it knows no summer time.
     return /^[A-Za-z]/.test(text) && new Intl.DateTimeFormat('en', { timeZone: text }).format(0) !== '';
