@@ -182,6 +182,24 @@ export async function loadPage<Row extends { id: string }>(
   return { ...cut(page, parsed), totalCount: withCount ? Number(found[0]?.['total count'] ?? 0) : null };
 }
 
+/** A page with rows that belong to the same list but were found elsewhere: all there are of them, in list order. */
+export function withMore<Row extends { id: string }>(
+  { rows, hasMore, totalCount }: LoadedPage<Row>,
+  more: readonly Row[],
+  page: Page,
+): LoadedPage<Row> {
+  const within = more.filter(
+    ({ id }) => (page.after === null || id > page.after) && (page.before === null || id < page.before),
+  );
+  const joined = [...rows, ...within].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const kept = page.isBackward ? joined.slice(-page.limit) : joined.slice(0, page.limit);
+  return {
+    rows: kept,
+    hasMore: hasMore || joined.length > kept.length,
+    totalCount: totalCount === null ? null : totalCount + more.length,
+  };
+}
+
 /** One row more than the page was read, to know whether there is more; rows come back in list order. */
 function cut<Row>(page: Page, rows: Row[]): { rows: Row[]; hasMore: boolean } {
   const kept = rows.slice(0, page.limit);

@@ -25,7 +25,7 @@ const installationsOfUser = relatedPages<Installation>({
   belongs: sql`i.user_id = parent.id`,
 });
 
-const PlatformEnum = builder.enumType('Platform', {
+export const PlatformEnum = builder.enumType('Platform', {
   description: 'What an installation runs on.',
   values: {
     [Platform.WEB]: { description: 'A browser.' },
@@ -34,7 +34,7 @@ const PlatformEnum = builder.enumType('Platform', {
   },
 });
 
-const PushStatusEnum = builder.enumType('PushStatus', {
+export const PushStatusEnum = builder.enumType('PushStatus', {
   description: 'Whether the person lets this installation receive pushes.',
   values: {
     [PushStatus.ASK]: { description: 'Nobody was asked yet.' },

@@ -127,7 +127,8 @@ const countries = new Set(
     .split(/\s+/),
 );
 
-function isCountry(text: string): boolean {
+/** Whether `text` is an officially assigned country code, in any casing. */
+export function isCountry(text: string): boolean {
   return countries.has(text.toUpperCase());
 }
 
