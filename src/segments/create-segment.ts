@@ -3,6 +3,7 @@ import { DomainError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
+import { addAttributeIndexesJob } from './attribute-indexes.ts';
 import { lockSegmentFilters, parseKnownFilter, refuseTangledFilter } from './segment-filter.ts';
 import { parseSegmentDescription, parseSegmentName } from './segment-name.ts';
 
@@ -37,6 +38,7 @@ export async function createSegment(deployment: Deployment, request: NewSegment)
       returning id
     `);
     if (rows.length === 0) throw new DomainError('NAME_TAKEN', 'Another segment has this name.', ['name']);
+    if (isDynamic) await addAttributeIndexesJob(tx);
     return { segmentId };
   });
 }

@@ -2,6 +2,7 @@ import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
+import { addAttributeIndexesJob } from './attribute-indexes.ts';
 import { lockSegmentFilters } from './segment-filter.ts';
 
 /** A segment that is to go, with its memberships. Its members stay. */
@@ -27,6 +28,7 @@ export async function deleteSegment(deployment: Deployment, request: SegmentDele
       const use = await findUse(tx, segmentId);
       if (use !== null) throw new DomainError('SEGMENT_IN_USE', `${use} uses this segment.`, ['segment']);
       await tx.$executeRaw(sql`delete from segments where id = ${segmentId}::uuid`);
+      await addAttributeIndexesJob(tx);
       return { segmentId };
     },
   );

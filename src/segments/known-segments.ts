@@ -80,9 +80,8 @@ export interface ReadyFilter {
   scope: Scope;
 }
 
-/** A stored filter with what it names. */
-export async function prepareFilter(db: Reader, stored: unknown): Promise<ReadyFilter> {
-  const filter = readFilter(stored);
+/** A filter with what it names. */
+export async function prepareFilter(db: Reader, filter: Filter): Promise<ReadyFilter> {
   return { filter, scope: createScope(await readSegments(db, segmentsNamedBy(filter))) };
 }
 

@@ -1,6 +1,7 @@
 import type { User } from '../generated/prisma/client.ts';
 import { camelCaseKeys, type Database, sql } from '../storage/database.ts';
 import { audienceSql, countUsers } from './audience.ts';
+import { readFilter } from './filter.ts';
 import { prepareFilter } from './known-segments.ts';
 import { parseKnownFilter } from './segment-filter.ts';
 
@@ -23,7 +24,7 @@ export async function previewSegment(
   { filter, first }: { filter: unknown; first: number },
 ): Promise<SegmentPreview> {
   const stored = await parseKnownFilter(db, filter, ['filter']);
-  const where = audienceSql(await prepareFilter(db, stored));
+  const where = audienceSql(await prepareFilter(db, readFilter(stored)));
   const [counted, rows] = await Promise.all([
     countUsers(db, where),
     db.$queryRaw<object[]>(sql`select u.* from users u where ${where} order by u.id limit ${first}`),

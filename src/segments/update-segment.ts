@@ -3,6 +3,7 @@ import { DomainError } from '../errors.ts';
 import type { Segment } from '../generated/prisma/client.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
+import { addAttributeIndexesJob } from './attribute-indexes.ts';
 import { lockSegmentFilters, parseKnownFilter, refuseTangledFilter } from './segment-filter.ts';
 import { parseSegmentDescription, parseSegmentName } from './segment-name.ts';
 
@@ -46,6 +47,7 @@ export async function updateSegment(deployment: Deployment, request: SegmentUpda
         filter = coalesce(${stored === null ? null : JSON.stringify(stored)}::jsonb, filter)
       where id = ${segmentId}::uuid
     `);
+    if (stored) await addAttributeIndexesJob(tx);
     return { segmentId };
   });
 }
