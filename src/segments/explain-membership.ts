@@ -1,6 +1,6 @@
 import type { Segment } from '../generated/prisma/client.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
-import { camelCaseKeys, type Database, sql } from '../storage/database.ts';
+import type { Database } from '../storage/database.ts';
 import { explainFilter, readFilter } from './filter.ts';
 import { createScope, readSegments } from './known-segments.ts';
 import { type Person, readPersons } from './person.ts';
@@ -39,14 +39,12 @@ export async function explainMembership(
   return { ...about, isMember, reasons: [reason] };
 }
 
-/** The dynamic segments that each of some users is in, oldest first. Tombstones are in none. */
-export async function listDynamicSegmentsOf(
+/** Which of all dynamic segments each of some users is in. Tombstones are in none. */
+export async function decideDynamicSegments(
   db: Database,
+  segments: readonly Segment[],
   userIds: readonly string[],
-): Promise<ReadonlyMap<string, Segment[]>> {
-  const rows = await db.$queryRaw<object[]>(sql`select * from segments where filter is not null order by id`);
-  if (rows.length === 0) return new Map();
-  const segments = rows.map((row) => camelCaseKeys<Segment>(row));
+): Promise<ReadonlyMap<string, readonly Segment[]>> {
   // All others are static.
   const scope = createScope(
     new Map(segments.map(({ id, name, filter }) => [id, { name, filter: readFilter(filter) }] as const)),

@@ -1,23 +1,13 @@
 import type { Segment, User } from '../generated/prisma/client.ts';
 import { builder } from '../graphql/builder.ts';
-import {
-  type LoadedPage,
-  loadPage,
-  parsePage,
-  type RelatedPageKey,
-  relatedConnection,
-  relatedPages,
-  selects,
-  toConnection,
-  withMore,
-} from '../graphql/connection.ts';
+import { loadPage, parsePage, relatedConnection, relatedPages, selects, toConnection } from '../graphql/connection.ts';
 import { localId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { mayReadAll } from '../graphql/rights.ts';
 import { sql } from '../storage/database.ts';
 import { UserObject } from '../users/schema.ts';
 import { type Count, countMembers, membersSql } from './audience.ts';
-import { listDynamicSegmentsOf } from './explain-membership.ts';
+import { decideDynamicSegments } from './explain-membership.ts';
 import { toShownFilter } from './filter.ts';
 
 /** A segment by id. */
@@ -32,26 +22,14 @@ const membersOfSegment = relatedPages<User>({
   belongs: sql`m.segment_id = parent.id`,
 });
 
-const staticSegmentsOfUser = relatedPages<Segment>({
+/** Static ones by their members. Dynamic ones are decided for each user, which is little work beside a statement for each. */
+const segmentsOfUser = relatedPages<Segment>({
   from: sql`segment_members m join segments s on s.id = m.segment_id`,
   row: sql`s.*`,
   id: sql`s.id`,
   belongs: sql`m.user_id = parent.id`,
+  shared: { from: sql`segments s where s.filter is not null`, decide: decideDynamicSegments },
 });
-
-/** Static ones by their members; dynamic ones are decided for each user, which is little work beside a statement for each. */
-const segmentsOfUser: Loader<RelatedPageKey, LoadedPage<Segment>> = {
-  ...staticSegmentsOfUser,
-  async load(db, keys) {
-    const [pages, dynamic] = await Promise.all([
-      staticSegmentsOfUser.load(db, keys),
-      listDynamicSegmentsOf(db, [...new Set(keys.map(({ parentId }) => parentId))]),
-    ]);
-    return keys.map(({ parentId, page }, index) =>
-      withMore(pages[index] ?? { rows: [], hasMore: false, totalCount: null }, dynamic.get(parentId) ?? [], page),
-    );
-  },
-};
 
 const countOfSegment: Loader<string, Count> = { load: (db, ids) => countMembers(db, ids) };
 
