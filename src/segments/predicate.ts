@@ -138,7 +138,7 @@ export function parseInput<Output>(schema: z.ZodType<Output>, input: unknown, pa
 }
 
 /** A field that is null is as one that is absent. */
-export function withoutNulls(input: unknown): unknown {
+function withoutNulls(input: unknown): unknown {
   if (typeof input !== 'object' || input === null || input instanceof Date) return input;
   if (Array.isArray(input)) return input.map(withoutNulls);
   const given = Object.entries(input).filter(([, value]) => value !== null && value !== undefined);

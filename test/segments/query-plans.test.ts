@@ -21,7 +21,7 @@ const planOf = async (stored: object) =>
 const keepIndexes = () =>
   keepAttributeIndexes({
     ...database.storage,
-    log: createLogger({ environment: 'production', destination: { write: () => undefined } }),
+    log: createLogger({ json: true, level: 'silent' }),
     signal: new AbortController().signal,
   });
 

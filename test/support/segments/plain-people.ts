@@ -125,7 +125,7 @@ export interface World {
   filters: ReadonlyMap<string, (person: PlainPerson, world: World) => boolean>;
 }
 
-export const momentText = (ms: number) => new Date(ms).toISOString();
+const momentText = (ms: number) => new Date(ms).toISOString();
 const dayText = (ms: number) => momentText(ms).slice(0, 10);
 
 const perhaps = <Value>(values: fc.Arbitrary<Value>) => fc.option(values, { freq: 3 });
