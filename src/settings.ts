@@ -192,7 +192,7 @@ export const settingsSchema = z.object({
     .register(texts, {
       default: 'refuse',
       meaning:
-        '`infer`: a text, number or boolean under a name that no attribute has defines the attribute; `refuse`: it is `ATTRIBUTE_INVALID`.',
+        '`infer`: a text, number or boolean that a back end writes under a name that no attribute has defines the attribute; `refuse`: it is `ATTRIBUTE_INVALID`.',
     }),
   INSTALLATIONS_PER_USER: count(1, 10_000).default(100).register(texts, {
     default: '100',

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
 import type { Worker } from './deliveries/worker.ts';
@@ -78,6 +79,7 @@ export async function startWorker(
     tasks: [
       bindJob(fanOutJob, worker),
       bindJob(deliverJob, worker),
+      bindJob(forgetAttributeJob, worker),
       bindJob(attributeIndexesJob, { ...worker, pool }),
     ].map((job) => traced(job, worker.tracing)),
     concurrency,

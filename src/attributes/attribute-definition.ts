@@ -18,7 +18,7 @@ export type AttributeShape = { type: ScalarType; fields: null } | { type: 'OBJEC
 /** A definition that is not there yet. */
 export type NewDefinition = AttributeShape & { name: string };
 
-/** A custom attribute that may be written. */
+/** A custom attribute that may be written. A value from before `createdAt` is of another one that once had the name. */
 export type AttributeDefinition = NewDefinition & { id: string; createdAt: Date };
 
 /** @default 500 // of users, and as many of installations, those that are being removed among them */
@@ -47,13 +47,18 @@ const rowSchema = z.intersection(
   ]),
 );
 
+/** The fields in a row: none where it is no list of objects. */
+export function parseFieldsColumn(column: unknown): AttributeField[] {
+  return fieldsSchema.nullable().parse(column) ?? [];
+}
+
 /** A definition from its row. */
 export function toAttributeDefinition(row: unknown): AttributeDefinition {
   const { created_at: createdAt, ...definition } = rowSchema.parse(row);
   return { ...definition, createdAt };
 }
 
-/** All definitions of what users or installations have, those that are being removed left out, by name. */
+/** All definitions of what users or installations have, sorted by name; those that are being removed are left out. */
 export async function listAttributeDefinitions(
   db: Pick<Database | Transaction, '$queryRaw'>,
   owner: AttributeOwner,

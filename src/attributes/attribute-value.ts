@@ -2,7 +2,7 @@ import { DomainError } from '../errors.ts';
 import { findTextMistake } from '../operations/text-mistake.ts';
 import type { AttributeField, AttributeShape, ScalarType } from './attribute-definition.ts';
 import { fromDecimal, numberToDecimal, toDecimal } from './decimal.ts';
-import { isRealDay, parseMoment } from './moment.ts';
+import { isCommonEraDay, parseMoment } from './moment.ts';
 
 /**
  * A scalar as it is stored: STRING as it is; NUMBER a canonical decimal, as text; BOOLEAN as it is; DATE "YYYY-MM-DD";
@@ -42,7 +42,7 @@ const scalars: Record<ScalarType, { parse: (value: unknown) => AttributeScalar |
   },
   BOOLEAN: { parse: (value) => (typeof value === 'boolean' ? value : null), expected: 'true or false' },
   DATE: {
-    parse: (value) => (typeof value === 'string' && isRealDay(value) ? value : null),
+    parse: (value) => (typeof value === 'string' && isCommonEraDay(value) ? value : null),
     expected: 'a day, such as "2020-11-30"',
   },
   DATETIME: {
@@ -98,7 +98,10 @@ function parseObject(
   return Object.fromEntries(parsed);
 }
 
-/** A stored value as GraphQL tells it; undefined when it is not of that shape, which only a merge's leftovers can be. */
+/**
+ * A stored value as GraphQL tells it; undefined when it is none of that shape: what an undone merge brought back may be of
+ * an attribute that once had the name.
+ */
 export function fromAttributeValue(stored: unknown, shape: AttributeShape): unknown {
   if (shape.type !== 'OBJECT_LIST') return fromScalar(stored, shape.type);
   if (!Array.isArray(stored)) return undefined;
@@ -110,8 +113,13 @@ export function fromAttributeValue(stored: unknown, shape: AttributeShape): unkn
 }
 
 function fromScalar(stored: unknown, type: ScalarType): unknown {
-  if (typeof stored !== (type === 'BOOLEAN' ? 'boolean' : 'string')) return undefined;
+  const isInForm = typeof stored === 'string' || typeof stored === 'boolean' ? isFormOf(stored, type) : false;
+  if (!isInForm) return undefined;
   return type === 'NUMBER' ? fromDecimal(String(stored)) : stored;
+}
+
+function isFormOf(stored: AttributeScalar, type: ScalarType): boolean {
+  return type === 'STRING' ? typeof stored === 'string' : scalars[type].parse(stored) === stored;
 }
 
 function invalid(message: string, path: readonly string[]): DomainError {

@@ -1,6 +1,6 @@
 import { DomainError } from '../errors.ts';
 import type { AttributeOwner } from '../generated/prisma/enums.ts';
-import { type Sql, sql, type Transaction } from '../storage/database.ts';
+import { sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import {
   type AttributeDefinition,
@@ -48,10 +48,16 @@ export async function holdAttributeDefinitions(
   return new Map(rows.map(toAttributeDefinition).map((definition) => [definition.name, definition]));
 }
 
+/** @throws DomainError `LIMIT_EXCEEDED`: no more are looked up at once than can be defined. */
+export function refuseTooManyAttributes(count: number, path: readonly string[]): void {
+  if (count <= attributesMax) return;
+  throw new DomainError('LIMIT_EXCEEDED', `At most ${attributesMax} attributes at once.`, path);
+}
+
 /** How custom attributes are read. */
 export interface AttributeReading {
   /** Of the names in the input, as `holdAttributeDefinitions` gives them. */
-  definitions: ReadonlyMap<string, AttributeDefinition>;
+  definitions: ReadonlyMap<string, NewDefinition>;
   /** What becomes of a scalar under another name (rule U13). Lists are always declared. */
   undeclared: 'REFUSE' | 'INFER';
   /** Of the input. */
@@ -68,9 +74,7 @@ export function parseCustomAttributes(
   { definitions, undeclared, path }: AttributeReading,
 ): { patch: AttributePatch; inferred: InferredDefinition[] } {
   const entries = Object.entries(input);
-  if (entries.length > attributesMax) {
-    throw new DomainError('LIMIT_EXCEEDED', `At most ${attributesMax} attributes at once.`, path);
-  }
+  refuseTooManyAttributes(entries.length, path);
   const set = new Map<string, AttributeValue>();
   const unset = new Set<string>();
   const inferred: InferredDefinition[] = [];
@@ -122,12 +126,6 @@ export async function defineInferred(
   const leaving = inferred.find(({ name }) => taken.get(name) === 'leaving');
   if (leaving) throw new DomainError('ATTRIBUTE_INVALID', 'An attribute of this name is being removed.', leaving.path);
   if (taken.size > 0) throw new StaleReadError();
-}
-
-/** A row's `custom_attributes` after a patch; with `override` nothing stays but what the patch sets (rule U9). */
-export function patched({ set, unset }: AttributePatch, { override = false } = {}): Sql {
-  const values = sql`${JSON.stringify(set)}::jsonb`;
-  return override ? values : sql`(custom_attributes - ${unset}::text[]) || ${values}`;
 }
 
 /** Stored custom attributes as GraphQL tells them, by name: those whose definition is in force. */

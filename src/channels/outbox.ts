@@ -46,12 +46,18 @@ export function createOutboxChannel(db: Database): Channel {
     async send(message, signal) {
       if (signal.aborted) return { kind: 'retry', providerCode: 'ABORTED' };
       const { deliveryId, notificationId, channel, attempt } = message;
+      // The lock waits for an erase that is under way. Of who is erased nothing is written any more.
       await db.$executeRaw(sql`
+        with delivery as (select recipient_id from deliveries where id = ${deliveryId}::uuid),
+        person as (
+          select u.id from delivery join recipients r on r.id = recipient_id join users u on u.id = r.user_id
+          for key share of u
+        )
         insert into outbox_messages (id, delivery_id, notification_id, channel, address, rendered)
-        values (
+        select
           ${toOutboxId(deliveryId, attempt)}::uuid, ${deliveryId}::uuid, ${notificationId}::uuid, ${channel}::channel,
           ${toReadableAddress(message.address)}, ${JSON.stringify(renderForOutbox(message))}::jsonb
-        )
+        where exists (select from person) or not exists (select from delivery where recipient_id is not null)
         on conflict (id) do nothing
       `);
       return simulate(message.address, attempt);

@@ -24,8 +24,8 @@ export type DueDelivery = z.infer<typeof dueDeliverySchema>;
 
 /**
  * Begins to send claimed deliveries: reads each as it is right now, counts the attempt, and decides again whether it may
- * be sent: in its time only, a person-targeted one only while the recipient is still that person's (merges followed),
- * each only while the recipient can be reached. What the claim has lost meanwhile is left out.
+ * be sent: in its time only, to a user who was not erased, a person-targeted one only while the recipient is still that
+ * person's (merges followed), each only while the recipient is there and can be reached. What the claim has lost meanwhile is left out.
  */
 export async function beginSends(
   db: Pick<Database, '$queryRaw'>,
@@ -43,6 +43,10 @@ export async function beginSends(
         d.id, i.platform, r.address, i.address_cipher, r.installation_id,
         coalesce(
           case when n.expires_at <= now() then 'TTL_PASSED'::delivery_reason end,
+          -- What was addressed to an installation still goes there, if it has left the user before that was erased.
+          case when d.user_id is not null and u.id is null and (r.id is null or not d.is_broadcast)
+            then 'ERASED'::delivery_reason end,
+          case when d.recipient_id is not null and r.id is null then 'ADDRESS_GONE'::delivery_reason end,
           case when not d.is_broadcast and coalesce(owner.merged_into_id, owner.id) <> coalesce(u.merged_into_id, u.id)
             then 'DEPERSONALIZED'::delivery_reason end,
           ${ineligibility(sql`n.target_only_primary_devices`)}

@@ -45,6 +45,7 @@ export function decideOutcome(
 const refusalStatuses: Partial<Record<DeliveryReason, 'EXPIRED' | 'CANCELLED'>> = {
   TTL_PASSED: 'EXPIRED',
   DEPERSONALIZED: 'CANCELLED',
+  ERASED: 'CANCELLED',
 };
 
 /** The status in which a delivery ends that is not sent for this reason. Pure. */

@@ -3,7 +3,8 @@ import { builder } from './builder.ts';
 
 const codes = Object.keys(errorCodes).filter((code): code is ErrorCode => code in errorCodes);
 
-const ErrorCodeEnum = builder.enumType('ErrorCode', {
+/** Codes of refusals. */
+export const ErrorCodeEnum = builder.enumType('ErrorCode', {
   description: 'Why nothing was done.',
   values: Object.fromEntries(codes.map((code) => [code, { description: errorCodes[code] }])),
 });

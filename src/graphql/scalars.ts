@@ -1,9 +1,6 @@
 import { GraphQLError, Kind } from 'graphql';
+import { isCalendarDay, parseMoment } from '../attributes/moment.ts';
 import { builder } from './builder.ts';
-
-// RFC 3339, 5.6, with the separators as GraphQL clients write them.
-const dateTimePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/i;
-const datePattern = /^\d{4}-\d{2}-\d{2}$/;
 
 builder.scalarType('DateTime', {
   description: 'A moment, as RFC 3339 with an offset: `2026-11-22T15:04:05.678Z`. Kept to the millisecond.',
@@ -55,24 +52,12 @@ function badInput(message: string): GraphQLError {
 }
 
 function parseDateTime(value: unknown): Date {
-  const date = typeof value === 'string' && dateTimePattern.test(value) ? new Date(value) : null;
-  // `Date` rolls 30 February over into March; a day that does not exist is refused.
-  const isReal =
-    date &&
-    typeof value === 'string' &&
-    isRealDay(value.slice(0, 10)) &&
-    !Number.isNaN(date.getTime()) &&
-    date.getUTCFullYear() > 0;
-  if (!isReal) throw badInput('This is not an RFC 3339 date and time, such as "2026-11-22T15:04:05Z".');
-  return date;
+  const moment = typeof value === 'string' ? parseMoment(value) : null;
+  if (!moment) throw badInput('This is not an RFC 3339 date and time, such as "2026-11-22T15:04:05Z".');
+  return moment;
 }
 
 function parseDate(value: unknown): Date {
-  if (typeof value !== 'string' || !isRealDay(value)) throw badInput('This is not a day, such as "1968-02-10".');
+  if (typeof value !== 'string' || !isCalendarDay(value)) throw badInput('This is not a day, such as "1968-02-10".');
   return new Date(`${value}T00:00:00Z`);
-}
-
-function isRealDay(text: string): boolean {
-  const date = datePattern.test(text) ? new Date(`${text}T00:00:00Z`) : null;
-  return date !== null && !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
 }

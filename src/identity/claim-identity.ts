@@ -1,3 +1,4 @@
+import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
 import type { Deployment } from '../deployment.ts';
 import { write } from '../storage/write.ts';
 import { decidePersonalize } from './decide-personalize.ts';
@@ -18,12 +19,12 @@ import type { NamedUser } from './user-identity-store.ts';
  * person has to be forced.
  *
  * @throws DomainError `USER_IDENTITY_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`,
- * `NO_REGISTRATION`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`, `PERSONALIZATION_IMPOSSIBLE`,
+ * `LIMIT_EXCEEDED`, `NO_REGISTRATION`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`, `PERSONALIZATION_IMPOSSIBLE`,
  * `IDEMPOTENCY_KEY_REUSED`; nothing is written then.
  */
 export async function claimIdentity(
   deployment: Deployment,
-  request: Omit<PersonalizeRequest, 'keepAsLead'>,
+  request: Omit<PersonalizeRequest, 'keepAsLead' | 'undeclaredAttributes'>,
 ): Promise<Personalized> {
   const { principal, idempotencyKey, ...asked } = request;
   const { installationId } = request;
@@ -40,6 +41,13 @@ export async function claimIdentity(
     if (plan.detach) await forgetAbandonedClaims(tx, [current.user.id]);
     await addClaims(tx, userId, identifiers);
     await tx.user.update({ where: { id: userId }, data: attributes });
+    await writeCustomAttributes(tx, {
+      owner: 'USER',
+      id: userId,
+      input: request.userAttributes?.customAttributes,
+      undeclared: 'REFUSE',
+      path: ['userAttributes', 'customAttributes'],
+    });
     if (plan.detach) await cancelPersonTargetedDeliveries(tx, [installationId]);
     return { userId, installationId, mergeRecordId: null, droppedIdentifiers: dropped };
   });

@@ -36,17 +36,20 @@ export async function findHoldersAndClaimants(tx: Transaction, identifiers: read
   return rows.map((row) => row.user_id);
 }
 
-/** Ends everybody's claims of `identifiers`. @returns the distinct users who had one. */
-export async function removeClaims(tx: Transaction, identifiers: readonly Identifier[]): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
+/** Ends everybody's claims of `identifiers`, and answers them. */
+export async function removeClaims(
+  tx: Transaction,
+  identifiers: readonly Identifier[],
+): Promise<(Identifier & { userId: string })[]> {
+  const rows = await tx.$queryRaw<(Identifier & { user_id: string })[]>(sql`
     delete from identifier_claims c
     using unnest(
       ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
     ) as given (kind, value)
     where c.kind = given.kind and c.value = given.value
-    returning c.user_id
+    returning c.kind::text, c.value, c.user_id
   `);
-  return [...new Set(rows.map((row) => row.user_id))];
+  return rows.map(({ kind, value, user_id }) => ({ kind, value, userId: user_id }));
 }
 
 /** Forgets what was claimed for users that have no installation any more: nobody says it now. The users are locked. */
@@ -58,23 +61,55 @@ export async function forgetAbandonedClaims(tx: Transaction, userIds: readonly s
   `);
 }
 
-/** Moves claims with a merge, after the identifiers: what the survivor is verified to be called needs none. */
-export async function moveClaims(
+/** What becomes of claims when two users are one. */
+interface ClaimsMove {
+  from: string;
+  to: string;
+  /** All of the merged user's. */
+  claims: readonly (Identifier & { isNew: boolean })[];
+  /** Of the survivor's. */
+  endedClaims: readonly Identifier[];
+}
+
+/** Moves claims with a merge: those that are new to the survivor become its, the others end. */
+export async function moveClaims(tx: Transaction, { from, to, claims, endedClaims }: ClaimsMove): Promise<void> {
+  await endClaims(tx, to, endedClaims);
+  await handClaims(
+    tx,
+    { from, to },
+    claims.filter(({ isNew }) => isNew),
+  );
+  await endClaims(
+    tx,
+    from,
+    claims.filter(({ isNew }) => !isNew),
+  );
+}
+
+/** Makes one user's claims of `identifiers` another one's, who has none of them. */
+export async function handClaims(
   tx: Transaction,
-  from: string,
-  to: string,
-): Promise<{ kind: string; value: string }[]> {
-  const moved = await tx.$queryRaw<{ kind: string; value: string }[]>(sql`
-    with left_behind as (delete from identifier_claims where user_id = ${from}::uuid returning kind, value),
-    joined as (
-      insert into identifier_claims (kind, value, user_id) select kind, value, ${to}::uuid from left_behind
-      on conflict (kind, value, user_id) do nothing
-    )
-    select kind::text, value from left_behind
-  `);
+  { from, to }: { from: string; to: string },
+  identifiers: readonly Identifier[],
+): Promise<void> {
+  if (identifiers.length === 0) return;
   await tx.$executeRaw(sql`
-    delete from identifier_claims c using identifiers i
-    where c.user_id = ${to}::uuid and i.user_id = c.user_id and i.kind = c.kind and i.value = c.value
+    update identifier_claims c set user_id = ${to}::uuid
+    from unnest(
+      ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
+    ) as given (kind, value)
+    where c.user_id = ${from}::uuid and c.kind = given.kind and c.value = given.value
   `);
-  return moved;
+}
+
+/** Ends one user's claims of `identifiers`. */
+async function endClaims(tx: Transaction, userId: string, identifiers: readonly Identifier[]): Promise<void> {
+  if (identifiers.length === 0) return;
+  await tx.$executeRaw(sql`
+    delete from identifier_claims c
+    using unnest(
+      ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
+    ) as given (kind, value)
+    where c.user_id = ${userId}::uuid and c.kind = given.kind and c.value = given.value
+  `);
 }

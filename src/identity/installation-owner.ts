@@ -1,4 +1,4 @@
-import { sql, type Transaction } from '../storage/database.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import { createLead } from '../users/create-lead.ts';
 
 /**
@@ -29,11 +29,44 @@ export async function attachInstallation(tx: Transaction, installationId: string
  *
  * @returns the ids of the installations.
  */
-export async function detachAllInstallations(tx: Transaction, userIds: readonly string[]): Promise<string[]> {
+export function detachAllInstallations(tx: Transaction, userIds: readonly string[]): Promise<string[]> {
+  return detach(tx, sql`select id from installations where user_id = any(${[...userIds]}::uuid[])`);
+}
+
+/** Users who have gained installations. */
+interface Gain {
+  userIds: readonly string[];
+  /** What they gained, which stays before anything else. */
+  attachedIds: readonly string[];
+  /** Installations that a user keeps. */
+  installationsMax: number;
+}
+
+/**
+ * Logs users out of the installations that are too many (decision 6), those that were seen least lately, as
+ * {@link detachInstallation} does with one. A login is never refused for it. The users are locked.
+ *
+ * @returns the ids of the installations, whose deliveries are still to be cancelled.
+ */
+export function evictStalest(tx: Transaction, { userIds, attachedIds, installationsMax }: Gain): Promise<string[]> {
+  return detach(
+    tx,
+    sql`
+      select id from (
+        select id, row_number() over (
+          partition by user_id order by id = any(${[...attachedIds]}::uuid[]) desc, last_seen_at desc, id desc
+        ) as place
+        from installations where user_id = any(${[...userIds]}::uuid[])
+      ) ranked
+      where place > ${installationsMax}
+    `,
+  );
+}
+
+/** Gives each of the installations that `which` selects the ids of a fresh, empty lead. */
+async function detach(tx: Transaction, which: Sql): Promise<string[]> {
   const rows = await tx.$queryRaw<{ id: string }[]>(sql`
-    with left_behind as (
-      select id, uuid_v7() as lead_id from installations where user_id = any(${[...userIds]}::uuid[])
-    ),
+    with left_behind as (select id, uuid_v7() as lead_id from (${which}) chosen),
     lead as (insert into users (id) select lead_id from left_behind),
     inbox as (
       insert into recipients (id, channel, user_id) select uuid_v7(), 'IN_APP', lead_id from left_behind

@@ -1,8 +1,11 @@
-import type { User } from '../generated/prisma/client.ts';
+import type { Prisma, User } from '../generated/prisma/client.ts';
 import { newId } from '../ids.ts';
 import { sql, type Transaction } from '../storage/database.ts';
+import { decideJoin, type JoinPlan } from './decide-join.ts';
+import type { Identifier } from './identifier.ts';
 import { moveClaims } from './identifier-claims.ts';
-import { type NamedUser, shownExternalUserId } from './user-identity-store.ts';
+import { type Moved, parseCustomAttributesColumn } from './merge-record.ts';
+import type { NamedUser } from './user-identity-store.ts';
 
 /** Two users that become one. Both are locked. */
 export interface Join {
@@ -12,6 +15,8 @@ export interface Join {
   actor: string;
   /** The mutation that did it. */
   reason: 'personalize' | 'mergeUsers';
+  /** @default what `decideJoin` says without overrides */
+  plan?: JoinPlan;
 }
 
 /**
@@ -19,109 +24,146 @@ export interface Join {
  * memberships united, an opt-out of the inbox kept. `merged` becomes a tombstone that points to the survivor, and so do
  * the tombstones that pointed to it, so that there are no chains. Deliveries keep the user that they were made for.
  *
+ * Of a lead without a name, claims and values this is one statement.
+ *
  * @returns the id of the merge record, which holds what an undo needs.
  */
-export async function joinUsers(tx: Transaction, { survivor, merged, actor, reason }: Join): Promise<string> {
+export async function joinUsers(tx: Transaction, join: Join): Promise<string> {
+  const { survivor, merged, plan = decideJoin(survivor, merged) } = join;
   const from = merged.user.id;
   const to = survivor.user.id;
-  const moved = {
-    identifiers: await moveIdentifiers(tx, { from, to, toAlias: shownExternalUserId(survivor) !== null }),
-    installations: await moveInstallations(tx, from, to),
-    recipients: await moveRecipients(tx, from, to),
-    segments: await moveMemberships(tx, from, to),
-    claims: await moveClaims(tx, from, to),
-  };
-  await tx.user.update({ where: { id: to }, data: fillBlanks(survivor.user, merged.user) });
-  await tx.$executeRaw(
-    sql`update users set merged_into_id = ${to}::uuid where id = ${from}::uuid or merged_into_id = ${from}::uuid`,
-  );
-  const record = await tx.mergeRecord.create({
-    data: {
-      id: newId(),
-      survivorId: to,
-      mergedId: from,
-      actor,
-      reason,
-      before: JSON.parse(JSON.stringify({ survivor: survivor.user, merged: merged.user })),
-      moved,
-    },
+  const claims = decideClaims(survivor, merged);
+  if (merged.identifiers.length > 0) await moveIdentifiers(tx, { from, to, toAlias: plan.toAlias });
+  if (claims.claims.length + claims.endedClaims.length > 0) await moveClaims(tx, { from, to, ...claims });
+  const data = toSurvivorData(survivor.user, merged.user, plan);
+  if (Object.keys(data).length > 0) await tx.user.update({ where: { id: to }, data });
+  const { attributes, customAttributes, tags } = plan;
+  return moveRowsAndRecord(tx, join, {
+    identifiers: merged.identifiers.map(({ kind, value, isAlias }) => ({ kind, value, isAlias })),
+    ...claims,
+    ...{ attributes, customAttributes, tags },
   });
-  return record.id;
 }
 
-const fillable = [
-  'displayName',
-  'firstName',
-  'middleName',
-  'lastName',
-  'gender',
-  'birthday',
-  'preferredLanguage',
-  'preferredChannel',
-  'timeZone',
-  'country',
-  'region',
-  'pictureUrl',
-] as const satisfies readonly (keyof User)[];
-
-/** What changes on the survivor's row: blanks that the other fills, and the united tags. */
-function fillBlanks(survivor: User, merged: User): Partial<Pick<User, (typeof fillable)[number] | 'tags'>> {
-  const filled = fillable.filter((name) => survivor[name] === null && merged[name] !== null);
+/** What becomes of what clients claim: nobody needs a claim of what the one user is verified to be called. Pure. */
+function decideClaims(survivor: NamedUser, merged: NamedUser): Pick<Moved, 'claims' | 'endedClaims'> {
+  const isIn = ({ kind, value }: Identifier, list: readonly Identifier[]) =>
+    list.some((other) => other.kind === kind && other.value === value);
+  const identifiers = [...survivor.identifiers, ...merged.identifiers];
   return {
-    ...Object.fromEntries(filled.map((name) => [name, merged[name]])),
-    tags: [...new Set([...survivor.tags, ...merged.tags])].sort(),
+    claims: merged.claims.map(({ kind, value }) => {
+      const claim = { kind, value };
+      return { ...claim, isNew: !isIn(claim, survivor.claims) && !isIn(claim, identifiers) };
+    }),
+    endedClaims: survivor.claims
+      .filter((claim) => isIn(claim, merged.identifiers))
+      .map(({ kind, value }) => ({ kind, value })),
   };
+}
+
+/** What changes on the survivor's row. */
+function toSurvivorData(survivor: User, merged: User, plan: JoinPlan): Prisma.UserUpdateInput {
+  const data: Prisma.UserUpdateInput = Object.fromEntries(plan.attributes.map((name) => [name, merged[name]]));
+  if (plan.tags.length > 0) data.tags = [...survivor.tags, ...plan.tags].sort();
+  if (plan.customAttributes.length > 0) {
+    const [own, other] = [survivor, merged].map((user) => parseCustomAttributesColumn(user.customAttributes));
+    data.customAttributes = {
+      ...own,
+      ...Object.fromEntries(plan.customAttributes.map((name) => [name, other?.[name]])),
+    };
+  }
+  return data;
 }
 
 async function moveIdentifiers(
   tx: Transaction,
   { from, to, toAlias }: { from: string; to: string; toAlias: boolean },
-): Promise<{ kind: string; value: string }[]> {
-  return tx.$queryRaw(sql`
+): Promise<void> {
+  await tx.$executeRaw(sql`
     update identifiers
     set user_id = ${to}::uuid, is_alias = is_alias or (kind = 'EXTERNAL_USER_ID' and ${toAlias})
     where user_id = ${from}::uuid
-    returning kind::text, value
   `);
 }
 
-/** At most one primary installation per user and app: the survivor's stays. */
-async function moveInstallations(tx: Transaction, from: string, to: string): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ id: string }[]>(sql`
-    update installations i
-    set user_id = ${to}::uuid,
-      is_primary_device = is_primary_device and not exists (
-        select from installations s where s.user_id = ${to}::uuid and s.app_id = i.app_id and s.is_primary_device
-      )
-    where user_id = ${from}::uuid
-    returning id
-  `);
-  return rows.map((row) => row.id);
-}
+/** What is known of a move before the rest is moved. */
+type Told = Pick<Moved, 'identifiers' | 'claims' | 'endedClaims' | 'attributes' | 'customAttributes' | 'tags'>;
 
-/** The inbox stays with the tombstone, as the survivor has one; an opt-out of either counts for both. */
-async function moveRecipients(tx: Transaction, from: string, to: string): Promise<string[]> {
+/**
+ * Moves installations, recipients and memberships, makes the tombstones, and keeps the record of it all: one statement, whose
+ * parts see everything as it was before. At most one installation per user and app is primary: the survivor's stays. The
+ * inbox stays with the tombstone, as the survivor has one; an opt-out of either counts for both.
+ */
+async function moveRowsAndRecord(tx: Transaction, { survivor, merged, actor, reason }: Join, told: Told) {
+  const from = merged.user.id;
+  const to = survivor.user.id;
+  const id = newId();
   await tx.$executeRaw(sql`
-    update recipients set is_subscribed = false
-    where user_id in (${from}::uuid, ${to}::uuid) and channel = 'IN_APP' and exists (
-      select from recipients where user_id in (${from}::uuid, ${to}::uuid) and channel = 'IN_APP' and not is_subscribed
-    )
-  `);
-  const rows = await tx.$queryRaw<{ id: string }[]>(sql`
-    update recipients set user_id = ${to}::uuid where user_id = ${from}::uuid and channel <> 'IN_APP' returning id
-  `);
-  return rows.map((row) => row.id);
-}
-
-async function moveMemberships(tx: Transaction, from: string, to: string): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ segment_id: string }[]>(sql`
-    with left_behind as (delete from segment_members where user_id = ${from}::uuid returning segment_id, added_at),
-    joined as (
+    with had as (select id, is_primary_device from installations where user_id = ${from}::uuid),
+    installation as (
+      update installations i
+      set user_id = ${to}::uuid,
+        is_primary_device = is_primary_device and not exists (
+          select from installations s where s.user_id = ${to}::uuid and s.app_id = i.app_id and s.is_primary_device
+        )
+      where user_id = ${from}::uuid
+      returning id, is_primary_device
+    ),
+    recipient as (
+      update recipients set user_id = ${to}::uuid where user_id = ${from}::uuid and channel <> 'IN_APP' returning id
+    ),
+    inbox as (
+      select id, user_id, is_subscribed, consent_at, consent_by from recipients
+      where user_id in (${from}::uuid, ${to}::uuid) and channel = 'IN_APP'
+    ),
+    opted_out as (
+      update recipients r set is_subscribed = false, consent_at = other.consent_at, consent_by = other.consent_by
+      from inbox own, inbox other
+      where r.id = own.id and own.is_subscribed and other.user_id <> own.user_id and not other.is_subscribed
+      returning r.id
+    ),
+    left_segment as (delete from segment_members where user_id = ${from}::uuid returning segment_id, added_at),
+    joined_segment as (
       insert into segment_members (segment_id, user_id, added_at)
-      select segment_id, ${to}::uuid, added_at from left_behind
+      select segment_id, ${to}::uuid, added_at from left_segment
       on conflict (segment_id, user_id) do nothing
+      returning segment_id
+    ),
+    tombstone as (
+      update users set merged_into_id = ${to}::uuid
+      where id = ${from}::uuid or merged_into_id = ${from}::uuid
+      returning id
     )
-    select segment_id from left_behind
+    insert into merge_records (id, survivor_id, merged_id, actor, reason, before, moved)
+    select
+      ${id}::uuid, ${to}::uuid, ${from}::uuid, ${actor}, ${reason},
+      ${JSON.stringify({ survivor: survivor.user, merged: merged.user })}::jsonb,
+      ${JSON.stringify(told)}::jsonb || jsonb_build_object(
+        'installations', coalesce((
+          select jsonb_agg(
+            jsonb_build_object('id', id, 'wasPrimary', h.is_primary_device, 'isPrimary', i.is_primary_device) order by id
+          )
+          from installation i join had h using (id)
+        ), '[]'),
+        'recipients', coalesce((select jsonb_agg(id order by id) from recipient), '[]'),
+        'segments', coalesce((
+          select jsonb_agg(
+            jsonb_build_object('id', segment_id, 'addedAt', added_at, 'wasSurvivors', j.segment_id is null)
+            order by segment_id
+          )
+          from left_segment left join joined_segment j using (segment_id)
+        ), '[]'),
+        'tombstones', coalesce((select jsonb_agg(id order by id) from tombstone where id <> ${from}::uuid), '[]'),
+        'inboxes', (
+          select jsonb_object_agg(
+            case user_id when ${to}::uuid then 'survivor' else 'merged' end,
+            jsonb_build_object(
+              'id', id, 'isSubscribed', is_subscribed, 'consentAt', consent_at, 'consentBy', consent_by
+            )
+          )
+          from inbox where exists (select from opted_out)
+        )
+      )
   `);
-  return rows.map((row) => row.segment_id);
+  return id;
 }

@@ -1,4 +1,4 @@
-import { DomainError } from '../errors.ts';
+import { noRegistration } from '../installations/refresh-installation-token.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { isNamed, lockUsers, type NamedUser } from './user-identity-store.ts';
@@ -7,6 +7,8 @@ import { isNamed, lockUsers, type NamedUser } from './user-identity-store.ts';
 export interface LockedInstallation {
   current: NamedUser;
   users: Map<string, NamedUser>;
+  /** How many installations all of these users have together. */
+  installationsCount: number;
 }
 
 /**
@@ -21,16 +23,45 @@ export async function lockInstallation(
   otherUserIds: readonly string[] = [],
 ): Promise<LockedInstallation> {
   const installation = await tx.installation.findUnique({ where: { id: installationId } });
-  if (!installation) throw new DomainError('NO_REGISTRATION', 'No such installation is registered.', ['installation']);
+  if (!installation) throw noRegistration();
   const users = await lockUsers(tx, [installation.userId, ...otherUserIds]);
-  const claimants = [...users.values()].filter((user) => !isNamed(user) && user.claims.length > 0);
-  const rows = await tx.$queryRaw<{ id: string; user_id: string }[]>(sql`
-    select id, user_id from installations
-    where id = ${installationId}::uuid or user_id = any(${claimants.map(({ user }) => user.id)}::uuid[])
+  const rows = await tx.$queryRaw<{ id: string; user_id: string; all_count: number }[]>(sql`
+    select id, user_id, (select count(*)::int from installations where user_id = any(${[...users.keys()]}::uuid[])) as all_count
+    from installations
+    where id = ${installationId}::uuid or user_id = any(${claimantsOf(users.values())}::uuid[])
     order by id for no key update
   `);
   const current = users.get(installation.userId);
-  const owner = rows.find(({ id }) => id === installationId)?.user_id;
-  if (!current || owner !== installation.userId) throw new StaleReadError();
-  return { current, users };
+  const own = rows.find(({ id }) => id === installationId);
+  if (!current || own?.user_id !== installation.userId) throw new StaleReadError();
+  return { current, users, installationsCount: own.all_count };
+}
+
+/**
+ * Refuses an installation that asks for something of another user's, as if that did not exist. The user is locked.
+ *
+ * @param actingInstallationId null: who asks may do so for every user.
+ * @throws DomainError `NO_REGISTRATION`.
+ */
+export async function refuseStranger(
+  tx: Transaction,
+  actingInstallationId: string | null,
+  userId: string,
+): Promise<void> {
+  if (actingInstallationId === null) return;
+  const isTheirs = (await tx.installation.count({ where: { id: actingInstallationId, userId } })) > 0;
+  if (!isTheirs) throw noRegistration();
+}
+
+/** Locks the installations that users, who are locked, may lose to somebody who is verified to be called as they claim. */
+export async function lockClaimantsInstallations(tx: Transaction, users: Iterable<NamedUser>): Promise<void> {
+  const claimants = claimantsOf(users);
+  if (claimants.length === 0) return;
+  await tx.$queryRaw(
+    sql`select id from installations where user_id = any(${claimants}::uuid[]) order by id for no key update`,
+  );
+}
+
+function claimantsOf(users: Iterable<NamedUser>): string[] {
+  return [...users].filter((user) => !isNamed(user) && user.claims.length > 0).map(({ user }) => user.id);
 }

@@ -2,18 +2,16 @@ import { DomainError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import type { Context } from '../graphql/context.ts';
 import { refusedWith } from '../graphql/errors.ts';
-import { toLocalId } from '../graphql/global-id.ts';
 import { principalOf } from '../graphql/principal.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { mayReadAll, mayWrite } from '../graphql/rights.ts';
-import { getInstallation, InstallationObject, installationById, ownInstallationId } from '../installations/schema.ts';
+import { getInstallation, InstallationObject, installationById, meantInstallation } from '../installations/schema.ts';
 import { UserAttributesInput, UserObject, userById } from '../users/schema.ts';
 import { type AdmittedIdentity, admitIdentity } from './admit-identity.ts';
 import { claimIdentity } from './claim-identity.ts';
-import { depersonalize } from './depersonalize.ts';
 import type { UserIdentity } from './identifier.ts';
+import { MergeRecordObject, mergeRecordById } from './merge-record-schema.ts';
 import { personalize } from './personalize.ts';
-import { MergeRecordObject, mergeRecordById } from './schema.ts';
 
 const UserIdentityInput = builder.inputType('UserIdentityInput', {
   description: 'What a person is called. At least one of these.',
@@ -22,20 +20,15 @@ const UserIdentityInput = builder.inputType('UserIdentityInput', {
       description:
         'The id in the app\'s own back end: at most 256 characters; any casing of "null" means absent. An e-mail address names that e-mail recipient too.',
     }),
-    emails: t.stringList({ description: 'E-mail addresses (RFC 5322), at most 100.' }),
-    phones: t.stringList({ description: 'Phone numbers (E.164, with or without "+"), at most 100.' }),
+    emails: t.stringList({
+      description:
+        'E-mail addresses, at most 100: RFC 5322 without quotes, comments, literal domains and, before the "@", letters beyond ASCII; at most 255 characters. Kept in lower case, the domain in ASCII (IDNA).',
+    }),
+    phones: t.stringList({
+      description: 'Phone numbers, at most 100: E.164, with or without "+", digits only. Kept with "+".',
+    }),
   }),
 });
-
-/** The installation that an input means: the one it names, else the caller itself. An installation may only name itself. */
-function meantInstallation({ caller }: Context, given: string | null | undefined): string {
-  const own = ownInstallationId(caller);
-  const meant = given === null || given === undefined ? own : toLocalId(given, 'Installation');
-  if (meant === null || (own !== null && meant !== own)) {
-    throw new DomainError('NO_REGISTRATION', 'No such installation is registered.', ['installation']);
-  }
-  return meant;
-}
 
 /** Who the caller may say that it is. Whoever may write is believed; of clients the app's settings say what they may. */
 async function admittedIdentity(
@@ -105,6 +98,7 @@ builder.relayMutationField(
       const verb = admitted.isVerified ? personalize : claimIdentity;
       const done = await verb(context, {
         ...rest,
+        undeclaredAttributes: mayWrite(context) ? context.rules.undeclaredAttributes : 'REFUSE',
         userIdentity: admitted.userIdentity,
         principal: principalOf(context),
         installationId: meantInstallation(context, installation),
@@ -140,43 +134,6 @@ builder.relayMutationField(
       }),
       droppedIdentifiers: t.exposeStringList('droppedIdentifiers', {
         description: 'Identifiers that were left out because they name nobody, such as "undefined" or "0".',
-      }),
-    }),
-  },
-);
-
-builder.relayMutationField(
-  'depersonalize',
-  {
-    description: 'Which installation is logged out.',
-    inputFields: (t) => ({
-      installation: t.id({ description: 'Push registration id or global id. Default: the calling installation.' }),
-      idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
-    }),
-  },
-  {
-    description:
-      'Takes an installation away from its person: from now on nothing that is targeted at the person reaches it, broadcasts still do. It gets a fresh, empty lead.',
-    authScopes: { write: true, installation: true },
-    errors: refusedWith('NO_REGISTRATION', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
-    resolve: async (_, { input: { installation, idempotencyKey } }, context) => {
-      const done = await depersonalize(context, {
-        principal: principalOf(context),
-        installationId: meantInstallation(context, installation),
-        idempotencyKey,
-      });
-      context.loaders.renew();
-      return done;
-    },
-  },
-  {
-    description: 'The installation, with its new lead.',
-    outputFields: (t) => ({
-      installation: t.field({
-        type: InstallationObject,
-        description: 'As it belongs now.',
-        resolve: ({ installationId }, _, { loaders }) =>
-          getInstallation(loaders.load(installationById, installationId)),
       }),
     }),
   },

@@ -1,5 +1,7 @@
-import type { Deployment } from '../deployment.ts';
+import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
+import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
+import type { Cipher } from '../storage/cipher.ts';
 import type { Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
@@ -7,11 +9,16 @@ import { parseUserAttributes, type UserAttributes, type UserAttributesInput } fr
 import { decidePersonalize, type PersonalizePlan, type PersonalizeSituation } from './decide-personalize.ts';
 import { type Identifier, type ParsedIdentity, parseUserIdentity, type UserIdentity } from './identifier.ts';
 import { findHoldersAndClaimants, forgetAbandonedClaims } from './identifier-claims.ts';
-import { attachInstallation, cancelPersonTargetedDeliveries, detachInstallation } from './installation-owner.ts';
+import {
+  attachInstallation,
+  cancelPersonTargetedDeliveries,
+  detachInstallation,
+  evictStalest,
+} from './installation-owner.ts';
 import { joinUsers } from './join-users.ts';
 import { lockInstallation } from './lock-installation.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
-import { findHolders, type NamedUser } from './user-identity-store.ts';
+import { isCalled, type NamedUser } from './user-identity-store.ts';
 
 /** Says who uses an installation. */
 export interface PersonalizeRequest {
@@ -19,6 +26,8 @@ export interface PersonalizeRequest {
   installationId: string;
   userIdentity: UserIdentity;
   userAttributes?: UserAttributesInput | null | undefined;
+  /** What becomes of custom attributes that nobody has defined. Clients define none. */
+  undeclaredAttributes: IdentityRules['undeclaredAttributes'];
   /** Takes the installation away from the person it belongs to now, if that is another one. @default false */
   forceDepersonalize: boolean;
   /** Does not promote a lead to a customer. @default false */
@@ -38,19 +47,22 @@ export interface Personalized {
 /**
  * Makes an installation the one of the person that `userIdentity` verifiably names (rules U7, U8, decisions 1 and 2): of the
  * user who has one of its identifiers, else of the installation's own lead, which then gets the name. What clients claimed
- * of these identifiers ends, and claimants lose their installations (rule U11).
+ * of these identifiers ends, and claimants lose their installations (rule U11). A user who has too many installations then is
+ * logged out of those that were seen least lately (decision 6).
  *
  * @throws DomainError `USER_IDENTITY_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `ATTRIBUTE_INVALID`,
- * `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
+ * `LIMIT_EXCEEDED`, `NO_REGISTRATION`, `AMBIGUOUS_PERSONALIZE_CANDIDATES`, `IDENTIFIER_IMMUTABLE`, `IDENTIFIER_LIMIT_EXCEEDED`,
  * `PERSONALIZATION_IMPOSSIBLE`, `IDEMPOTENCY_KEY_REUSED`; nothing is written then.
  */
 export async function personalize(deployment: Deployment, request: PersonalizeRequest): Promise<Personalized> {
-  const { principal, idempotencyKey, ...input } = request;
+  const { principal, idempotencyKey, undeclaredAttributes: _, ...input } = request;
   const { identifiers, dropped, attributes } = parsePersonalize(deployment, request);
   return write(deployment, { principal, mutation: 'personalize', idempotencyKey, input }, async (tx) => {
     const situation = await readSituation(tx, request.installationId, identifiers);
     const plan = decidePersonalize(situation, { ...request, identifiers });
-    const result = await applyPersonalize(tx, { ...request, plan, situation, attributes, identifiers });
+    const settings = { cipher: deployment.cipher, installationsMax: deployment.rules.installationsPerUserMax };
+    const asked = { ...request, ...settings, plan, situation, attributes, identifiers };
+    const result = await applyPersonalize(tx, asked);
     return { ...result, installationId: request.installationId, droppedIdentifiers: dropped };
   });
 }
@@ -76,6 +88,7 @@ export function parsePersonalize(
 /** The situation, and everybody who was locked for it. */
 interface LockedSituation extends PersonalizeSituation {
   users: Map<string, NamedUser>;
+  installationsCount: number;
 }
 
 async function readSituation(
@@ -84,14 +97,16 @@ async function readSituation(
   identifiers: readonly Identifier[],
 ): Promise<LockedSituation> {
   const involved = await findHoldersAndClaimants(tx, identifiers);
-  const { current, users } = await lockInstallation(tx, installationId, involved);
+  const { current, users, installationsCount } = await lockInstallation(tx, installationId, involved);
   // What was read before the locks is read again.
-  const holdersNow = await findHolders(tx, identifiers);
-  if (holdersNow.some((id) => !users.has(id))) throw new StaleReadError();
-  return { current, users, holders: holdersNow.flatMap((id) => users.get(id) ?? []) };
+  const involvedNow = await findHoldersAndClaimants(tx, identifiers);
+  if (involvedNow.some((id) => !users.has(id))) throw new StaleReadError();
+  const holders = [...users.values()].filter((user) => isCalled(user, identifiers));
+  return { current, users, installationsCount, holders };
 }
 
-interface ApplyPersonalize {
+interface ApplyPersonalize extends Pick<PersonalizeRequest, 'userAttributes' | 'undeclaredAttributes'> {
+  cipher: Cipher;
   plan: PersonalizePlan;
   situation: LockedSituation;
   installationId: string;
@@ -99,11 +114,15 @@ interface ApplyPersonalize {
   identifiers: readonly Identifier[];
   attributes: UserAttributes;
   keepAsLead: boolean;
+  installationsMax: number;
 }
+
+/** A lead that was just made has no names. */
+const nobody = { identifiers: [] };
 
 async function applyPersonalize(
   tx: Transaction,
-  { plan, situation, installationId, principal, identifiers, attributes, keepAsLead }: ApplyPersonalize,
+  { plan, situation, installationId, principal, identifiers, attributes, ...settings }: ApplyPersonalize,
 ): Promise<{ userId: string; mergeRecordId: string | null }> {
   const { current, users: locked } = situation;
   let userId = plan.attachTo?.user.id ?? current.user.id;
@@ -121,8 +140,37 @@ async function applyPersonalize(
   }
   const hasLeftPerson = userId !== current.user.id && plan.absorb === null;
   if (hasLeftPerson) await forgetAbandonedClaims(tx, [current.user.id]);
-  const taken = await takeIdentifiers(tx, { userId, identifiers, locked });
-  await tx.user.update({ where: { id: userId }, data: { ...attributes, ...(keepAsLead ? {} : { type: 'CUSTOMER' }) } });
-  await cancelPersonTargetedDeliveries(tx, hasLeftPerson ? [...taken, installationId] : taken);
+  const owned = identifiers.map((identifier) => ({ ...identifier, userId }));
+  const { added = [], confirmed = [] } = Object.groupBy(owned, (identifier) =>
+    isCalled(locked.get(userId) ?? nobody, [identifier]) ? 'confirmed' : 'added',
+  );
+  const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher: settings.cipher });
+  const type = settings.keepAsLead ? {} : { type: 'CUSTOMER' as const };
+  await tx.user.update({ where: { id: userId }, data: { ...attributes, ...type } });
+  await writeCustomAttributes(tx, {
+    owner: 'USER',
+    id: userId,
+    input: settings.userAttributes?.customAttributes,
+    undeclared: settings.undeclaredAttributes,
+    path: ['userAttributes', 'customAttributes'],
+  });
+  const evicted = await evictIfTooMany(tx, { plan, situation, userId, installationId, ...settings });
+  const left = hasLeftPerson ? [installationId] : [];
+  await cancelPersonTargetedDeliveries(tx, [...taken, ...left, ...evicted]);
   return { userId, mergeRecordId };
+}
+
+/** One statement more only for a user who may be above the limit: the count is an upper bound. */
+async function evictIfTooMany(
+  tx: Transaction,
+  {
+    plan,
+    situation,
+    userId,
+    installationId,
+    installationsMax,
+  }: Pick<ApplyPersonalize, 'plan' | 'situation' | 'installationId' | 'installationsMax'> & { userId: string },
+): Promise<string[]> {
+  if (plan.attachTo === null || situation.installationsCount <= installationsMax) return [];
+  return evictStalest(tx, { userIds: [userId], attachedIds: [installationId], installationsMax });
 }

@@ -3,7 +3,8 @@ import { DomainError } from '../errors.ts';
 
 /**
  * A phone number in the one form in which it is stored and compared: E.164 with "+". Accepted with or without "+", digits
- * only otherwise; its country code must exist and its length must be possible there.
+ * only otherwise, 15 of them at most; its country code must exist and its length must be possible there. A trunk "0" that is
+ * not dialled from abroad (+31 06…) is left out.
  *
  * @throws DomainError `PHONE_INVALID` at `path`.
  */

@@ -1,6 +1,8 @@
 import type { User } from '../generated/prisma/client.ts';
 import type { IdentifierKind } from '../generated/prisma/enums.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { suppressionHash } from '../recipients/suppressions.ts';
+import type { Cipher } from '../storage/cipher.ts';
+import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import type { Identifier } from './identifier.ts';
 
@@ -18,7 +20,7 @@ export function isNamed({ identifiers }: NamedUser): boolean {
 }
 
 /** The external user id that a user shows, or null. Aliases are not shown. */
-export function shownExternalUserId({ identifiers }: NamedUser): string | null {
+export function shownExternalUserId({ identifiers }: Pick<NamedUser, 'identifiers'>): string | null {
   return identifiers.find(({ kind, isAlias }) => kind === 'EXTERNAL_USER_ID' && !isAlias)?.value ?? null;
 }
 
@@ -28,64 +30,122 @@ export function shownExternalUserId({ identifiers }: NamedUser): string | null {
  */
 export async function lockUsers(tx: Transaction, ids: Iterable<string>): Promise<Map<string, NamedUser>> {
   const wanted = [...new Set(ids)];
-  await tx.$queryRaw(sql`select id from users where id = any(${wanted}::uuid[]) order by id for no key update`);
-  const users = await tx.user.findMany({ where: { id: { in: wanted } }, include: { identifiers: true, claims: true } });
-  return new Map(users.map(({ identifiers, claims, ...user }) => [user.id, { user, identifiers, claims }]));
+  if (wanted.length === 0) return new Map();
+  const rows = await tx.$queryRaw<object[]>(sql`
+    select * from users where id = any(${wanted}::uuid[]) order by id for no key update
+  `);
+  // A statement of its own: this one sees what was committed while the locks were waited for.
+  return withNames(tx, rows);
+}
+
+/** Reads users with what they are called, without locking them. */
+export async function readUsers(
+  db: Pick<Transaction, '$queryRaw'>,
+  ids: readonly string[],
+): Promise<Map<string, NamedUser>> {
+  return withNames(db, await db.$queryRaw<object[]>(sql`select * from users where id = any(${[...ids]}::uuid[])`));
+}
+
+interface NameRow extends Identifier {
+  user_id: string;
+  is_alias: boolean;
+  is_claim: boolean;
+}
+
+async function withNames(db: Pick<Transaction, '$queryRaw'>, rows: readonly object[]): Promise<Map<string, NamedUser>> {
+  const users = rows.map((row) => camelCaseKeys<User>(row));
+  const ids = users.map(({ id }) => id);
+  const names = await db.$queryRaw<NameRow[]>(sql`
+    select user_id, kind::text, value, is_alias, false as is_claim from identifiers where user_id = any(${ids}::uuid[])
+    union all
+    select user_id, kind::text, value, false, true from identifier_claims where user_id = any(${ids}::uuid[])
+  `);
+  const namesOf = Map.groupBy(names, (name) => name.user_id);
+  return new Map(users.map((user) => [user.id, toNamedUser(user, namesOf.get(user.id) ?? [])]));
+}
+
+function toNamedUser(user: User, names: readonly NameRow[]): NamedUser {
+  return {
+    user,
+    identifiers: names
+      .filter((name) => !name.is_claim)
+      .map(({ kind, value, is_alias }) => ({ kind, value, isAlias: is_alias })),
+    claims: names.filter((name) => name.is_claim).map(({ kind, value }) => ({ kind, value })),
+  };
 }
 
 /**
- * Keeps users from being merged away until the commit, for what is about to refer to them.
+ * Keeps users from being merged or erased until the commit, for what is about to refer to them.
  *
- * @throws StaleReadError when one is a tombstone already, so that the transaction is repeated.
+ * @param ids each once.
+ * @throws StaleReadError when one is a tombstone already, or gone, so that the transaction is repeated.
  */
 export async function holdUsers(tx: Transaction, ids: readonly string[]): Promise<void> {
   const rows = await tx.$queryRaw<{ is_merged: boolean }[]>(sql`
     select merged_into_id is not null as is_merged from users where id = any(${[...ids]}::uuid[]) order by id for share
   `);
-  if (rows.some((row) => row.is_merged)) throw new StaleReadError();
+  if (rows.length < ids.length || rows.some((row) => row.is_merged)) throw new StaleReadError();
 }
 
-/** The distinct users that hold any of `identifiers`. */
-export async function findHolders(tx: Transaction, identifiers: readonly Identifier[]): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
-    select distinct i.user_id
-    from unnest(
-      ${identifiers.map(({ kind }) => kind)}::identifier_kind[], ${identifiers.map(({ value }) => value)}::text[]
-    ) as given (kind, value)
-    join identifiers i on i.kind = given.kind and i.value = given.value
-  `);
-  return rows.map((row) => row.user_id);
+/** Whether a user is called any of `identifiers`. */
+export function isCalled({ identifiers }: Pick<NamedUser, 'identifiers'>, given: readonly Identifier[]): boolean {
+  return identifiers.some((known) => given.some(({ kind, value }) => known.kind === kind && known.value === value));
+}
+
+/** An identifier and whose it is, or is to be. */
+export interface OwnedIdentifier extends Identifier {
+  userId: string;
 }
 
 /**
- * Gives identifiers to a user, and with an e-mail address or a phone the recipient of it. What the user already has stays
- * as it is, so that an opt-out survives.
+ * Gives identifiers that they do not have yet to users, who are locked or new, and with an e-mail address or a phone the
+ * recipient of it. One that was opted out before it was removed comes back so: an opt-out survives.
  *
- * @returns whether all of them are the user's now; false when another transaction gave one to somebody else meanwhile.
+ * @param cipher of the deployment: tells which addresses were opted out.
+ * @throws StaleReadError when another transaction gave one of them to somebody else meanwhile.
  */
 export async function addIdentifiers(
   tx: Transaction,
-  userId: string,
-  identifiers: readonly Identifier[],
-): Promise<boolean> {
-  if (identifiers.length === 0) return true;
-  const kinds = identifiers.map(({ kind }) => kind);
-  const values = identifiers.map(({ value }) => value);
-  await tx.$executeRaw(sql`
-    insert into identifiers (kind, value, user_id)
-    select kind, value, ${userId}::uuid
-    from unnest(${kinds}::identifier_kind[], ${values}::text[]) as given (kind, value)
-    order by kind, value
-    on conflict (kind, value) do nothing
+  cipher: Cipher,
+  identifiers: readonly OwnedIdentifier[],
+): Promise<void> {
+  if (identifiers.length === 0) return;
+  const [row] = await tx.$queryRaw<{ named_count: number }[]>(sql`
+    with given as (
+      select kind, value, user_id, address_hash
+      from unnest(
+        ${identifiers.map(({ kind }) => kind)}::identifier_kind[],
+        ${identifiers.map(({ value }) => value)}::text[],
+        ${identifiers.map(({ userId }) => userId)}::uuid[],
+        ${identifiers.map((identifier) => identifierHash(cipher, identifier))}::bytea[]
+      ) as given (kind, value, user_id, address_hash)
+    ),
+    named as (
+      insert into identifiers (kind, value, user_id)
+      select kind, value, user_id from given
+      order by kind, value
+      on conflict (kind, value) do nothing
+      returning kind, value, user_id
+    ),
+    reached as (
+      insert into recipients (id, channel, user_id, address, is_subscribed)
+      select uuid_v7(), address.channel, address.user_id, address.value, not exists (
+        select from suppressions s where s.channel = address.channel and s.address_hash = address.address_hash
+      )
+      from (
+        select case kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel as channel, value, named.user_id, address_hash
+        from named join given using (kind, value)
+        where kind <> 'EXTERNAL_USER_ID'
+      ) address
+      order by channel, value
+    )
+    select count(*)::int as named_count from named
   `);
-  await tx.$executeRaw(sql`
-    insert into recipients (id, channel, user_id, address)
-    select uuid_v7(), case kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel, ${userId}::uuid, value
-    from unnest(${kinds}::identifier_kind[], ${values}::text[]) as given (kind, value)
-    where kind <> 'EXTERNAL_USER_ID'
-    order by kind, value
-    on conflict (channel, address) do nothing
-  `);
-  const holders = await findHolders(tx, identifiers);
-  return holders.length === 1 && holders[0] === userId;
+  if (row?.named_count !== identifiers.length) throw new StaleReadError();
+}
+
+/** As what an opt-out of an identifier's address is remembered; of what is no address nothing is. */
+export function identifierHash(cipher: Cipher, { kind, value }: Identifier): Uint8Array<ArrayBuffer> {
+  if (kind === 'EXTERNAL_USER_ID') return new Uint8Array();
+  return suppressionHash(cipher, kind === 'EMAIL' ? 'EMAIL' : 'SMS', value);
 }

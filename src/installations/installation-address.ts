@@ -62,6 +62,14 @@ export function sealAddress(cipher: Cipher, address: InstallationAddress) {
   };
 }
 
+/** An address as the schema lets it in, parsed as {@link parseInstallationAddress} does and sealed. */
+export function parseAndSealAddress(
+  cipher: Cipher,
+  ...given: Parameters<typeof parseInstallationAddress>
+): ReturnType<typeof sealAddress> {
+  return sealAddress(cipher, parseInstallationAddress(...given));
+}
+
 /** The address that {@link sealAddress} sealed. */
 export function openAddress(cipher: Cipher, sealed: Uint8Array): InstallationAddress {
   return installationAddressSchema.parse(JSON.parse(cipher.decrypt(purpose, sealed)));

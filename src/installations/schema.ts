@@ -1,17 +1,16 @@
 import type { Caller } from '../apps/caller.ts';
+import { tellCustomAttributes } from '../attributes/schema.ts';
 import type { Installation } from '../generated/prisma/client.ts';
 import { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { relatedConnection, relatedPages } from '../graphql/connection.ts';
-import { refusedWith } from '../graphql/errors.ts';
+import type { Context } from '../graphql/context.ts';
 import { localId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { mayReadUser, visible } from '../graphql/ownership.ts';
-import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { sql } from '../storage/database.ts';
 import { UserObject, userById } from '../users/schema.ts';
-import { noRegistration, refreshInstallationToken } from './refresh-installation-token.ts';
-import { registerInstallation } from './register-installation.ts';
+import { noRegistration } from './refresh-installation-token.ts';
 
 /** An installation by its push registration id. */
 export const installationById: Loader<string, Installation | null> = byId((db, ids) =>
@@ -68,8 +67,28 @@ export const InstallationObject = builder.prismaObject('Installation', {
       description: "The operating system's or browser's version.",
     }),
     deviceModel: t.exposeString('deviceModel', { nullable: true, description: "The device's model." }),
+    customAttributes: t.field({
+      type: 'JSONObject',
+      description:
+        'What is defined by `defineAttribute` for installations and has a value, by name. A NUMBER that no double holds exactly, and an integer beyond 2^53, is told as a text.',
+      resolve: ({ customAttributes }, _, { loaders }) =>
+        tellCustomAttributes(loaders, 'INSTALLATION', customAttributes),
+    }),
+    subscribedAt: t.expose('subscribedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it first had an address for pushes, here or at the service it was imported from.',
+    }),
+    softPromptDeclinedAt: t.expose('softPromptDeclinedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: "When its person last said no to the app's own question, before the system's is asked.",
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it registered first.' }),
-    lastSeenAt: t.expose('lastSeenAt', { type: 'DateTime', description: 'When it registered last.' }),
+    lastSeenAt: t.expose('lastSeenAt', {
+      type: 'DateTime',
+      description: 'When it registered last, or told by itself what changed.',
+    }),
     user: t.field({
       type: UserObject,
       description: 'Whose it is: a person, or a lead that nobody was told about yet.',
@@ -122,6 +141,14 @@ export function ownInstallationId(caller: Caller | null): string | null {
   return caller?.kind === 'INSTALLATION' ? caller.installationId : null;
 }
 
+/** The installation that an input means: the one it names, else the caller itself. An installation may only name itself. */
+export function meantInstallation({ caller }: Pick<Context, 'caller'>, given: string | null | undefined): string {
+  const own = ownInstallationId(caller);
+  const meant = given === null || given === undefined ? own : toLocalId(given, 'Installation');
+  if (meant === null || (own !== null && meant !== own)) throw noRegistration();
+  return meant;
+}
+
 const WebPushInput = builder.inputType('WebPushAddressInput', {
   description: 'A push subscription of a browser (W3C Push API, RFC 8030), as `PushSubscription.toJSON()` gives it.',
   fields: (t) => ({
@@ -138,7 +165,7 @@ const PushTokenInput = builder.inputType('PushTokenInput', {
   }),
 });
 
-const InstallationAddressInput = builder.inputType('InstallationAddressInput', {
+export const InstallationAddressInput = builder.inputType('InstallationAddressInput', {
   isOneOf: true,
   description: 'Where pushes to an installation go: exactly one of these. Kept encrypted.',
   fields: (t) => ({
@@ -147,99 +174,6 @@ const InstallationAddressInput = builder.inputType('InstallationAddressInput', {
     apns: t.field({ type: PushTokenInput, description: 'Apple Push Notification service; iOS only.' }),
   }),
 });
-
-builder.relayMutationField(
-  'registerInstallation',
-  {
-    description: 'What an app tells when it is launched. Absent fields keep what an earlier registration said.',
-    inputFields: (t) => ({
-      pushRegistrationId: t.id({
-        description:
-          'A UUID that the app made at its first launch, or got from here. A known one is only taken up again with its own token (also an expired one) or a server key; otherwise a new installation comes out.',
-      }),
-      platform: t.field({ type: PlatformEnum, required: true, description: 'What it runs on.' }),
-      address: t.field({
-        type: InstallationAddressInput,
-        description: 'Where pushes go. One that another installation holds moves here, and that one is SUSPENDED.',
-      }),
-      pushStatus: t.field({ type: PushStatusEnum, description: 'Default: ALLOWED with an address, ASK without one.' }),
-      language: t.string({ description: 'BCP 47 language tag.' }),
-      timeZone: t.string({ description: 'IANA time zone.' }),
-      appVersion: t.string({ description: "The app's version." }),
-      osVersion: t.string({ description: "The operating system's or browser's version." }),
-      deviceModel: t.string({ description: "The device's model." }),
-    }),
-  },
-  {
-    description:
-      'Registers an installation with an empty lead as its user, or renews one. Answers a token that speaks for it.',
-    authScopes: { write: true, app: true, formerInstallation: true },
-    errors: refusedWith('VALUE_INVALID'),
-    resolve: async (_, { input }, context) => {
-      const { caller, arePrivateEndpointsAllowed, loaders, registeredInstallationIds } = context;
-      if (!caller) throw refuseCaller(caller);
-      const pushRegistrationId =
-        input.pushRegistrationId && (toLocalId(input.pushRegistrationId, 'Installation') ?? input.pushRegistrationId);
-      const registered = await registerInstallation(context, caller, {
-        ...input,
-        pushRegistrationId,
-        arePrivateEndpointsAllowed,
-      });
-      loaders.renew();
-      const installation = await getInstallation(loaders.load(installationById, registered.installationId));
-      registeredInstallationIds.add(installation.id);
-      return { ...registered, installation };
-    },
-  },
-  {
-    description: 'The installation, and what it needs to speak for itself.',
-    outputFields: (t) => ({
-      installation: t.expose('installation', { type: InstallationObject, description: 'As it is registered now.' }),
-      token: t.exposeString('token', { description: 'Bearer token of this installation. Shown only now.' }),
-      expiresAt: t.expose('expiresAt', {
-        type: 'DateTime',
-        description:
-          'When the token stops working at the latest: 30 days from now. Of one installation the newest five work, and the one in use.',
-      }),
-    }),
-  },
-);
-
-builder.relayMutationField(
-  'refreshInstallationToken',
-  {
-    description: 'Whose token is renewed.',
-    inputFields: (t) => ({
-      installation: t.id({
-        description: 'Push registration id or global id. Default, and only allowed: the calling installation.',
-      }),
-    }),
-  },
-  {
-    description:
-      'Answers a new token for the installation that calls. The present one goes on working until it expires; an expired one registers again. Every call makes a token: no idempotency key is taken, as secrets are kept nowhere.',
-    authScopes: { installation: true },
-    errors: refusedWith('NO_REGISTRATION'),
-    resolve: async (_, { input: { installation } }, context) => {
-      const { caller } = context;
-      if (caller?.kind !== 'INSTALLATION') throw refuseCaller(caller);
-      const isOther = installation && toLocalId(installation, 'Installation') !== caller.installationId;
-      if (isOther) throw noRegistration();
-      return refreshInstallationToken(context, caller);
-    },
-  },
-  {
-    description: 'What the installation needs to speak for itself.',
-    outputFields: (t) => ({
-      token: t.exposeString('token', { description: 'Bearer token of this installation. Shown only now.' }),
-      expiresAt: t.expose('expiresAt', {
-        type: 'DateTime',
-        description:
-          'When the token stops working at the latest: 30 days from now. Of one installation the newest five work, and the one in use.',
-      }),
-    }),
-  },
-);
 
 /** The installation that a verb has just written. */
 export async function getInstallation(found: Promise<Installation | null>): Promise<Installation> {

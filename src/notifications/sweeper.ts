@@ -1,4 +1,5 @@
 import { endRotations } from '../apps/rotate-api-key.ts';
+import { resumeForgetting } from '../attributes/forget-attribute.job.ts';
 import { takeBackExpiredClaims } from '../deliveries/claim.ts';
 import { deliverJob } from '../deliveries/deliver.job.ts';
 import { expireOverdue } from '../deliveries/expire-overdue.ts';
@@ -14,9 +15,10 @@ const notificationsPerPage = 500;
 
 /**
  * Puts back to work what a dead worker left behind, so that nothing stays queued or sending for ever: claims and fan-outs
- * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed. Removes jobs that
- * have failed for good, and idempotency keys, access changes and rotated secrets that are not kept any longer. Safe to run in every worker
- * at once; a step that was cut off is done by the next sweep.
+ * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed, attributes whose
+ * values are still to be removed. Removes jobs that have failed for good, and idempotency keys, access changes and rotated
+ * secrets that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next
+ * sweep.
  *
  * @param isAlone no other worker can be alive (the database was embedded and has just been started): take back at once.
  */
@@ -24,6 +26,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
   await everyPage(worker, (after) => takeOverFanOuts(worker, { isAlone, after }));
   await takeBackExpiredClaims(worker.db, { all: isAlone });
   await everyPage(worker, (after) => resumeDeliveries(worker, after));
+  await resumeForgetting(worker.db, { leaseSeconds: worker.leaseSeconds, isAlone });
   await dropFailedJobs(worker.db);
   await forgetIdempotencyKeys(worker.db);
   await trimAccessChanges(worker.db);

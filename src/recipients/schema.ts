@@ -3,7 +3,7 @@ import type { Recipient } from '../generated/prisma/client.ts';
 import { Channel } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { relatedConnection, relatedPages } from '../graphql/connection.ts';
-import { localId } from '../graphql/global-id.ts';
+import { localId, type NodeType } from '../graphql/global-id.ts';
 import type { Loader } from '../graphql/loaders.ts';
 import { mayReadUser, visible } from '../graphql/ownership.ts';
 import { InstallationObject, installationById } from '../installations/schema.ts';
@@ -44,12 +44,15 @@ const isRecipientReachable: Loader<string, boolean> = {
   },
 };
 
-const typeNames: Record<Channel, string> = {
+const typeNames = {
   PUSH: 'PushRecipient',
   EMAIL: 'EmailRecipient',
   SMS: 'SmsRecipient',
   IN_APP: 'InAppRecipient',
-};
+} as const satisfies Record<Channel, NodeType>;
+
+/** The types whose ids name a recipient. */
+export const recipientTypes: readonly NodeType[] = Object.values(typeNames);
 
 export const RecipientInterface = builder.interfaceRef<Recipient>('Recipient').implement({
   description: 'One address at which a user can be reached.',
@@ -74,6 +77,16 @@ export const RecipientInterface = builder.interfaceRef<Recipient>('Recipient').i
     region: t.exposeString('region', { nullable: true, description: 'Region of the address.' }),
     isSubscribed: t.exposeBoolean('isSubscribed', {
       description: 'False: the person has opted out, and nothing is sent here.',
+    }),
+    consentAt: t.expose('consentAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When `isSubscribed` was last said; null: nobody has said it of this recipient.',
+    }),
+    consentBy: t.exposeString('consentBy', {
+      nullable: true,
+      authScopes: { readAll: true },
+      description: 'Who said it: `key:<id>` or `installation:<id>`. For server keys.',
     }),
     isReachable: t.boolean({
       description:

@@ -1,3 +1,4 @@
+import { tellCustomAttributes } from '../attributes/schema.ts';
 import type { Identifier, User } from '../generated/prisma/client.ts';
 import { Channel, Gender, UserType } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
@@ -81,14 +82,14 @@ export function toUserReferenceInput(ref: typeof UserRefInput.$inferInput): User
 }
 
 export const UserAttributesInput = builder.inputType('UserAttributesInput', {
-  description: 'Standard attributes of a user. An absent one stays as it is; null removes it.',
+  description: 'Attributes of a user. An absent one stays as it is; null removes it.',
   fields: (t) => ({
     displayName: t.string({ description: 'What to call the user. At most 255 characters.' }),
     firstName: t.string({ description: 'At most 255 characters.' }),
     middleName: t.string({ description: 'At most 50 characters.' }),
     lastName: t.string({ description: 'At most 255 characters.' }),
     gender: t.field({ type: GenderEnum, description: 'As the user gave it.' }),
-    birthday: t.field({ type: 'Date', description: 'Day of birth.' }),
+    birthday: t.field({ type: 'Date', description: 'Day of birth; not in the future.' }),
     preferredLanguage: t.string({ description: 'BCP 47 language tag, such as "pt-BR".' }),
     preferredChannel: t.field({ type: ChannelEnum, description: 'How the user would like to be reached.' }),
     timeZone: t.string({ description: 'IANA time zone, such as "Europe/Zagreb".' }),
@@ -96,6 +97,11 @@ export const UserAttributesInput = builder.inputType('UserAttributesInput', {
     region: t.string({ description: 'Part of the country. At most 255 characters.' }),
     pictureUrl: t.string({ description: 'http or https URL of a picture.' }),
     tags: t.stringList({ description: 'The whole set of tags, 1 to 256 characters each; replaces the present one.' }),
+    customAttributes: t.field({
+      type: 'JSONObject',
+      description:
+        'What `defineAttribute` allows for users, by name, at most 500 at once. A name that is absent keeps its value; null removes it. In a variable, not in the document.',
+    }),
   }),
 });
 
@@ -110,6 +116,16 @@ export const UserObject = builder.prismaObject('User', {
       resolve: async ({ id }, _, { loaders }) => {
         const identifiers = await loaders.load(identifiersOfUser, id);
         return identifiers.find(({ kind, isAlias }) => kind === 'EXTERNAL_USER_ID' && !isAlias)?.value ?? null;
+      },
+    }),
+    externalUserIdAliases: t.stringList({
+      authScopes: { readAll: true },
+      description: 'External user ids that came with merges: they go on resolving to this user. For server keys.',
+      resolve: async ({ id }, _, { loaders }) => {
+        const identifiers = await loaders.load(identifiersOfUser, id);
+        return identifiers.flatMap(({ kind, isAlias, value }) =>
+          kind === 'EXTERNAL_USER_ID' && isAlias ? [value] : [],
+        );
       },
     }),
     displayName: t.exposeString('displayName', { nullable: true, description: 'What to call the user.' }),
@@ -132,6 +148,12 @@ export const UserObject = builder.prismaObject('User', {
     region: t.exposeString('region', { nullable: true, description: 'Part of the country.' }),
     pictureUrl: t.exposeString('pictureUrl', { nullable: true, description: 'URL of a picture.' }),
     tags: t.exposeStringList('tags', { description: 'Tags, sorted.' }),
+    customAttributes: t.field({
+      type: 'JSONObject',
+      description:
+        'What is defined by `defineAttribute` and has a value, by name. A NUMBER that no double holds exactly, and an integer beyond 2^53, is told as a text.',
+      resolve: ({ customAttributes }, _, { loaders }) => tellCustomAttributes(loaders, 'USER', customAttributes),
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the profile was made.' }),
   }),
 });

@@ -1,7 +1,9 @@
+import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
 import { DomainError } from '../errors.ts';
 import type { Channel, Gender } from '../generated/prisma/enums.ts';
+import { findTextMistake } from '../operations/text-mistake.ts';
 
-/** Standard attributes as a caller writes them: an absent one stays, null removes. `tags` replaces the whole set. */
+/** Attributes as a caller writes them: an absent one stays, null removes. `tags` replaces the whole set. */
 export interface UserAttributesInput {
   displayName?: string | null | undefined;
   firstName?: string | null | undefined;
@@ -17,10 +19,12 @@ export interface UserAttributesInput {
   region?: string | null | undefined;
   pictureUrl?: string | null | undefined;
   tags?: readonly string[] | null | undefined;
+  /** What is defined, by name: see `writeCustomAttributes`. Null as if it were absent. */
+  customAttributes?: CustomAttributesInput | null | undefined;
 }
 
-/** What is written to the user's row: only the attributes that were given. */
-export type UserAttributes = Partial<Omit<UserAttributesInput, 'tags'>> & { tags?: string[] };
+/** What is written to the user's row: only the standard attributes that were given. */
+export type UserAttributes = Partial<Omit<UserAttributesInput, 'tags' | 'customAttributes'>> & { tags?: string[] };
 
 // product.md, "Limits to enforce"
 const charactersMax = {
@@ -29,60 +33,111 @@ const charactersMax = {
   middleName: 50,
   lastName: 255,
   region: 255,
-  pictureUrl: 4096,
 } as const;
+const textNames = ['displayName', 'firstName', 'middleName', 'lastName', 'region'] as const;
+const urlCharactersMax = 4096;
 const tagCharactersMax = 256;
-const tagsMax = 1000;
+/** @default 1_000 // tags of a user */
+export const tagsMax = 1_000;
+
+/** Every standard attribute without a value. */
+export const blankAttributes = {
+  displayName: null,
+  firstName: null,
+  middleName: null,
+  lastName: null,
+  gender: null,
+  birthday: null,
+  preferredLanguage: null,
+  preferredChannel: null,
+  timeZone: null,
+  country: null,
+  region: null,
+  pictureUrl: null,
+} as const;
 
 /**
- * Checks standard attributes: lengths, BCP 47 language, IANA time zone, ISO 3166-1 country, an http(s) picture.
+ * Checks standard attributes and brings them into the form in which they are stored: texts in Unicode NFC (otherwise as they
+ * are: look-alikes stay what they are), a BCP 47 language in its canonical form, an IANA time zone, an ISO 3166-1 country in
+ * capitals, a birthday that has come somewhere on Earth, an http(s) picture, tags as a set.
  *
- * @throws DomainError `ATTRIBUTE_INVALID` at the attribute.
+ * @throws DomainError `ATTRIBUTE_INVALID` at the attribute; `LIMIT_EXCEEDED` for too many tags.
  */
 export function parseUserAttributes(
   input: UserAttributesInput | null | undefined,
   path: readonly string[],
 ): UserAttributes {
   if (!input) return {};
-  const invalid = (name: string, message: string) => new DomainError('ATTRIBUTE_INVALID', message, [...path, name]);
-  for (const [name, max] of Object.entries(charactersMax)) {
-    const value: unknown = Reflect.get(input, name);
-    if (typeof value === 'string' && [...value].length > max) throw invalid(name, `At most ${max} characters.`);
-  }
-  const { tags, ...rest } = input;
+  const { tags, customAttributes: _, ...rest } = input;
   const attributes: UserAttributes = { ...rest };
-  if (typeof rest.preferredLanguage === 'string') {
-    attributes.preferredLanguage = toLanguage(rest.preferredLanguage);
-    if (attributes.preferredLanguage === null)
-      throw invalid('preferredLanguage', 'Not a BCP 47 language tag, such as "en" or "pt-BR".');
+  for (const name of textNames) {
+    const text = rest[name];
+    if (typeof text === 'string') attributes[name] = parseText(text, charactersMax[name], [...path, name]);
   }
-  // RFC 3339 has a year 0000; PostgreSQL's calendar has none.
-  if (rest.birthday && rest.birthday.getUTCFullYear() < 1) throw invalid('birthday', 'Not a day of the common era.');
-  if (typeof rest.timeZone === 'string' && !isTimeZone(rest.timeZone)) {
-    throw invalid('timeZone', 'Not an IANA time zone, such as "Europe/Zagreb".');
+  for (const name of codeNames) {
+    const text = rest[name];
+    if (typeof text === 'string') attributes[name] = parseCode(text, name, [...path, name]);
   }
-  if (typeof rest.country === 'string') {
-    if (!isCountry(rest.country)) throw invalid('country', 'Not an ISO 3166-1 alpha-2 country code, such as "NL".');
-    attributes.country = rest.country.toUpperCase();
-  }
-  if (typeof rest.pictureUrl === 'string' && !isHttpUrl(rest.pictureUrl)) {
-    throw invalid('pictureUrl', 'Not an http or https URL.');
-  }
+  if (rest.birthday) refuseBirthday(rest.birthday, [...path, 'birthday']);
   if (tags !== undefined) attributes.tags = parseTags(tags ?? [], [...path, 'tags']);
   return attributes;
 }
 
-/** The set of tags: each once, as it is written, sorted. @throws DomainError `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`. */
-function parseTags(tags: readonly string[], path: readonly string[]): string[] {
-  tags.forEach((tag, index) => {
-    if (tag.length === 0 || [...tag].length > tagCharactersMax) {
-      throw new DomainError('ATTRIBUTE_INVALID', `A tag has 1 to ${tagCharactersMax} characters.`, [
-        ...path,
-        String(index),
-      ]);
+/** A line of text in NFC. @throws DomainError `ATTRIBUTE_INVALID` when it is longer, or holds more than a line. */
+function parseText(text: string, max: number, path: readonly string[]): string {
+  const value = text.normalize('NFC');
+  if ([...value].length > max) throw invalid(`At most ${max} characters.`, path);
+  const mistake = findTextMistake(value);
+  if (mistake !== null) throw invalid(`A text ${mistake}.`, path);
+  // A name goes into the headers of mails.
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(value)) throw invalid('One line, without control characters.', path);
+  return value;
+}
+
+const codes = {
+  preferredLanguage: { parse: toLanguage, expected: 'a BCP 47 language tag, such as "en" or "pt-BR"' },
+  timeZone: {
+    parse: (text: string) => (isTimeZone(text) ? text : null),
+    expected: 'an IANA time zone, such as "Europe/Zagreb"',
+  },
+  country: { parse: toCountry, expected: 'an ISO 3166-1 alpha-2 country code, such as "NL"' },
+  pictureUrl: { parse: toPictureUrl, expected: `an http or https URL of at most ${urlCharactersMax} characters` },
+} as const;
+const codeNames = ['preferredLanguage', 'timeZone', 'country', 'pictureUrl'] as const satisfies (keyof typeof codes)[];
+
+function parseCode(text: string, name: keyof typeof codes, path: readonly string[]): string {
+  const { parse, expected } = codes[name];
+  const value = parse(text);
+  if (value === null) throw invalid(`Not ${expected}.`, path);
+  return value;
+}
+
+/** Where the day begins first, it is 14 hours later than in Greenwich. */
+const earliestOffsetMs = 14 * 3_600_000;
+
+function refuseBirthday(birthday: Date, path: readonly string[]): void {
+  // RFC 3339 has a year 0000; PostgreSQL's calendar has none.
+  if (birthday.getUTCFullYear() < 1) throw invalid('Not a day of the common era.', path);
+  if (birthday.getTime() > Date.now() + earliestOffsetMs) throw invalid('Not a day in the future.', path);
+}
+
+function invalid(message: string, path: readonly string[]): DomainError {
+  return new DomainError('ATTRIBUTE_INVALID', message, path);
+}
+
+/**
+ * The set of tags: each once, in NFC, otherwise as it is written, sorted.
+ *
+ * @throws DomainError `ATTRIBUTE_INVALID`, `LIMIT_EXCEEDED`.
+ */
+export function parseTags(tags: readonly string[], path: readonly string[]): string[] {
+  const given = tags.map((tag) => tag.normalize('NFC'));
+  given.forEach((tag, index) => {
+    if (tag.length === 0 || [...tag].length > tagCharactersMax || findTextMistake(tag) !== null) {
+      throw invalid(`A tag has 1 to ${tagCharactersMax} characters.`, [...path, String(index)]);
     }
   });
-  const set = [...new Set(tags)].sort();
+  const set = [...new Set(given)].sort();
   if (set.length > tagsMax) throw new DomainError('LIMIT_EXCEEDED', `A user has at most ${tagsMax} tags.`, path);
   return set;
 }
@@ -127,9 +182,16 @@ const countries = new Set(
     .split(/\s+/),
 );
 
-/** Whether `text` is an officially assigned country code, in any casing. */
-export function isCountry(text: string): boolean {
-  return countries.has(text.toUpperCase());
+/** A country in capitals, or null when it is none that is officially assigned. Only of letters that are ASCII before: "ﬁ", one letter, has "FI" as its capitals. */
+export function toCountry(text: string): string | null {
+  const code = /^[A-Za-z]{2}$/.test(text) ? text.toUpperCase() : '';
+  return countries.has(code) ? code : null;
+}
+
+/** The URL of a picture, or null. One with spaces is none, as readers of URLs drop some of them and others do not. */
+function toPictureUrl(text: string): string | null {
+  const isPlain = text.length <= urlCharactersMax && !/[\s\p{Cc}]/u.test(text) && text.isWellFormed();
+  return isPlain && isHttpUrl(text) ? text : null;
 }
 
 /** Whether `text` is an http or https URL. */

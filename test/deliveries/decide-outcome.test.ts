@@ -79,5 +79,7 @@ test('a channel that is down costs no attempt and fails nothing, however often',
 test.each(Object.values(DeliveryReason))('a send refused for %s ends in a state that may follow a claim', (reason) => {
   const status = decideRefusal(reason);
   expect(mayFollow('SENDING', status)).toBe(true);
-  expect(status).toBe({ TTL_PASSED: 'EXPIRED', DEPERSONALIZED: 'CANCELLED' }[reason.toString()] ?? 'DISCARDED');
+  expect(status).toBe(
+    { TTL_PASSED: 'EXPIRED', DEPERSONALIZED: 'CANCELLED', ERASED: 'CANCELLED' }[reason.toString()] ?? 'DISCARDED',
+  );
 });

@@ -6,9 +6,10 @@ import { sql } from '../../src/storage/database.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { testKeys } from '../support/app.ts';
 import { useGateways } from '../support/gateways.ts';
+import { deleteInstallation, logOut } from '../support/installation-operations.ts';
 import { insertDeliveries, insertNotification } from '../support/log-events.ts';
 import { depersonalize, makeInstallation, makeUser, personalize } from '../support/operations.ts';
-import { makePerson, mergeUsers } from '../support/people.ts';
+import { makeMerge, makePerson, mergeUsers, unmergeUsers } from '../support/people.ts';
 import { localIdOf } from '../support/send-operations.ts';
 import { type Subscriber, type Subscription, subscribeBySse, subscribeByWebSocket } from '../support/subscribers.ts';
 
@@ -164,9 +165,14 @@ describe('on every gateway, though one does the write and Redis is not there, an
 
   test.each([
     ['it logs out', ({ token }: Person) => depersonalize(g.app.as(token))],
+    ['a back end logs it out', ({ installation }: Person) => depersonalize(g.server, installation.pushRegistrationId)],
     [
-      'it is logged out from elsewhere',
-      ({ installation }: Person) => depersonalize(g.server, installation.pushRegistrationId),
+      'another installation of the person logs it out (U10)',
+      async ({ installation, externalUserId }: Person) => {
+        const other = await makeInstallation(g.app);
+        await makeUser(g.server, { installation: other.id, userIdentity: { externalUserId } });
+        return logOut(g.app.as(other.token), installation.id);
+      },
     ],
     ['it is given to a person who is new', (person: Person) => giveTo(person, randomUUID())],
     [
@@ -211,9 +217,9 @@ describe('on every gateway, though one does the write and Redis is not there, an
   });
 
   test('end with UNAUTHENTICATED when it is deleted', async () => {
-    const { token, installation } = await makePerson(g);
+    const { token } = await makePerson(g);
     const streams = await follow(token);
-    await g.pool.query(sql`delete from installations where id = ${installation.pushRegistrationId}::uuid`);
+    await deleteInstallation(g.app.as(token));
     expect(await nextOfAll(streams)).toEqual(ofAll('UNAUTHENTICATED'));
     expect(await nextOfAll(streams)).toEqual(ofAll('complete'));
   });
@@ -252,6 +258,18 @@ describe('on every gateway, though one does the write and Redis is not there, an
     const event = await happens(survivor.id);
     expect(await nextOfAll(streams)).toEqual([...ofAll(event), ...ofAll(event)]);
     expect(await g.db.accessChange.count()).toBe(changes);
+  });
+
+  test('of an installation that goes back with an undone merge end with the survivor’s, and go on with its own', async () => {
+    const [survivor, merged] = [await makePerson(g), await makePerson(g)];
+    const own = await follow(merged.token);
+    const record = await makeMerge(g.server, { survivor: { id: survivor.id }, merged: { id: merged.id } });
+    const ofSurvivor = await follow(merged.token);
+    await unmergeUsers(g.server, record);
+    expect(await nextOfAll(ofSurvivor)).toEqual(ofAll('FORBIDDEN'));
+    await happens(survivor.id);
+    const event = await happens(merged.id);
+    expect(await nextOfAll(own)).toEqual(ofAll(event));
   });
 });
 

@@ -124,3 +124,34 @@ test('100 nodes by id cost one statement a type', async () => {
   const statements = await statementsOf('query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }', { ids });
   expect(statements).toHaveLength(2);
 });
+
+test('custom attributes cost one statement, for every user of a page together', async () => {
+  const document = 'query($first: Int!) { users(first: $first) { nodes { id customAttributes } } }';
+  expect(await statementsOf(document, { first: 100 })).toHaveLength(2);
+});
+
+test('writing custom attributes costs two statements, however many, and writing none costs none', async () => {
+  const names = Array.from({ length: 20 }, (_, index) => `attribute ${index}`);
+  await database.pool.query(
+    `insert into attribute_definitions (id, owner, name, type) select uuid_v7(), 'USER', name, 'NUMBER' from unnest($1::text[]) name`,
+    [names],
+  );
+  const { rows } = await database.pool.query('select id from installations limit 1');
+  const document = 'mutation($input: PersonalizeInput!) { personalize(input: $input) { __typename } }';
+  const write = (customAttributes: object) =>
+    statementsOf(document, {
+      input: {
+        installation: rows[0]?.id,
+        userIdentity: { externalUserId: 'one of the users' },
+        userAttributes: { customAttributes },
+        forceDepersonalize: true,
+      },
+    });
+  await write({});
+  const without = await write({});
+  expect(without.filter((statement) => statement.includes('attribute'))).toEqual(
+    without.filter((statement) => statement.includes('"custom_attributes"')),
+  );
+  const withTwenty = await write(Object.fromEntries(names.map((name, index) => [name, index])));
+  expect(withTwenty).toHaveLength(without.length + 2);
+});

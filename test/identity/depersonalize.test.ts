@@ -1,9 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { fcmAddress, newEmail } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
-import { depersonalize, makeInstallation, makeNotification, settledDeliveries } from '../support/operations.ts';
+import { logOut } from '../support/installation-operations.ts';
+import {
+  depersonalize,
+  makeInstallation,
+  makeNotification,
+  makeUser,
+  settledDeliveries,
+} from '../support/operations.ts';
 import { countRows, findProfile, getProfile, makePerson, makePrimary, mergeUsers } from '../support/people.ts';
+import { endsOfPushes, queuePushes } from '../support/queued-pushes.ts';
 
 const g = useApp();
 
@@ -37,7 +45,7 @@ test('afterwards the installation sees its new lead only, also in the answer', a
   expect(await findProfile(own, { pushRegistrationId: person.installation.pushRegistrationId })).not.toBeNull();
 });
 
-test('what is sent to the person reaches it no more; what is sent to the installation does', async () => {
+test('U10: what is sent to the person reaches it no more; what is sent to the installation does', async () => {
   const person = await makePerson(g);
   await makeInstallation(g.app.as(person.token), { platform: 'ANDROID', address: fcmAddress() });
   await depersonalize(g.server, person.installation.pushRegistrationId);
@@ -79,4 +87,85 @@ test('to an installation, another one is as good as missing', async () => {
     id: stranger.id,
   });
   expect(await depersonalize(g.server, randomUUID())).toMatchObject(refused);
+});
+
+describe('U10: remote logout', () => {
+  /** A person with two installations. */
+  async function makeTwo() {
+    const person = await makePerson(g);
+    const other = await makeInstallation(g.app, { platform: 'ANDROID', address: fcmAddress() });
+    const { externalUserId } = person;
+    await makeUser(g.server, { installation: other.id, userIdentity: { externalUserId } });
+    return { person, own: g.app.as(person.token), other };
+  }
+
+  const pushTo = async (target: object) => {
+    const content = { body: 'Hello' };
+    const notification = await makeNotification(g.server, { content, channels: ['PUSH'], target });
+    return (await settledDeliveries(g.server, notification)).deliveries.nodes.map(({ status, reason }) => [
+      status,
+      reason,
+    ]);
+  };
+
+  test('an installation logs another one of the same user out, whose new lead it does not see', async () => {
+    const { person, own, other } = await makeTwo();
+    await makePrimary(g, other.pushRegistrationId);
+    expect(await logOut(own, other.pushRegistrationId)).toEqual({
+      __typename: 'DepersonalizeInstallationPayload',
+      installation: null,
+    });
+    expect(await findProfile(own, { pushRegistrationId: other.pushRegistrationId })).toBeNull();
+    expect(await getProfile(g.server, { pushRegistrationId: other.pushRegistrationId })).toMatchObject({
+      ...{ type: 'LEAD', externalUserId: null, primaryInstallations: [] },
+      installations: [other.pushRegistrationId],
+    });
+    expect(await getProfile(own, { id: person.id })).toMatchObject({
+      installations: [person.installation.pushRegistrationId],
+    });
+  });
+
+  test('a server key logs any out, and is told', async () => {
+    const { other } = await makeTwo();
+    const key = randomUUID();
+    const first = await logOut(g.server, other.id, key);
+    expect(first).toMatchObject({ installation: { isPrimaryDevice: false, user: { type: 'LEAD' } } });
+    expect(await logOut(g.server, other.id, key)).toEqual(first);
+  });
+
+  test('what is sent to the person does not reach it any more, broadcasts do, unless its push registration is disabled', async () => {
+    const { person, own, other } = await makeTwo();
+    const toInstallation = { installations: [other.pushRegistrationId] };
+    await logOut(own, other.id);
+    expect(await pushTo({ users: [{ externalUserId: person.externalUserId }] })).toEqual([
+      ['DISCARDED', 'PERMISSION_ASK'],
+    ]);
+    expect(await pushTo(toInstallation)).toEqual([['SENT', null]]);
+    const where = { id: other.pushRegistrationId };
+    await g.db.installation.update({ where, data: { isPushRegistrationEnabled: false } });
+    expect(await pushTo(toInstallation)).toEqual([['DISCARDED', 'PUSH_DISABLED']]);
+  });
+
+  test('what was queued for it before is called off (decision 9)', async () => {
+    const { person, own, other } = await makeTwo();
+    const queued = await queuePushes(g, other.pushRegistrationId);
+    await logOut(own, other.id);
+    expect(await endsOfPushes(g, queued)).toEqual([
+      ['CANCELLED', 'DEPERSONALIZED'],
+      ['QUEUED', null],
+    ]);
+    expect(await getProfile(own, { id: person.id })).toMatchObject({ id: person.id });
+  });
+
+  test('what is not its user’s is to an installation as good as missing, also right after it has left', async () => {
+    const { own, other } = await makeTwo();
+    const stranger = await makePerson(g);
+    const missing = await logOut(own, randomUUID());
+    expect(missing).toMatchObject({ code: 'NO_REGISTRATION', path: ['installation'] });
+    const profile = await getProfile(g.server, { id: stranger.id });
+    expect(await logOut(own, stranger.installation.id)).toEqual(missing);
+    expect(await getProfile(g.server, { id: stranger.id })).toEqual(profile);
+    await depersonalize(own);
+    expect(await logOut(own, other.id)).toEqual(missing);
+  });
 });

@@ -3,10 +3,22 @@ import { expect, test } from 'vitest';
 import { graphql } from '../generated/gql.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
+import { insertDeliveries, insertNotification } from '../support/log-events.ts';
 import { makeInstallation, makeUser } from '../support/operations.ts';
-import { countRows, findProfile, getProfile, makePerson, makePrimary, mergeUsers, optOut } from '../support/people.ts';
+import {
+  countRows,
+  findProfile,
+  getProfile,
+  makeMerge,
+  makePerson,
+  makePrimary,
+  mergeUsers,
+  optOut,
+  unmergeUsers,
+} from '../support/people.ts';
+import { globalIdOf } from '../support/send-operations.ts';
 
-const g = useApp();
+const g = useApp({ role: 'gateway' });
 
 const NodeOf = graphql(`query NodeOf($id: ID!) { node(id: $id) { __typename id } }`);
 const MergeRecords = graphql(`
@@ -204,6 +216,136 @@ test('of two primary installations of one app, the survivor’s stays; an only o
     id: survivor.id,
     primaryInstallations: [survivor.installation.pushRegistrationId],
   });
+});
+
+test('overrides say for which attributes the merged user’s value wins; custom attributes are united as others (decision 3)', async () => {
+  const survivor = await makeNameless({
+    emails: [newEmail()],
+    userAttributes: { firstName: 'Ann', lastName: 'Smith' },
+  });
+  const merged = await makeNameless({ emails: [newEmail()], userAttributes: { firstName: 'Anna', lastName: 'Roe' } });
+  const setCustom = (id: string, customAttributes: object) =>
+    g.db.user.update({ where: { id: localId(id) }, data: { customAttributes } });
+  await setCustom(survivor.id, { plan: 'basic', size: 'L' });
+  await setCustom(merged.id, { plan: 'pro', size: 'M', pet: 'cat' });
+  await mergeUsers(g.server, {
+    survivor: { id: survivor.id },
+    merged: { id: merged.id },
+    // Of what the merged user has no value of, the survivor's stays.
+    overrides: { attributes: ['FIRST_NAME', 'TIME_ZONE'], customAttributes: ['plan', 'nothing'] },
+  });
+  const { customAttributes, ...user } = await g.db.user.findUniqueOrThrow({ where: { id: localId(survivor.id) } });
+  expect(user).toMatchObject({ firstName: 'Anna', lastName: 'Smith', timeZone: null });
+  expect(customAttributes).toEqual({ plan: 'pro', size: 'L', pet: 'cat' });
+});
+
+test('an opt-out of the inbox goes on the survivor’s with its time and with who said it (decision 3)', async () => {
+  const [survivor, merged] = [await makePerson(g), await makePerson(g)];
+  const inboxOf = (id: string) =>
+    g.db.recipient.findFirstOrThrow({ where: { userId: localId(id), channel: 'IN_APP' } });
+  const consent = { isSubscribed: false, consentAt: new Date('2026-11-01T10:00:00Z'), consentBy: 'key:somebody' };
+  await g.db.recipient.update({ where: { id: (await inboxOf(merged.id)).id }, data: consent });
+  await g.db.recipient.update({
+    where: { id: (await inboxOf(survivor.id)).id },
+    data: { consentAt: new Date(), consentBy: 'key:later' },
+  });
+  await mergeUsers(g.server, { survivor: { id: survivor.id }, merged: { id: merged.id }, allowAlias: true });
+  expect(await inboxOf(survivor.id)).toMatchObject(consent);
+});
+
+test('into one user so many are merged a day; what was undone, or absorbed, does not count (decision 6)', async () => {
+  const survivor = await makePerson(g);
+  const merge = async () => ({
+    survivor: { id: survivor.id },
+    merged: { id: (await makeNameless({ emails: [newEmail()] })).id },
+  });
+  const record = await makeMerge(g.server, await merge());
+  // As many as there may be but one, from the same day, and some that are no merges, or older.
+  await g.pool.query(
+    `insert into merge_records (id, survivor_id, merged_id, actor, reason, before, moved, created_at)
+     select gen_random_uuid(), survivor_id, merged_id, actor, kind, before, moved, at
+     from merge_records, (values ('mergeUsers', now() - interval '23 hours'), ('personalize', now()), ('mergeUsers', now() - interval '25 hours')) as other (kind, at),
+       generate_series(1, 98)
+     where id = $1`,
+    [localId(record)],
+  );
+  const hundredth = await makeMerge(g.server, await merge());
+  expect(await mergeUsers(g.server, await merge())).toMatchObject({ code: 'MERGE_LIMIT_EXCEEDED', path: ['survivor'] });
+  await unmergeUsers(g.server, hundredth);
+  expect(await mergeUsers(g.server, await merge())).toMatchObject({ user: { id: survivor.id } });
+});
+
+const ByOldIds = graphql(`
+  query ByOldIds($ids: [ID!]!, $user: UserRef!, $record: ID!) {
+    nodes(ids: $ids) { __typename id }
+    deliveries(user: $user) { nodes { id user { id } } }
+    user(ref: $user) {
+      id wasMerged externalUserId externalUserIdAliases
+      mergeRecords { nodes { id mergedUserId survivor { id } } }
+    }
+    mergeRecord(id: $record) {
+      mutation actor createdAt undoneAt undoneBy mergedUserId survivor { id } leftBehind { kind }
+      moved { identifiers installations recipients segments tombstones attributes tags }
+    }
+  }
+`);
+
+test('a tombstone redirects everywhere: by id, identifier and device, in recipients, deliveries and merge records (decision 4)', async () => {
+  const [email, notificationId] = [newEmail(), await insertNotification(g.pool)];
+  const [survivor, merged] = [await makePerson(g), await makePerson(g, { emails: [email] })];
+  const tombstone = await makePerson(g);
+  const earlier = await makeMerge(g.server, { survivor: { id: merged.id }, merged: { id: tombstone.id } });
+  const { recipients } = await getProfile(g.server, { id: merged.id });
+  const [delivery = ''] = await insertDeliveries(g.pool, { notificationId, userId: localId(merged.id) });
+  const record = await makeMerge(g.server, { survivor: { id: survivor.id }, merged: { id: merged.id } });
+
+  const references = [
+    { id: merged.id },
+    { id: tombstone.id },
+    { externalUserId: merged.externalUserId },
+    { email },
+    { pushRegistrationId: merged.installation.pushRegistrationId },
+  ];
+  for (const ref of references) expect(await findProfile(g.server, ref)).toMatchObject({ id: survivor.id });
+  const ids = [merged.id, ...recipients.map(({ id }) => id)];
+  const told = await g.server.run(ByOldIds, { ids, user: { id: merged.id }, record });
+  const { recipients: united } = await getProfile(g.server, { id: survivor.id });
+  const [inbox] = united.filter(({ __typename }) => __typename === 'InAppRecipient');
+  expect(told.nodes.map((node) => node?.id)).toEqual([
+    survivor.id,
+    ...recipients.map((one) => (one.__typename === 'InAppRecipient' ? inbox?.id : one.id)),
+  ]);
+  expect(told.deliveries.nodes).toEqual([{ id: globalIdOf('Delivery', delivery), user: { id: survivor.id } }]);
+  expect(told.user).toEqual({
+    ...{ id: survivor.id, wasMerged: true, externalUserId: survivor.externalUserId },
+    externalUserIdAliases: expect.arrayContaining([merged.externalUserId, tombstone.externalUserId]),
+    mergeRecords: {
+      nodes: expect.arrayContaining([
+        { id: record, mergedUserId: merged.id, survivor: { id: survivor.id } },
+        { id: earlier, mergedUserId: tombstone.id, survivor: { id: survivor.id } },
+      ]),
+    },
+  });
+  expect(told.mergeRecord).toMatchObject({
+    ...{
+      mutation: 'mergeUsers',
+      actor: expect.stringMatching(/^key:/),
+      undoneAt: null,
+      undoneBy: null,
+      leftBehind: [],
+    },
+    ...{ mergedUserId: merged.id, survivor: { id: survivor.id } },
+    // Its installation and the one of who had been merged into it before, and the address.
+    moved: { identifiers: 3, installations: 2, recipients: 3, segments: 0, tombstones: 1, attributes: 0, tags: 0 },
+  });
+});
+
+test('who has only absorbed leads was not merged', async () => {
+  const person = await makePerson(g);
+  const { id: installation, user } = await makeInstallation(g.app);
+  await makeUser(g.server, { installation, userIdentity: { externalUserId: person.externalUserId } });
+  const { body } = await g.server.send('query($id: ID!) { user(ref: { id: $id }) { id wasMerged } }', { id: user.id });
+  expect(body.data).toEqual({ user: { id: person.id, wasMerged: false } });
 });
 
 test('what was merged into a user is recorded, by merges and by absorbed leads', async () => {

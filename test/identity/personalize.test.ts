@@ -9,7 +9,7 @@ const g = useApp();
 
 const refusal = (code: string, path: readonly string[]) => expect.objectContaining({ code, path });
 
-describe('who comes out', () => {
+describe('U3, U7, decision 2: who comes out', () => {
   test('a lead that is personalized becomes a customer and stays the same user', async () => {
     const installation = await makeInstallation(g.app);
     const externalUserId = randomUUID();
@@ -107,7 +107,7 @@ describe('who comes out', () => {
   });
 });
 
-describe('identifiers', () => {
+describe('U4, U5, decision 1: identifiers', () => {
   test('an externalUserId has up to 256 characters', async () => {
     const [first, second] = [await makeInstallation(g.app), await makeInstallation(g.app)];
     const longest = '🙂'.repeat(256);
@@ -224,7 +224,7 @@ describe('identifiers', () => {
   });
 });
 
-describe('what is refused', () => {
+describe('U8, decision 1: what is refused', () => {
   test('an identity that names two users is ambiguous, also where one of them has another externalUserId', async () => {
     const [email, phone] = [newEmail(), newPhone()];
     const [first, second] = [await makePerson(g, { emails: [email] }), await makePerson(g, { phones: [phone] })];
@@ -320,7 +320,7 @@ describe('what is refused', () => {
   });
 });
 
-describe('attributes', () => {
+describe('U7: attributes', () => {
   test('they replace existing values one by one, null removes, and tags replace the set', async () => {
     const person = await makePerson(g);
     const write = (userAttributes: object) =>

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { graphql } from '../generated/gql.ts';
 import { fcmAddress } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
-import { makeInstallation, makeUser, registerInstallation } from '../support/operations.ts';
+import { makeApp } from '../support/make-app.ts';
+import { depersonalize, makeInstallation, makeUser, registerInstallation } from '../support/operations.ts';
 import { countRows, findProfile, makePerson } from '../support/people.ts';
 
 const g = useApp();
@@ -20,7 +21,7 @@ async function expireTokens(installationId: string): Promise<void> {
   await g.pool.query(`update installation_tokens set expires_at = now() where installation_id = $1`, [installationId]);
 }
 
-test('a registration makes an empty lead, which is found by the push registration id', async () => {
+test('U1: a registration makes an empty lead, which is found by the push registration id', async () => {
   const installation = await makeInstallation(g.app, { pushRegistrationId: randomUUID().toUpperCase() });
   const profile = await findProfile(g.server, { pushRegistrationId: installation.pushRegistrationId });
   expect(profile).toMatchObject({
@@ -48,7 +49,7 @@ test.each([
   ['ALLOWED with an address', { address: fcmAddress() }, 'ALLOWED'],
   ['ASK without one', {}, 'ASK'],
   ['what the app says', { address: fcmAddress(), pushStatus: 'BLOCKED' } as const, 'BLOCKED'],
-])('its push status is %s', async (_, input, pushStatus) => {
+])('I3: its push status is %s', async (_, input, pushStatus) => {
   const installation = await makeInstallation(g.app, { platform: 'ANDROID', ...input });
   expect(installation).toMatchObject({ pushStatus, isPrimaryDevice: false, isPushRegistrationEnabled: true });
 });
@@ -64,7 +65,31 @@ test('what a renewal does not say stays as it was', async () => {
   expect(await stateOf(first.id)).toMatchObject({ pushStatus: 'ALLOWED', language: 'pt-BR', appVersion: '2' });
 });
 
-test('an address that another installation registers moves there; the old one is suspended and keeps its user', async () => {
+test('I3: a no stays a no when only the address is renewed, until the client says that it is none', async () => {
+  const { token } = await makeInstallation(g.app, {
+    platform: 'ANDROID',
+    address: fcmAddress(),
+    pushStatus: 'BLOCKED',
+  });
+  const again = () => ({ platform: 'ANDROID' as const, address: fcmAddress() });
+  expect(await makeInstallation(g.app.as(token), again())).toMatchObject({ pushStatus: 'BLOCKED' });
+  const allowed = { ...again(), pushStatus: 'ALLOWED' as const };
+  expect(await makeInstallation(g.app.as(token), allowed)).toMatchObject({ pushStatus: 'ALLOWED' });
+});
+
+test('U2: a user has none to many installations of different apps, and they are listed', async () => {
+  const person = await makePerson(g);
+  const other = await makeApp(g);
+  const inOther = await makeInstallation(g.app.as(other.secret));
+  const { externalUserId } = person;
+  await makeUser(g.server, { installation: inOther.id, userIdentity: { externalUserId } });
+  const own = [person.installation.pushRegistrationId, inOther.pushRegistrationId];
+  expect((await findProfile(g.server, { externalUserId }))?.installations).toEqual(own.toSorted());
+  for (const installation of own) await depersonalize(g.server, installation);
+  expect((await findProfile(g.server, { externalUserId }))?.installations).toEqual([]);
+});
+
+test('an address that another installation registers moves there (decision 8); the old one is suspended (I3) and keeps its user', async () => {
   const address = fcmAddress();
   const person = await makePerson(g);
   await makeInstallation(g.app.as(person.token), { platform: 'ANDROID', address });
@@ -88,7 +113,7 @@ test('it comes back with its owner, who is then allowed again', async () => {
   expect(await stateOf(taker.id)).toMatchObject({ pushStatus: 'SUSPENDED' });
 });
 
-test('one address registered by 40 installations at once is held by one of them, and none of them fails', async () => {
+test('one address registered by 40 installations at once is held by one of them, and none of them fails (decision 8)', async () => {
   const address = fcmAddress();
   const installations = await Promise.all(
     Array.from({ length: 40 }, () => makeInstallation(g.app, { platform: 'ANDROID', address })),
@@ -122,7 +147,7 @@ test('two installations that swap addresses again and again never fail', async (
   expect(rows).toHaveLength(2);
 });
 
-test('a publishable key takes no installation over: a new one comes out', async () => {
+test('a publishable key takes no installation over: a new one comes out (decision 11)', async () => {
   const person = await makePerson(g);
   const pushRegistrationId = person.installation.pushRegistrationId;
   const taken = await makeInstallation(g.app, { pushRegistrationId, appVersion: 'evil' });
@@ -131,13 +156,13 @@ test('a publishable key takes no installation over: a new one comes out', async 
   expect(await stateOf(pushRegistrationId)).toMatchObject({ appVersion: null, user: { id: person.id } });
 });
 
-test('the token of another installation takes none over either', async () => {
+test('the token of another installation takes none over either (decision 11)', async () => {
   const [victim, other] = [await makeInstallation(g.app), await makeInstallation(g.app)];
   const taken = await makeInstallation(g.app.as(other.token), { pushRegistrationId: victim.pushRegistrationId });
   expect([victim.pushRegistrationId, other.pushRegistrationId]).not.toContain(taken.pushRegistrationId);
 });
 
-test('its own token, its expired token and a server key register it again', async () => {
+test('its own token, its expired token and a server key register it again (decision 11)', async () => {
   const person = await makePerson(g);
   const { pushRegistrationId } = person.installation;
   const again = { pushRegistrationId, user: { id: person.id } };

@@ -105,7 +105,10 @@ test('who comes under a filter by a merge, behind the walk, is reached', async (
 /** A person with an Android and an iOS installation, both of which can be pushed to. */
 async function makeTwoDevices(tag: string) {
   const person = await makePerson(g.server);
-  const ios = await makeInstallation(g.server, { platform: 'IOS', address: { apns: { token: randomBytes(32).toString('hex') } } });
+  const ios = await makeInstallation(g.server, {
+    platform: 'IOS',
+    address: { apns: { token: randomBytes(32).toString('hex') } },
+  });
   await personalize(g.server, {
     installation: ios.pushRegistrationId,
     userIdentity: { externalUserId: person.externalUserId },

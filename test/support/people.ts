@@ -59,6 +59,32 @@ const Merge = graphql(`
 export const mergeUsers = async (client: Client, input: MergeUsersInput) =>
   (await client.run(Merge, { input })).mergeUsers;
 
+/** As {@link mergeUsers}; the record's global id. Fails when it is refused. */
+export async function makeMerge(client: Client, input: MergeUsersInput): Promise<string> {
+  const result = await mergeUsers(client, { allowAlias: true, ...input });
+  if (result?.__typename !== 'MergeUsersPayload' || !result.mergeRecord)
+    throw new Error(`Refused: ${JSON.stringify(result)}`);
+  return result.mergeRecord.id;
+}
+
+const Unmerge = graphql(`
+  mutation Unmerge($input: UnmergeUsersInput!) {
+    unmergeUsers(input: $input) {
+      __typename
+      ... on Error { code message path }
+      ... on UnmergeUsersPayload {
+        survivor { id wasMerged }
+        restored { id externalUserId wasMerged }
+        mergeRecord { id undoneAt undoneBy }
+        leftBehind { kind name reason }
+      }
+    }
+  }
+`);
+
+export const unmergeUsers = async (client: Client, mergeRecord: string, idempotencyKey: string | null = null) =>
+  (await client.run(Unmerge, { input: { mergeRecord, idempotencyKey } })).unmergeUsers;
+
 /** A person with an installation; `externalUserId` is one that nobody else has. */
 export async function makePerson(
   { server, app }: Pick<FileApp, 'server' | 'app'>,

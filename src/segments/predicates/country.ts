@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { sql } from '../../storage/database.ts';
-import { isCountry } from '../../users/user-attributes.ts';
+import { toCountry } from '../../users/user-attributes.ts';
 import { definePredicate, listOf, toWords } from '../predicate.ts';
 
-const countrySchema = z
-  .string()
-  .transform((text) => text.toUpperCase())
-  .refine(isCountry, 'Not an ISO 3166-1 alpha-2 country code, such as "NL".');
+const countrySchema = z.string().transform((text, context) => {
+  const code = toCountry(text);
+  if (code === null) context.addIssue('Not an ISO 3166-1 alpha-2 country code, such as "NL".');
+  return code ?? text;
+});
 
 /** Has a country. */
 export const country = definePredicate({

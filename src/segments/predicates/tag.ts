@@ -10,6 +10,7 @@ export const tag = definePredicate({
   argument: { type: 'String', description: 'The user has this tag, written exactly so. 1 to 256 characters.' },
   args: z
     .string()
+    .transform((text) => text.normalize('NFC'))
     .refine((text) => text.length > 0 && [...text].length <= tagCharactersMax, 'A tag has 1 to 256 characters.'),
   words: (wanted) => `has the tag ${JSON.stringify(wanted)}`,
   // The second part is what the index leaves out.

@@ -1,0 +1,63 @@
+import type { User } from '../generated/prisma/client.ts';
+import { sql, type Transaction } from '../storage/database.ts';
+
+/** Users as JSON, in the form that {@link columns} reads. */
+function toJson(users: readonly User[]): string {
+  return JSON.stringify(
+    users.map((user) => ({
+      id: user.id,
+      type: user.type,
+      display_name: user.displayName,
+      first_name: user.firstName,
+      middle_name: user.middleName,
+      last_name: user.lastName,
+      gender: user.gender,
+      birthday: user.birthday?.toISOString().slice(0, 10) ?? null,
+      preferred_language: user.preferredLanguage,
+      preferred_channel: user.preferredChannel,
+      time_zone: user.timeZone,
+      country: user.country,
+      region: user.region,
+      picture_url: user.pictureUrl,
+      tags: user.tags,
+      custom_attributes: user.customAttributes,
+    })),
+  );
+}
+
+const columns = sql`(
+  id uuid, type user_type, display_name text, first_name text, middle_name text, last_name text, gender gender,
+  birthday date, preferred_language text, preferred_channel channel, time_zone text, country text, region text,
+  picture_url text, tags text[], custom_attributes jsonb
+)`;
+
+/** Adds users, each with the in-app inbox that every user has. */
+export async function insertUsers(tx: Transaction, users: readonly User[]): Promise<void> {
+  if (users.length === 0) return;
+  await tx.$executeRaw(sql`
+    with made as (
+      insert into users (
+        id, type, display_name, first_name, middle_name, last_name, gender, birthday, preferred_language,
+        preferred_channel, time_zone, country, region, picture_url, tags, custom_attributes
+      )
+      select * from jsonb_to_recordset(${toJson(users)}::jsonb) as given ${columns}
+      returning id
+    )
+    insert into recipients (id, channel, user_id) select uuid_v7(), 'IN_APP', id from made
+  `);
+}
+
+/** Writes the type and all attributes of users, who are locked. */
+export async function updateUsers(tx: Transaction, users: readonly User[]): Promise<void> {
+  if (users.length === 0) return;
+  await tx.$executeRaw(sql`
+    update users u set
+      type = given.type, display_name = given.display_name, first_name = given.first_name,
+      middle_name = given.middle_name, last_name = given.last_name, gender = given.gender, birthday = given.birthday,
+      preferred_language = given.preferred_language, preferred_channel = given.preferred_channel,
+      time_zone = given.time_zone, country = given.country, region = given.region, picture_url = given.picture_url,
+      tags = given.tags, custom_attributes = given.custom_attributes
+    from jsonb_to_recordset(${toJson(users)}::jsonb) as given ${columns}
+    where u.id = given.id
+  `);
+}
