@@ -3,10 +3,11 @@ import type { ScalarType } from '../attributes/attribute-definition.ts';
 import { type AttributeScalar, parseAttributeValue } from '../attributes/attribute-value.ts';
 import { DomainError } from '../errors.ts';
 import { type Sql, sql } from '../storage/database.ts';
+import type { Argument } from './argument.ts';
 import { ago, now, toDayText, toMomentText } from './clock.ts';
 import { durationArgument, durationInWords, durationSchema } from './duration.ts';
 import { isoAgo } from './moments.ts';
-import { type Argument, listOf, parseInput } from './predicate.ts';
+import { listOf, parseInput } from './predicate.ts';
 
 const scalar = z.union([z.string(), z.boolean()]);
 

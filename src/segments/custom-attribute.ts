@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { AttributeDefinition, ScalarType } from '../attributes/attribute-definition.ts';
 import { DomainError } from '../errors.ts';
 import { type Sql, sql } from '../storage/database.ts';
+import type { ArgumentObject } from './argument.ts';
 import {
   type Clock,
   comparisonFields,
@@ -12,7 +13,7 @@ import {
   type Operand,
   parseComparison,
 } from './comparison.ts';
-import { type ArgumentObject, listOf, parseInput } from './predicate.ts';
+import { listOf, parseInput } from './predicate.ts';
 
 const scalarType = z.enum(['STRING', 'NUMBER', 'BOOLEAN', 'DATE', 'DATETIME']);
 const fieldSchema = comparisonSchema.extend({ field: z.string(), type: scalarType });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ArgumentObject } from './predicate.ts';
+import type { ArgumentObject } from './argument.ts';
 
 /** How long, in normal form: as it is given. */
 export const durationSchema = z.union(

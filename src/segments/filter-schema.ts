@@ -2,8 +2,8 @@ import { builder } from '../graphql/builder.ts';
 import { parseId } from '../graphql/global-id.ts';
 import { PlatformEnum, PushStatusEnum } from '../installations/schema.ts';
 import { ChannelEnum, UserTypeEnum } from '../users/schema.ts';
+import type { Argument, ArgumentObject } from './argument.ts';
 import { filterDepthMax, filterNodesMax } from './filter.ts';
-import type { Argument, ArgumentObject } from './predicate.ts';
 import { predicates } from './predicates.ts';
 
 const StandardAttributeEnum = builder.enumType('StandardAttribute', {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { type Sql, sql } from '../storage/database.ts';
+import type { ArgumentObject } from './argument.ts';
 import { ago } from './clock.ts';
 import { durationArgument, durationInWords, durationSchema, toSeconds } from './duration.ts';
-import type { ArgumentObject } from './predicate.ts';
 
 const lastMoment = new Date('9999-12-31T23:59:59.999Z');
 export const momentSchema = z.union([

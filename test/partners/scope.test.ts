@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { newId } from '../../src/ids.ts';
 import { sql } from '../../src/storage/database.ts';
 import { useDoor } from '../support/door.ts';
 import { insertDeliveries, insertNotification } from '../support/log-events.ts';
 import { makeOwners, type Owner, toGlobalId } from '../support/owners.ts';
 import { type Asked, codeOf, makePartnerKey, makePartnerOperation, ways } from '../support/partner-operations.ts';
-import { makeDynamicSegment } from '../support/segments/operations.ts';
 import { localIdOf, makeSegment } from '../support/send-operations.ts';
 import { connectSocket } from '../support/socket.ts';
 
@@ -47,7 +47,9 @@ const referenceKinds = ['id', 'externalUserId', 'email', 'phone', 'pushRegistrat
 test('a dynamic segment is a scope like a static one', async () => {
   const tag = randomUUID();
   await g.pool.query(sql`update users set tags = ${[tag]}::text[] where id = ${localIdOf(ann.references.id)}::uuid`);
-  const dynamic = await makeDynamicSegment(g.server, { tag });
+  const dynamic = newId();
+  await g.pool.query(sql`
+    insert into segments (id, name, filter) values (${dynamic}::uuid, ${dynamic}, ${JSON.stringify({ tag })}::jsonb)`);
   const documentId = await register(`# Another text.\n${People}`, { segment: dynamic });
   const find = (id: string) => ask({ documentId, variables: { ref: { id } } });
   expect(await find(ann.references.id)).toMatchObject({ data: { user: { id: ann.references.id } } });

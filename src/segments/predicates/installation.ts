@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Platform, PushStatus } from '../../generated/prisma/enums.ts';
 import { type Sql, sql } from '../../storage/database.ts';
+import type { ArgumentObject } from '../argument.ts';
 import { ago } from '../clock.ts';
 import {
   attributeArgument,
@@ -13,7 +14,7 @@ import {
 import { durationArgument, durationInWords, durationSchema } from '../duration.ts';
 import { isoAgo, momentSchema } from '../moments.ts';
 import type { Person, PersonInstallation } from '../person.ts';
-import { type ArgumentObject, definePredicate, listOf, parseInput, toWords } from '../predicate.ts';
+import { definePredicate, listOf, parseInput, toWords } from '../predicate.ts';
 import { toVersionKey } from '../version.ts';
 
 const version = z

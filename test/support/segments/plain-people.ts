@@ -165,26 +165,29 @@ const attributesOfUser = (now: number) =>
     .map(present);
 
 const installation = (now: number): fc.Arbitrary<PlainInstallation> =>
-  fc.record({
-    id: fc.constant('').map(() => newId()),
-    appId: fc.constantFrom(...apps),
-    platform: fc.constantFrom(...platforms),
-    appVersion: perhaps(fc.constantFrom(...versions, 'nightly', '')),
-    pushStatus: fc.constantFrom(...pushStatuses, 'ALLOWED', 'ALLOWED'),
-    isEnabled: fc.boolean(),
-    isPrimary: fc.boolean(),
-    hasAddress: fc.boolean(),
-    isSubscribed: fc.boolean(),
-    subscribedAt: perhaps(moments(now)),
-    lastSeenAt: moments(now),
-    attributes: fc
-      .record({
-        build: optional(orLeftover(fc.constantFrom(...decimals))),
-        theme: optional(orLeftover(fc.constantFrom(...texts))),
-        seenOn: optional(orLeftover(days(now))),
-      })
-      .map(present),
-  });
+  fc
+    .record({
+      id: fc.constant('').map(() => newId()),
+      appId: fc.constantFrom(...apps),
+      platform: fc.constantFrom(...platforms),
+      appVersion: perhaps(fc.constantFrom(...versions, 'nightly', '')),
+      pushStatus: fc.constantFrom(...pushStatuses, 'ALLOWED', 'ALLOWED'),
+      isEnabled: fc.boolean(),
+      isPrimary: fc.boolean(),
+      hasAddress: fc.boolean(),
+      isSubscribed: fc.boolean(),
+      subscribedAt: perhaps(moments(now)),
+      lastSeenAt: moments(now),
+      attributes: fc
+        .record({
+          build: optional(orLeftover(fc.constantFrom(...decimals))),
+          theme: optional(orLeftover(fc.constantFrom(...texts))),
+          seenOn: optional(orLeftover(days(now))),
+        })
+        .map(present),
+    })
+    // Who has an address is subscribed since then, at the latest.
+    .map((made) => ({ ...made, subscribedAt: made.subscribedAt ?? (made.hasAddress ? now : null) }));
 
 const text = perhaps(fc.constantFrom(...texts));
 
