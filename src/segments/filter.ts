@@ -87,13 +87,6 @@ export function listConditions(
   return filter.parts.flatMap((part, index) => listConditions(part, [...at, String(index)]));
 }
 
-/** How many conditions and groups there are. */
-export function countNodes(filter: Filter): number {
-  if (filter.kind === 'predicate') return 1;
-  if (filter.kind === 'not') return 1 + countNodes(filter.part);
-  return filter.parts.reduce((count, part) => count + countNodes(part), 1);
-}
-
 /** Whether a filter holds for `u`, a row of users. Null counts as false, also under `not`. */
 export function filterToSql(filter: Filter, scope: Scope): Sql {
   switch (filter.kind) {

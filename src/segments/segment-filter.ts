@@ -1,8 +1,8 @@
 import { type AttributeDefinition, listAttributeDefinitions } from '../attributes/attribute-definition.ts';
 import { DomainError } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
-import { countNodes, type Filter, listConditions, parseFilter, readFilter, type StoredFilter } from './filter.ts';
-import { segmentsNamedBy } from './known-segments.ts';
+import { type Filter, filterToSql, listConditions, parseFilter, readFilter, type StoredFilter } from './filter.ts';
+import { createScope, readSegments, segmentsNamedBy } from './known-segments.ts';
 import type { Place } from './predicate.ts';
 
 type Reader = Pick<Transaction, '$queryRaw'>;
@@ -16,14 +16,10 @@ export async function parseKnownFilter(tx: Reader, input: unknown, path: readonl
   const stored = parseFilter(input, { path, definitions: await listAllDefinitions(tx) });
   const filter = readFilter(stored);
   const named = segmentsNamedBy(filter);
-  if (named.length === 0) return stored;
-  const rows = await tx.$queryRaw<{ id: string }[]>(sql`
-    select id from segments where id = any(${named}::uuid[]) order by id for key share
-  `);
-  const missing = named.find((id) => !rows.some((row) => row.id === id));
-  if (missing !== undefined) {
-    throw new DomainError('NOT_FOUND', 'There is no such segment.', [...path, ...pathOfSegment(filter, missing)]);
-  }
+  if (named.length > 0) await holdSegments(tx, { filter, named, path });
+  const segments = await readSegments(tx, named);
+  const filters = new Map([...segments].flatMap(([id, each]) => (each.filter ? [[id, each.filter] as const] : [])));
+  if (unfoldedSize({ id: '', filter }, filters, new Map()) > valuesMax) throw tooLarge(path);
   return stored;
 }
 
@@ -34,6 +30,18 @@ export async function listAllDefinitions(tx: Reader): Promise<Place['definitions
     USER: toMap(await listAttributeDefinitions(tx, 'USER')),
     INSTALLATION: toMap(await listAttributeDefinitions(tx, 'INSTALLATION')),
   };
+}
+
+async function holdSegments(
+  tx: Reader,
+  { filter, named, path }: { filter: Filter; named: readonly string[]; path: readonly string[] },
+): Promise<void> {
+  const rows = await tx.$queryRaw<{ id: string }[]>(sql`
+    select id from segments where id = any(${[...named]}::uuid[]) order by id for key share
+  `);
+  const missing = named.find((id) => !rows.some((row) => row.id === id));
+  if (missing === undefined) return;
+  throw new DomainError('NOT_FOUND', 'There is no such segment.', [...path, ...pathOfSegment(filter, missing)]);
 }
 
 /** Where a filter names a segment first. */
@@ -51,8 +59,10 @@ export async function lockSegmentFilters(tx: Transaction): Promise<void> {
 
 /** @default 1_000 // dynamic segments */
 const dynamicSegmentsMax = 1_000;
-/** Conditions and groups of a filter with those of the segments that it names, and so on. @default 1_000 */
-const unfoldedNodesMax = 1_000;
+/** Values in the SQL of a filter, with the filters of the segments that it names: a statement takes 65,535. @default 20_000 */
+const valuesMax = 20_000;
+const tooLarge = (path: readonly string[]) =>
+  new DomainError('LIMIT_EXCEEDED', 'With what the segments in it ask for, a filter would be too large.', path);
 
 /**
  * Refuses a segment's new filter that would make a circle, or too large a filter of any segment. To be called after
@@ -79,9 +89,8 @@ export async function refuseTangledFilter(
     throw new DomainError('VALUE_INVALID', 'This leads back to the segment itself.', ['filter', ...circular.path]);
   }
   const sizes = new Map<string, number>();
-  if ([...filters.keys()].some((id) => unfoldedSize(id, filters, sizes) > unfoldedNodesMax)) {
-    const message = `With what the segments in it hold, a filter has at most ${unfoldedNodesMax} conditions and groups.`;
-    throw new DomainError('LIMIT_EXCEEDED', message, ['filter']);
+  if ([...filters].some(([id, filter]) => unfoldedSize({ id, filter }, filters, sizes) > valuesMax)) {
+    throw tooLarge(['filter']);
   }
 }
 
@@ -100,14 +109,20 @@ function leadsTo(from: string, to: string, filters: ReadonlyMap<string, Filter>)
   return wave.includes(to);
 }
 
-/** `sizes` keeps what is known. There are no circles. */
-function unfoldedSize(id: string, filters: ReadonlyMap<string, Filter>, sizes: Map<string, number>): number {
-  const filter = filters.get(id);
-  if (!filter) return 0;
+/** How many values a filter has in SQL, those of named segments with it. `sizes` keeps what is known. There are no circles. */
+function unfoldedSize(
+  { id, filter }: { id: string; filter: Filter },
+  filters: ReadonlyMap<string, Filter>,
+  sizes: Map<string, number>,
+): number {
   const known = sizes.get(id);
   if (known !== undefined) return known;
   const named = listConditions(filter).flatMap(({ condition }) => condition.segmentId ?? []);
-  const size = named.reduce((sum, inner) => sum + unfoldedSize(inner, filters, sizes), countNodes(filter));
+  const own = filterToSql(filter, createScope(new Map())).values.length;
+  const size = named.reduce((sum, segmentId) => {
+    const inner = filters.get(segmentId);
+    return inner ? sum + unfoldedSize({ id: segmentId, filter: inner }, filters, sizes) : sum;
+  }, own);
   sizes.set(id, size);
   return size;
 }
