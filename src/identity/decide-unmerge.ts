@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Prisma } from '../generated/prisma/client.ts';
+import type { User } from '../generated/prisma/client.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
 import type { Identifier } from './identifier.ts';
 import { type InboxConsent, type LeftBehind, parseCustomAttributesColumn, type UndoFacts } from './merge-record.ts';
@@ -35,7 +35,7 @@ export interface UnmergePlan {
   survivorClaims: Identifier[];
   inboxes: InboxConsent[];
   /** What changes on the survivor's row. */
-  survivorData: Prisma.UserUpdateInput;
+  survivorData: Partial<User>;
   leftBehind: LeftBehind[];
 }
 
@@ -159,7 +159,7 @@ function decideInboxes({ facts, inboxes: now }: UnmergeSituation, leftBehind: Le
 function decideValues(
   { facts: { moved, ...before }, survivor: { user } }: UnmergeSituation,
   leftBehind: LeftBehind[],
-): Prisma.UserUpdateInput {
+): Partial<User> {
   const standard = moved.attributes.filter((name) => {
     const isTheirs = isDeepStrictEqual(user[name], before.merged[name]);
     if (!isTheirs) leftBehind.push({ kind: 'ATTRIBUTE', name, reason: 'CHANGED' });

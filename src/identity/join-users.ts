@@ -1,11 +1,12 @@
-import type { Prisma, User } from '../generated/prisma/client.ts';
+import type { User } from '../generated/prisma/client.ts';
 import { newId } from '../ids.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { sql, type Transaction, withChanges } from '../storage/database.ts';
 import { decideJoin, type JoinPlan } from './decide-join.ts';
 import type { Identifier } from './identifier.ts';
 import { moveClaims } from './identifier-claims.ts';
 import { type Moved, parseCustomAttributesColumn } from './merge-record.ts';
 import type { NamedUser } from './user-identity-store.ts';
+import { updateUser } from './user-rows.ts';
 
 /** Two users that become one. Both are locked. */
 export interface Join {
@@ -17,6 +18,8 @@ export interface Join {
   reason: 'personalize' | 'mergeUsers';
   /** @default what `decideJoin` says without overrides */
   plan?: JoinPlan;
+  /** What the survivor's row becomes. @default what `joinedUser` says */
+  outcome?: User;
 }
 
 /**
@@ -35,8 +38,7 @@ export async function joinUsers(tx: Transaction, join: Join): Promise<string> {
   const claims = decideClaims(survivor, merged);
   if (merged.identifiers.length > 0) await moveIdentifiers(tx, { from, to, toAlias: plan.toAlias });
   if (claims.claims.length + claims.endedClaims.length > 0) await moveClaims(tx, { from, to, ...claims });
-  const data = toSurvivorData(survivor.user, merged.user, plan);
-  if (Object.keys(data).length > 0) await tx.user.update({ where: { id: to }, data });
+  await updateUser(tx, survivor.user, join.outcome ?? joinedUser(survivor, merged, plan));
   const { attributes, customAttributes, tags } = plan;
   return moveRowsAndRecord(tx, join, {
     identifiers: merged.identifiers.map(({ kind, value, isAlias }) => ({ kind, value, isAlias })),
@@ -61,18 +63,19 @@ function decideClaims(survivor: NamedUser, merged: NamedUser): Pick<Moved, 'clai
   };
 }
 
-/** What changes on the survivor's row. */
-function toSurvivorData(survivor: User, merged: User, plan: JoinPlan): Prisma.UserUpdateInput {
-  const data: Prisma.UserUpdateInput = Object.fromEntries(plan.attributes.map((name) => [name, merged[name]]));
-  if (plan.tags.length > 0) data.tags = [...survivor.tags, ...plan.tags].sort();
+/** The survivor's row as the plan makes it. Pure. */
+export function joinedUser(survivor: NamedUser, merged: NamedUser, plan = decideJoin(survivor, merged)): User {
+  const { user } = survivor;
+  const changes: Partial<User> = Object.fromEntries(plan.attributes.map((name) => [name, merged.user[name]]));
+  if (plan.tags.length > 0) changes.tags = [...user.tags, ...plan.tags].sort();
   if (plan.customAttributes.length > 0) {
-    const [own, other] = [survivor, merged].map((user) => parseCustomAttributesColumn(user.customAttributes));
-    data.customAttributes = {
-      ...own,
-      ...Object.fromEntries(plan.customAttributes.map((name) => [name, other?.[name]])),
+    const other = parseCustomAttributesColumn(merged.user.customAttributes);
+    changes.customAttributes = {
+      ...parseCustomAttributesColumn(user.customAttributes),
+      ...Object.fromEntries(plan.customAttributes.map((name) => [name, other[name]])),
     };
   }
-  return data;
+  return withChanges(user, changes);
 }
 
 async function moveIdentifiers(

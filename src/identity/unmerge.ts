@@ -1,7 +1,7 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { MergeRecord } from '../generated/prisma/client.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { decideUnmerge } from './decide-unmerge.ts';
 import { type LeftBehind, parseUndoFacts, type UndoFacts } from './merge-record.ts';
@@ -64,10 +64,14 @@ async function lockPair(tx: Transaction, id: string): Promise<{ pair: UnmergedPa
   return { pair: { survivor, merged }, facts };
 }
 
-async function getRecord(tx: Transaction, id: string): Promise<MergeRecord> {
-  const record = await tx.mergeRecord.findUnique({ where: { id } });
-  if (!record) throw notFound();
-  return record;
+type RecordRead = Pick<MergeRecord, 'survivorId' | 'mergedId' | 'before' | 'moved' | 'undoneAt'>;
+
+async function getRecord(tx: Transaction, id: string): Promise<RecordRead> {
+  const [row] = await tx.$queryRaw<object[]>(
+    sql`select survivor_id, merged_id, before, moved, undone_at from merge_records where id = ${id}::uuid`,
+  );
+  if (!row) throw notFound();
+  return camelCaseKeys<RecordRead>(row);
 }
 
 /** Of what was merged into a user and not undone, the newest. */

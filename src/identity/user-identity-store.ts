@@ -2,7 +2,7 @@ import type { User } from '../generated/prisma/client.ts';
 import type { IdentifierKind } from '../generated/prisma/enums.ts';
 import { suppressionHash } from '../recipients/suppressions.ts';
 import type { Cipher } from '../storage/cipher.ts';
-import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
+import { camelCaseKeys, type Sql, sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import type { Identifier } from './identifier.ts';
 
@@ -46,7 +46,8 @@ export async function readUsers(
   return withNames(db, await db.$queryRaw<object[]>(sql`select * from users where id = any(${[...ids]}::uuid[])`));
 }
 
-interface NameRow extends Identifier {
+/** One thing that a user is called, or claimed to be. */
+export interface NameRow extends Identifier {
   user_id: string;
   is_alias: boolean;
   is_claim: boolean;
@@ -54,12 +55,21 @@ interface NameRow extends Identifier {
 
 async function withNames(db: Pick<Transaction, '$queryRaw'>, rows: readonly object[]): Promise<Map<string, NamedUser>> {
   const users = rows.map((row) => camelCaseKeys<User>(row));
-  const ids = users.map(({ id }) => id);
-  const names = await db.$queryRaw<NameRow[]>(sql`
-    select user_id, kind::text, value, is_alias, false as is_claim from identifiers where user_id = any(${ids}::uuid[])
+  return nameUsers(users, await db.$queryRaw<NameRow[]>(selectNames(users.map(({ id }) => id))));
+}
+
+/** Selects what users are called: {@link NameRow}s. */
+export function selectNames(userIds: readonly string[]): Sql {
+  return sql`
+    select user_id, kind::text, value, is_alias, false as is_claim from identifiers
+    where user_id = any(${[...userIds]}::uuid[])
     union all
-    select user_id, kind::text, value, false, true from identifier_claims where user_id = any(${ids}::uuid[])
-  `);
+    select user_id, kind::text, value, false, true from identifier_claims where user_id = any(${[...userIds]}::uuid[])
+  `;
+}
+
+/** Users by id, with what they are called. */
+export function nameUsers(users: readonly User[], names: readonly NameRow[]): Map<string, NamedUser> {
   const namesOf = Map.groupBy(names, (name) => name.user_id);
   return new Map(users.map((user) => [user.id, toNamedUser(user, namesOf.get(user.id) ?? [])]));
 }

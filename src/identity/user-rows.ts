@@ -1,5 +1,22 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { User } from '../generated/prisma/client.ts';
+import { newId } from '../ids.ts';
 import { sql, type Transaction } from '../storage/database.ts';
+import { blankAttributes } from '../users/user-attributes.ts';
+
+/** A user of whom nothing is known, and who is yet to be written. */
+export function newUser(type: User['type']): User {
+  return {
+    id: newId(),
+    type,
+    mergedIntoId: null,
+    ...blankAttributes,
+    tags: [],
+    customAttributes: {},
+    isPushReachable: false,
+    createdAt: new Date(),
+  };
+}
 
 /** Users as JSON, in the form that {@link columns} reads. */
 function toJson(users: readonly User[]): string {
@@ -60,4 +77,9 @@ export async function updateUsers(tx: Transaction, users: readonly User[]): Prom
     from jsonb_to_recordset(${toJson(users)}::jsonb) as given ${columns}
     where u.id = given.id
   `);
+}
+
+/** Writes one user, who is locked, where anything has changed. */
+export async function updateUser(tx: Transaction, before: User, after: User): Promise<void> {
+  if (!isDeepStrictEqual(before, after)) await updateUsers(tx, [after]);
 }

@@ -8,7 +8,7 @@ import { addJob, type Job } from '../queue/job.ts';
 import { audienceSql } from '../segments/audience.ts';
 import { filterToInstallationSql } from '../segments/filter.ts';
 import { prepareFilter } from '../segments/known-segments.ts';
-import { type Sql, sql, type Transaction } from '../storage/database.ts';
+import { camelCaseKeys, type Sql, sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import {
   insertInstallationDeliveries,
@@ -65,11 +65,12 @@ async function fanOutPage(tx: Transaction, worker: Worker, notificationId: strin
 
 /** The notification, locked for this page, or null when its fan-out is finished or another worker is at it. */
 async function lockUnfinished(tx: Transaction, notificationId: string): Promise<Notification | null> {
-  const [row] = await tx.$queryRaw<unknown[]>(sql`
-    select id from notifications where id = ${notificationId}::uuid and fan_out_finished_at is null
+  const [row] = await tx.$queryRaw<object[]>(sql`
+    select n.*, n.channels::text[] as channels from notifications n
+    where id = ${notificationId}::uuid and fan_out_finished_at is null
     for no key update skip locked
   `);
-  return row ? tx.notification.findUnique({ where: { id: notificationId } }) : null;
+  return row ? camelCaseKeys<Notification>(row) : null;
 }
 
 interface Page {

@@ -165,6 +165,7 @@ function parseTtl(seconds: number): number {
 
 /** Until the commit none of them is deleted; from then on the notification keeps them. */
 async function refuseUnknownSegments(tx: Transaction, ids: readonly string[], path: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
   const rows = await tx.$queryRaw<{ id: string }[]>(sql`
     select id from segments where id = any(${[...ids]}::uuid[]) order by id for key share
   `);

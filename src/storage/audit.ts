@@ -1,6 +1,6 @@
 import { newId } from '../ids.ts';
 import type { Logger } from '../logger.ts';
-import { type Database, sql } from './database.ts';
+import { type Database, sql, type Transaction } from './database.ts';
 
 /** One thing that was done with a key. */
 export interface AuditRecord {
@@ -15,7 +15,10 @@ export interface AuditRecord {
 const subjectCharactersMax = 4_096;
 
 /** Adds to the audit log. Nothing changes or removes what is in it: a trigger refuses that. */
-export async function appendAudit(db: Pick<Database, '$executeRaw'>, records: readonly AuditRecord[]): Promise<void> {
+export async function appendAudit(
+  db: Pick<Transaction, '$executeRaw'>,
+  records: readonly AuditRecord[],
+): Promise<void> {
   await insertEntries(
     db,
     records.map((record) => toEntry(record)),
@@ -43,7 +46,7 @@ function toEntry({ apiKeyId, action, subject }: AuditRecord, at: Date | null = n
 }
 
 /** An entry that is there already is left alone: whoever does not know whether it was written writes it again. */
-async function insertEntries(db: Pick<Database, '$executeRaw'>, entries: readonly AuditEntry[]): Promise<void> {
+async function insertEntries(db: Pick<Transaction, '$executeRaw'>, entries: readonly AuditEntry[]): Promise<void> {
   await db.$executeRaw(sql`
     insert into audit_entries (id, at, api_key_id, action, subject)
     select id, coalesce(at, current_timestamp), api_key_id, action, subject

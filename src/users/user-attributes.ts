@@ -19,7 +19,7 @@ export interface UserAttributesInput {
   region?: string | null | undefined;
   pictureUrl?: string | null | undefined;
   tags?: readonly string[] | null | undefined;
-  /** What is defined, by name: see `writeCustomAttributes`. Null as if it were absent. */
+  /** What is defined, by name: see `changeCustomAttributes`. Null as if it were absent. */
   customAttributes?: CustomAttributesInput | null | undefined;
 }
 
