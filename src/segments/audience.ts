@@ -1,5 +1,4 @@
-import type { Database } from '../storage/database.ts';
-import { type Sql, sql } from '../storage/database.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import { filterToSql } from './filter.ts';
 import { memberSql, type ReadyFilter } from './known-segments.ts';
 
@@ -14,7 +13,7 @@ export interface Count {
 }
 
 /** Counts users `u` of whom a condition is true, exactly. */
-export async function countUsers(db: Pick<Database, '$queryRaw'>, where: Sql): Promise<Count> {
+export async function countUsers(db: Pick<Transaction, '$queryRaw'>, where: Sql): Promise<Count> {
   const [row] = await db.$queryRaw<{ count: number; counted_at: Date }[]>(sql`
     select count(*)::int as count, date_trunc('milliseconds', now()) as counted_at from users u where ${where}
   `);
@@ -22,7 +21,10 @@ export async function countUsers(db: Pick<Database, '$queryRaw'>, where: Sql): P
 }
 
 /** How many members each of some segments has, as of now: static ones together, each dynamic one by a statement of its own. */
-export async function countMembers(db: Pick<Database, '$queryRaw'>, segmentIds: readonly string[]): Promise<Count[]> {
+export async function countMembers(
+  db: Pick<Transaction, '$queryRaw'>,
+  segmentIds: readonly string[],
+): Promise<Count[]> {
   const rows = await db.$queryRaw<{ id: string; count: number | null; counted_at: Date }[]>(sql`
     select s.id, date_trunc('milliseconds', now()) as counted_at,
       case when s.filter is null then (select count(*)::int from segment_members m where m.segment_id = s.id) end as count
@@ -37,6 +39,6 @@ export async function countMembers(db: Pick<Database, '$queryRaw'>, segmentIds: 
 }
 
 /** Whether `u`, a row of users, is a member of a segment, tombstones left out. */
-export async function membersSql(db: Pick<Database, '$queryRaw'>, segmentId: string): Promise<Sql> {
+export async function membersSql(db: Pick<Transaction, '$queryRaw'>, segmentId: string): Promise<Sql> {
   return sql`u.merged_into_id is null and ${await memberSql(db, segmentId)}`;
 }

@@ -1,5 +1,4 @@
-import type { Transaction } from '../storage/database.ts';
-import { type Sql, sql } from '../storage/database.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import {
   explainFilter,
   type Filter,
