@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Channel, Gender, Platform, PushStatus, UserType } from '../generated/prisma/enums.ts';
-import { type Database, sql } from '../storage/database.ts';
+import { sql, type Transaction } from '../storage/database.ts';
 import { now, toDayText, toMomentText } from './clock.ts';
 
 const moment = z.string();
@@ -56,7 +56,7 @@ export type Person = z.infer<typeof personSchema>;
 export type PersonInstallation = Person['installations'][number];
 
 /** Reads users whole, in one statement; who is a tombstone, or nobody, is left out. */
-export async function readPersons(db: Pick<Database, '$queryRaw'>, userIds: readonly string[]): Promise<Person[]> {
+export async function readPersons(db: Pick<Transaction, '$queryRaw'>, userIds: readonly string[]): Promise<Person[]> {
   const rows = await db.$queryRaw<unknown[]>(sql`
     select
       u.id, ${toMomentText(now)} as now, ${toDayText(sql`day_in_zone(${now}, u.time_zone)`)} as today, u.type::text,

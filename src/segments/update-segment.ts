@@ -1,6 +1,5 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
-import type { Segment } from '../generated/prisma/client.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { addAttributeIndexesJob } from './attribute-indexes.ts';
@@ -33,8 +32,8 @@ export async function updateSegment(deployment: Deployment, request: SegmentUpda
   return write(deployment, { principal, mutation: 'updateSegment', idempotencyKey, input }, async (tx) => {
     const hasFilter = request.filter !== null && request.filter !== undefined;
     if (hasFilter) await lockSegmentFilters(tx);
-    const segment = await lockSegment(tx, segmentId);
-    if (hasFilter && segment.filter === null) {
+    const { isDynamic } = await lockSegment(tx, segmentId);
+    if (hasFilter && !isDynamic) {
       throw new DomainError('STATE_CONFLICT', 'A static segment has no filter.', ['filter']);
     }
     const stored = hasFilter ? await parseKnownFilter(tx, request.filter, ['filter']) : null;
@@ -52,11 +51,12 @@ export async function updateSegment(deployment: Deployment, request: SegmentUpda
   });
 }
 
-async function lockSegment(tx: Transaction, segmentId: string): Promise<Segment> {
-  await tx.$queryRaw(sql`select id from segments where id = ${segmentId}::uuid for no key update`);
-  const segment = await tx.segment.findUnique({ where: { id: segmentId } });
+async function lockSegment(tx: Transaction, segmentId: string): Promise<{ isDynamic: boolean }> {
+  const [segment] = await tx.$queryRaw<{ is_dynamic: boolean }[]>(sql`
+    select filter is not null as is_dynamic from segments where id = ${segmentId}::uuid for no key update
+  `);
   if (!segment) throw new DomainError('NOT_FOUND', 'There is no such segment.', ['segment']);
-  return segment;
+  return { isDynamic: segment.is_dynamic };
 }
 
 /** Of two that take a name at once, the second meets the unique index, and is repeated. */
@@ -64,6 +64,8 @@ async function refuseTakenName(
   tx: Transaction,
   { segmentId, name }: { segmentId: string; name: string },
 ): Promise<void> {
-  const other = await tx.segment.findUnique({ where: { name } });
-  if (other && other.id !== segmentId) throw new DomainError('NAME_TAKEN', 'Another segment has this name.', ['name']);
+  const others = await tx.$queryRaw<unknown[]>(
+    sql`select id from segments where name = ${name} and id <> ${segmentId}::uuid`,
+  );
+  if (others.length > 0) throw new DomainError('NAME_TAKEN', 'Another segment has this name.', ['name']);
 }
