@@ -91,6 +91,8 @@ async function readPage(
     return referencesPage(tx, target, audience ? { phase: 'segments', after: null } : null);
   if (!audience) return { userIds: [], installationIds: [], unknown: [], fits: null, next: null };
   const { filter, scope } = await prepareFilter(tx, audience);
+  // What a filter asks for is in its values: a plan for any values would not see which indexes serve these.
+  await tx.$executeRaw(sql`set local plan_cache_mode = force_custom_plan`);
   const walk = {
     where: audienceSql({ filter, scope }),
     fits: filterToInstallationSql(filter, scope),
