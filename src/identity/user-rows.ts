@@ -14,6 +14,7 @@ export function newUser(type: User['type']): User {
     ...blankAttributes,
     tags: [],
     customAttributes: {},
+    isPushReachable: false,
     createdAt: new Date(),
   };
 }

@@ -61,7 +61,7 @@ const GenderEnum = builder.enumType('Gender', {
   },
 });
 
-const UserTypeEnum = builder.enumType('UserType', {
+export const UserTypeEnum = builder.enumType('UserType', {
   description: 'How much is known of a user.',
   values: {
     [UserType.LEAD]: { description: 'Not verified: made when an installation registered, or kept a lead on purpose.' },
