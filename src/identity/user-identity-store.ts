@@ -120,38 +120,33 @@ export async function addIdentifiers(
   identifiers: readonly OwnedIdentifier[],
 ): Promise<void> {
   if (identifiers.length === 0) return;
-  const [row] = await tx.$queryRaw<{ named_count: number }[]>(sql`
-    with given as (
-      select kind, value, user_id, address_hash
-      from unnest(
-        ${identifiers.map(({ kind }) => kind)}::identifier_kind[],
-        ${identifiers.map(({ value }) => value)}::text[],
-        ${identifiers.map(({ userId }) => userId)}::uuid[],
-        ${identifiers.map((identifier) => identifierHash(cipher, identifier))}::bytea[]
-      ) as given (kind, value, user_id, address_hash)
-    ),
-    named as (
-      insert into identifiers (kind, value, user_id)
-      select kind, value, user_id from given
-      order by kind, value
-      on conflict (kind, value) do nothing
-      returning kind, value, user_id
-    ),
-    reached as (
-      insert into recipients (id, channel, user_id, address, is_subscribed)
-      select uuid_v7(), address.channel, address.user_id, address.value, not exists (
-        select from suppressions s where s.channel = address.channel and s.address_hash = address.address_hash
-      )
-      from (
-        select case kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel as channel, value, named.user_id, address_hash
-        from named join given using (kind, value)
-        where kind <> 'EXTERNAL_USER_ID'
-      ) address
-      order by channel, value
+  // In one order, so that of two who take the same ones, one waits for the other.
+  const given = identifiers.toSorted((a, b) => (`${a.kind} ${a.value}` < `${b.kind} ${b.value}` ? -1 : 1));
+  const addresses = given.filter(({ kind }) => kind !== 'EXTERNAL_USER_ID');
+  const reached = sql`
+    insert into recipients (id, channel, user_id, address, is_subscribed)
+    select uuid_v7(), channel, user_id, address, not exists (
+      select from suppressions s where s.channel = given.channel and s.address_hash = given.address_hash
     )
-    select count(*)::int as named_count from named
+    from unnest(
+      ${addresses.map(({ kind }) => (kind === 'EMAIL' ? 'EMAIL' : 'SMS'))}::channel[],
+      ${addresses.map(({ userId }) => userId)}::uuid[],
+      ${addresses.map(({ value }) => value)}::text[],
+      ${addresses.map((address) => identifierHash(cipher, address))}::bytea[]
+    ) as given (channel, user_id, address, address_hash)
+  `;
+  const namedCount = await tx.$executeRaw(sql`
+    ${addresses.length === 0 ? sql`` : sql`with reached as (${reached})`}
+    insert into identifiers (kind, value, user_id)
+    select kind, value, user_id
+    from unnest(
+      ${given.map(({ kind }) => kind)}::identifier_kind[],
+      ${given.map(({ value }) => value)}::text[],
+      ${given.map(({ userId }) => userId)}::uuid[]
+    ) as given (kind, value, user_id)
+    on conflict (kind, value) do nothing
   `);
-  if (row?.named_count !== identifiers.length) throw new StaleReadError();
+  if (namedCount !== identifiers.length) throw new StaleReadError();
 }
 
 /** As what an opt-out of an identifier's address is remembered; of what is no address nothing is. */
