@@ -33,7 +33,7 @@ export async function exportUser(
     async (tx) => {
       const [userId] = await resolveUserReferences(tx, [reference]);
       if (!userId) return null;
-      await appendAudit(tx, [{ apiKeyId, action: 'exportUser', subject: { userId } }]);
+      await appendAudit(tx, { apiKeyId, action: 'exportUser', subject: { userId } });
       const family = await listFamily(tx, userId);
       const deliveries = await listDeliveries(tx, family);
       return { ...(await readProfile(tx, cipher, family)), deliveries, ...(await readMessages(tx, deliveries)) };

@@ -40,11 +40,15 @@ export async function joinUsers(tx: Transaction, join: Join): Promise<string> {
   if (claims.claims.length + claims.endedClaims.length > 0) await moveClaims(tx, { from, to, ...claims });
   await updateUser(tx, survivor.user, join.outcome ?? joinedUser(survivor, merged, plan));
   const { attributes, customAttributes, tags } = plan;
-  return moveRowsAndRecord(tx, join, {
+  const told = {
     identifiers: merged.identifiers.map(({ kind, value, isAlias }) => ({ kind, value, isAlias })),
     ...claims,
     ...{ attributes, customAttributes, tags },
-  });
+  };
+  const id = newId();
+  const isDone = merged.identifiers.length === 0 && (await moveFewRowsAndRecord(tx, { ...join, id }, told));
+  if (!isDone) await moveRowsAndRecord(tx, { ...join, id }, told);
+  return id;
 }
 
 /** What becomes of what clients claim: nobody needs a claim of what the one user is verified to be called. Pure. */
@@ -97,10 +101,13 @@ type Told = Pick<Moved, 'identifiers' | 'claims' | 'endedClaims' | 'attributes' 
  * parts see everything as it was before. At most one installation per user and app is primary: the survivor's stays. The
  * inbox stays with the tombstone, as the survivor has one; an opt-out of either counts for both.
  */
-async function moveRowsAndRecord(tx: Transaction, { survivor, merged, actor, reason }: Join, told: Told) {
+async function moveRowsAndRecord(
+  tx: Transaction,
+  { id, survivor, merged, actor, reason }: Join & { id: string },
+  told: Told,
+): Promise<void> {
   const from = merged.user.id;
   const to = survivor.user.id;
-  const id = newId();
   await tx.$executeRaw(sql`
     with had as (select id, is_primary_device from installations where user_id = ${from}::uuid),
     installation as (
@@ -168,5 +175,54 @@ async function moveRowsAndRecord(tx: Transaction, { survivor, merged, actor, rea
         )
       )
   `);
-  return id;
+}
+
+/**
+ * The same for a user who has hardly been used, in half the time: without memberships, tombstones, a primary installation, and
+ * without an opt-out of either inbox.
+ *
+ * @returns whether it was such a user; otherwise nothing is done.
+ */
+async function moveFewRowsAndRecord(
+  tx: Transaction,
+  { id, survivor, merged, actor, reason }: Join & { id: string },
+  told: Told,
+): Promise<boolean> {
+  const from = merged.user.id;
+  const to = survivor.user.id;
+  const moved = { ...told, segments: [], tombstones: [], inboxes: null };
+  const count = await tx.$executeRaw(sql`
+    with plain as materialized (
+      select ${from}::uuid as id
+      where not exists (select from segment_members where user_id = ${from}::uuid)
+        and not exists (select from users where merged_into_id = ${from}::uuid)
+        and not exists (select from installations where user_id = ${from}::uuid and is_primary_device)
+        and not exists (
+          select from recipients
+          where user_id in (${from}::uuid, ${to}::uuid) and channel = 'IN_APP' and not is_subscribed
+        )
+    ),
+    installation as (
+      update installations i set user_id = ${to}::uuid from plain where i.user_id = plain.id returning i.id
+    ),
+    recipient as (
+      update recipients r set user_id = ${to}::uuid from plain
+      where r.user_id = plain.id and channel <> 'IN_APP'
+      returning r.id
+    ),
+    tombstone as (update users u set merged_into_id = ${to}::uuid from plain where u.id = plain.id)
+    insert into merge_records (id, survivor_id, merged_id, actor, reason, before, moved)
+    select
+      ${id}::uuid, ${to}::uuid, plain.id, ${actor}, ${reason},
+      ${JSON.stringify({ survivor: survivor.user, merged: merged.user })}::jsonb,
+      ${JSON.stringify(moved)}::jsonb || jsonb_build_object(
+        'installations', coalesce((
+          select jsonb_agg(jsonb_build_object('id', id, 'wasPrimary', false, 'isPrimary', false) order by id)
+          from installation
+        ), '[]'),
+        'recipients', coalesce((select jsonb_agg(id order by id) from recipient), '[]')
+      )
+    from plain
+  `);
+  return count > 0;
 }

@@ -10,14 +10,18 @@ const attemptsMax = 20;
  * Runs `body` in one transaction (read committed) and repeats it when another transaction got in its way: a deadlock, a
  * serialization failure, or two writers of one unique key. `body` must therefore do nothing but database work.
  * Gives up, with the last error, after 20 attempts.
+ *
+ * @param plans whether PostgreSQL may plan a statement anew for its values. GENERIC, one plan for all values, is for statements
+ * that look up what they name by its key: planning them takes longer than running them. Not for what reads a page of many.
  */
 export async function inTransaction<T>(
   { pool }: Pick<Database, 'pool'>,
   body: (tx: Transaction) => Promise<T>,
+  plans: 'FITTED' | 'GENERIC' = 'FITTED',
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await runOnce(pool, body);
+      return await runOnce(pool, body, begins[plans]);
     } catch (error) {
       if (attempt >= attemptsMax || !isConflict(error)) throw error;
       // Whoever was in the way is given time to finish, and not everybody comes back at once.
@@ -26,11 +30,16 @@ export async function inTransaction<T>(
   }
 }
 
-async function runOnce<T>(pool: pg.Pool, body: (tx: Transaction) => Promise<T>): Promise<T> {
+const begins = {
+  FITTED: 'begin',
+  GENERIC: 'begin; set local plan_cache_mode = force_generic_plan',
+} as const;
+
+async function runOnce<T>(pool: pg.Pool, body: (tx: Transaction) => Promise<T>, begin: string): Promise<T> {
   const client = await pool.connect();
   let isUsable = false;
   try {
-    await client.query('begin');
+    await client.query(begin);
     const result = await body(toTransaction(client));
     await client.query('commit');
     isUsable = true;
