@@ -1,6 +1,6 @@
 import type { Identifier } from '../identity/identifier.ts';
-import type { DecidedBatch } from '../identity/save-batch.ts';
-import type { UserDraft } from '../identity/user-draft.ts';
+import type { DecidedBatch } from '../identity/save/save-batch.ts';
+import type { UserDraft } from '../identity/save/user-draft.ts';
 import type { NamedUser } from '../identity/user-identity-store.ts';
 import { arrayLiteral } from '../storage/array-literal.ts';
 import type { Cipher } from '../storage/cipher.ts';

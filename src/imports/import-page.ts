@@ -1,7 +1,7 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { cancelPersonTargetedDeliveries } from '../identity/installation-owner.ts';
-import { type DecidedBatch, decideBatch, writeBatch } from '../identity/save-batch.ts';
+import { type DecidedBatch, decideBatch, writeBatch } from '../identity/save/save-batch.ts';
 import { meanwhile } from '../storage/meanwhile.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import type { FilePosition } from './file-lines.ts';

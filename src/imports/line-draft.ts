@@ -1,6 +1,6 @@
 import { DomainError } from '../errors.ts';
 import type { Channel, Gender } from '../generated/prisma/enums.ts';
-import type { UserSave } from '../identity/parse-save.ts';
+import type { UserSave } from '../identity/save/parse-save.ts';
 
 /** Channels whose opt-out a file can tell. */
 export type OptOutChannel = Extract<Channel, 'EMAIL' | 'SMS'>;

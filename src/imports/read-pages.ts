@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Deployment } from '../deployment.ts';
 import { DomainError, type ErrorCode } from '../errors.ts';
-import { type ParsedSave, parseSave } from '../identity/parse-save.ts';
+import { type ParsedSave, parseSave } from '../identity/save/parse-save.ts';
 import { CsvRecords, type FileRecord, toJsonRecords } from './csv-records.ts';
 import { type FilePosition, readLines } from './file-lines.ts';
 import type { ImportOptions } from './import-options.ts';

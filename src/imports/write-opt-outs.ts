@@ -1,4 +1,4 @@
-import type { SavedUser } from '../identity/decide-save.ts';
+import type { SavedUser } from '../identity/save/decide-save.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import type { OptOutChannel } from './line-draft.ts';
 import type { PageLine } from './read-pages.ts';

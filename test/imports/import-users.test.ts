@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { defineAttribute } from '../../src/attributes/define-attribute.ts';
-import { saveUser } from '../../src/identity/save-users.ts';
+import { saveUser } from '../../src/identity/save/save-users.ts';
 import { importUsers } from '../../src/imports/import-users.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { csv, ownCsv, useImports } from '../support/imports.ts';

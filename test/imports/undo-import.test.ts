@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { defineAttribute } from '../../src/attributes/define-attribute.ts';
-import { eraseUser } from '../../src/identity/erase-user.ts';
-import { mergeUsers } from '../../src/identity/merge.ts';
-import { type SaveRequest, saveUser } from '../../src/identity/save-users.ts';
+import { eraseUser } from '../../src/identity/erase/erase-user.ts';
+import { mergeUsers } from '../../src/identity/merge/merge.ts';
+import { type SaveRequest, saveUser } from '../../src/identity/save/save-users.ts';
 import { forgetImports } from '../../src/imports/forget-imports.ts';
 import { undoImport } from '../../src/imports/undo-import.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';

@@ -8,7 +8,7 @@ const rows = [
   },
   { name: 'transport', path: '^src/http/' },
   { name: 'door', path: '^src/door/' },
-  { name: 'schema', path: '^src/(graphql/|[^/]+/(schema|[^/]+-schema|subscriptions)[.]ts$)' },
+  { name: 'schema', path: '^src/graphql/|^src/.+/(schema|subscriptions)[.]ts$|^src/.+-schema[.]ts$' },
   { name: 'upper-domain', path: '^src/(notifications|imports)/' },
   { name: 'middle-domain', path: '^src/(identity|segments|deliveries)/' },
   { name: 'lower-domain', path: '^src/(apps|partners|attributes|users|installations|recipients)/' },

@@ -1,0 +1,174 @@
+import { z } from 'zod';
+import type { MergeRecord, Prisma } from '../../generated/prisma/client.ts';
+import { Channel, Gender, IdentifierKind } from '../../generated/prisma/enums.ts';
+
+// What a merge record keeps, as it is written and as it is read again.
+
+/** The attributes of which a user has one value each, by the columns that hold them. */
+export const standardAttributes = [
+  'displayName',
+  'firstName',
+  'middleName',
+  'lastName',
+  'gender',
+  'birthday',
+  'preferredLanguage',
+  'preferredChannel',
+  'timeZone',
+  'country',
+  'region',
+  'pictureUrl',
+] as const;
+export type StandardAttribute = (typeof standardAttributes)[number];
+
+const customAttributesSchema = z.custom<Prisma.JsonObject>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+);
+
+/** Custom attributes by name, as a column holds them. */
+export function parseCustomAttributesColumn(stored: Prisma.JsonValue): Prisma.JsonObject {
+  return customAttributesSchema.parse(stored);
+}
+
+const text = z.string().nullable();
+
+/** A user's own values. Without what came later than the record. */
+const snapshotSchema = z.object({
+  displayName: text,
+  firstName: text,
+  middleName: text,
+  lastName: text,
+  gender: z.enum(Gender).nullable(),
+  birthday: z.coerce.date().nullable(),
+  preferredLanguage: text,
+  preferredChannel: z.enum(Channel).nullable(),
+  timeZone: text,
+  country: text,
+  region: text,
+  pictureUrl: text,
+  customAttributes: customAttributesSchema.default({}),
+});
+export type UserSnapshot = z.infer<typeof snapshotSchema>;
+
+const beforeSchema = z.object({ survivor: snapshotSchema, merged: snapshotSchema });
+
+const identifierSchema = z.object({ kind: z.enum(IdentifierKind), value: z.string() });
+
+/** An inbox's consent as it was. */
+const consentSchema = z.object({
+  id: z.uuid(),
+  isSubscribed: z.boolean(),
+  consentAt: z.coerce.date().nullable(),
+  consentBy: z.string().nullable(),
+});
+export type InboxConsent = z.infer<typeof consentSchema>;
+
+const movedSchema = z.object({
+  /** `isAlias`: as the merged user had it. */
+  identifiers: z.array(identifierSchema.extend({ isAlias: z.boolean() })),
+  /** Whether it was its user's primary one, before and after. */
+  installations: z.array(z.object({ id: z.uuid(), wasPrimary: z.boolean(), isPrimary: z.boolean() })),
+  /** All but the inbox. */
+  recipients: z.array(z.uuid()),
+  /** Memberships. `wasSurvivors`: the survivor had been a member by itself. */
+  segments: z.array(z.object({ id: z.uuid(), addedAt: z.coerce.date(), wasSurvivors: z.boolean() })),
+  /** What clients claimed of the merged user. `isNew`: the survivor has got it thereby. */
+  claims: z.array(identifierSchema.extend({ isNew: z.boolean() })),
+  /** What clients claimed of the survivor, and the merged user is verified to be called. */
+  endedClaims: z.array(identifierSchema),
+  /** Users that had been merged into the merged one. */
+  tombstones: z.array(z.uuid()),
+  /** Standard attributes that the survivor got the merged user's values of. */
+  attributes: z.array(z.enum(standardAttributes)),
+  /** The same of custom attributes, by name. */
+  customAttributes: z.array(z.string()),
+  /** Tags that the survivor got. */
+  tags: z.array(z.string()),
+  /** Where only one of the two had opted out of its inbox: both, as they were. */
+  inboxes: z.object({ survivor: consentSchema, merged: consentSchema }).nullable(),
+});
+export type Moved = z.infer<typeof movedSchema>;
+
+/** What the records of earlier versions say: keys without what they were before. */
+const earlierMovedSchema = z.object({
+  identifiers: z.array(identifierSchema),
+  installations: z.array(z.uuid()),
+  recipients: z.array(z.uuid()),
+  segments: z.array(z.uuid()),
+  claims: z.array(identifierSchema).default([]),
+});
+
+/** What an undo works on. */
+export interface UndoFacts {
+  mergedAt: Date;
+  survivor: UserSnapshot;
+  merged: UserSnapshot;
+  moved: Moved;
+}
+
+/** What an undo needs of a record; null: an earlier version has written it, and did not keep that. */
+export function parseUndoFacts({
+  before,
+  moved,
+  createdAt,
+}: Pick<MergeRecord, 'before' | 'moved' | 'createdAt'>): UndoFacts | null {
+  const parsed = movedSchema.safeParse(moved);
+  if (parsed.success) return { ...beforeSchema.parse(before), moved: parsed.data, mergedAt: createdAt };
+  earlierMovedSchema.parse(moved);
+  return null;
+}
+
+/** How much a merge moves, or has moved. */
+export interface MovedCounts {
+  identifiers: number;
+  installations: number;
+  recipients: number;
+  segments: number;
+  /** Users that had been merged into the merged one. */
+  tombstones: number;
+  /** Standard and custom attributes whose values the survivor gets. */
+  attributes: number;
+  tags: number;
+}
+
+/** What a record's merge has moved, in numbers; of an earlier version's record, what that kept. */
+export function countMoved({ moved }: Pick<MergeRecord, 'moved'>): MovedCounts {
+  const { data } = movedSchema.safeParse(moved);
+  const { identifiers, installations, recipients, segments } = data ?? earlierMovedSchema.parse(moved);
+  return {
+    identifiers: identifiers.length,
+    installations: installations.length,
+    recipients: recipients.length,
+    segments: segments.length,
+    tombstones: data?.tombstones.length ?? 0,
+    attributes: (data?.attributes.length ?? 0) + (data?.customAttributes.length ?? 0),
+    tags: data?.tags.length ?? 0,
+  };
+}
+
+/** What an undo may find it cannot give back. */
+export const leftBehindKinds = [
+  'IDENTIFIER',
+  'CLAIM',
+  'INSTALLATION',
+  'SEGMENT',
+  'ATTRIBUTE',
+  'CUSTOM_ATTRIBUTE',
+  'INBOX_CONSENT',
+] as const;
+
+/** Why: it is nowhere any more, it is another user's by now, or it was changed after the merge. */
+export const leftBehindReasons = ['GONE', 'ELSEWHERE', 'CHANGED'] as const;
+
+const leftBehindSchema = z.object({
+  kind: z.enum(leftBehindKinds),
+  /** An identifier's or claim's value, an attribute's name, an id of an installation, a segment or an inbox. */
+  name: z.string(),
+  reason: z.enum(leftBehindReasons),
+});
+export type LeftBehind = z.infer<typeof leftBehindSchema>;
+
+/** What the undo of a record's merge could not give back; empty as long as it is not undone. */
+export function parseLeftBehind({ leftBehind }: Pick<MergeRecord, 'leftBehind'>): LeftBehind[] {
+  return z.array(leftBehindSchema).parse(leftBehind ?? []);
+}
