@@ -9,7 +9,7 @@ export type AttributeValues = Record<string, unknown>;
 export const customPrefix = 'customAttributes.';
 
 /** Standard attributes, all but tags. */
-export const standardNames = [
+const standardNames = [
   ...(['displayName', 'firstName', 'middleName', 'lastName', 'gender', 'birthday', 'preferredLanguage'] as const),
   ...(['preferredChannel', 'timeZone', 'country', 'region', 'pictureUrl'] as const),
 ] satisfies readonly (keyof User)[];

@@ -12,7 +12,7 @@ export type FieldWriter = (draft: LineDraft, value: unknown) => void;
 export type ConvertedTypes = ReadonlyMap<string, 'BOOLEAN' | 'OBJECT_LIST'>;
 
 /** What stands between the items of a list in one cell. @default '|' */
-export const defaultSeparator = '|';
+const defaultSeparator = '|';
 
 const customPrefix = 'customAttributes.';
 

@@ -1,7 +1,7 @@
 import { type Database, sql } from '../storage/database.ts';
 
 /** How long an import can be undone, and its refusals are told. @default 30 // days */
-export const importKeptDays = 30;
+const importKeptDays = 30;
 
 /**
  * Forgets what undos would need, and what was refused, of imports that are older than 30 days, a bounded number of rows at a
