@@ -27,7 +27,12 @@ export async function writeTypedDocuments(): Promise<void> {
           useTypeImports: true,
           enumType: 'string-literal',
           strictScalars: true,
-          scalars: { DateTime: 'string', Date: 'string', JSONObject: 'Record<string, unknown>' },
+          scalars: {
+            DateTime: 'string',
+            Date: 'string',
+            JSONObject: 'Record<string, unknown>',
+            FilterValue: 'string | number | boolean',
+          },
         },
       },
     },

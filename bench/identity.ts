@@ -9,11 +9,12 @@ import { createCipher } from '../src/storage/cipher.ts';
 import { openStorage } from '../src/storage/database.ts';
 import { createInProcessBus } from '../src/stream/bus/in-process-bus.ts';
 import { createChains } from './identity/chains.ts';
+import { measureImport } from './identity/import.ts';
 import { makeTown } from './identity/town.ts';
 import { makeDatabase } from './support/database.ts';
 import { type Row, renderTable } from './support/table.ts';
 
-// How many people a second can be told apart, beside the same rows written by hand. Each figure is a ratio of two throughputs that
+// How many people a second can be told apart, beside the same rows written by hand, and imported beside COPY. Each figure is a ratio of two throughputs that
 // were measured one after the other in the same round, by the same number of callers at once over the same number of
 // connections. It takes the PostgreSQL of `DATABASE_URL`, else an embedded one.
 //
@@ -27,10 +28,18 @@ const { values } = parseArgs({
     calls: { type: 'string', default: '1500' },
     /** Callers at once. */
     callers: { type: 'string', default: '8' },
+    /** Users of the file that is imported. */
+    imported: { type: 'string', default: '100000' },
   },
 });
-const [rounds, users, calls, callers] = [values.rounds, values.users, values.calls, values.callers].map(Number);
-if (!rounds || !users || !calls || !callers) throw new Error('Give numbers.');
+const [rounds, users, calls, callers, imported] = [
+  values.rounds,
+  values.users,
+  values.calls,
+  values.callers,
+  values.imported,
+].map(Number);
+if (!rounds || !users || !calls || !callers || !imported) throw new Error('Give numbers.');
 
 await using database = await makeDatabase();
 const { db, pool, close } = openStorage(database.url, { connectionsMax: callers });
@@ -123,12 +132,17 @@ for (let round = 0; round <= rounds; round += 1) {
 }
 await bus.close();
 await close();
+process.stderr.write(`importing ${imported.toLocaleString('en-US')} users …\n`);
 
-const rows = [...figures].map(
-  ([what, figure]): Row => ({ what, unit: '1/s', ...figure, of: 'by hand', limit: { atLeast: 0.5 } }),
-);
+const rows = [
+  ...[...figures].map(
+    ([what, figure]): Row => ({ what, unit: '1/s', ...figure, of: 'by hand', limit: { atLeast: 0.5 } }),
+  ),
+  await measureImport({ users: imported, rounds: Math.min(rounds, 5) }),
+];
 process.stdout.write(`Medians of ${rounds} rounds at ${users.toLocaleString('en-US')} users, ${callers} callers; Node ${process.version}, ${availableParallelism()} cores
 
 ${renderTable(rows)}
 by hand: the same rows, the audit log's among them, by one prepared statement after the other.
+COPY: of the very rows that the import has written, into the same empty tables with their indexes and constraints.
 `);

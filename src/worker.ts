@@ -8,6 +8,7 @@ import { fanOutJob } from './notifications/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { type BoundJob, bindJob, startJobRunner } from './queue/job-runner.ts';
+import { attributeIndexesJob, keepAttributeIndexes } from './segments/attribute-indexes.ts';
 import { rotateLog } from './stream/log/rotate-log.ts';
 
 /** How a worker works. Tests shorten the times. */
@@ -75,13 +76,22 @@ export async function startWorker(
   const runner = await startJobRunner({
     pool,
     log: worker.log,
-    tasks: [bindJob(fanOutJob, worker), bindJob(deliverJob, worker), bindJob(forgetAttributeJob, worker)].map((job) =>
-      traced(job, worker.tracing),
-    ),
+    tasks: [
+      bindJob(fanOutJob, worker),
+      bindJob(deliverJob, worker),
+      bindJob(forgetAttributeJob, worker),
+      bindJob(attributeIndexesJob, { ...worker, pool }),
+    ].map((job) => traced(job, worker.tracing)),
     concurrency,
   });
   const chores = [
     repeat(worker, rotation),
+    // Attributes come and go too.
+    repeat(worker, {
+      run: () => keepAttributeIndexes({ ...worker, pool }),
+      everyMs: rotateMs,
+      failure: 'The indexes of attributes could not be seen to.',
+    }),
     repeat(worker, {
       run: () => sweep(worker),
       everyMs: sweepMs,

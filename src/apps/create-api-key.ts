@@ -28,7 +28,12 @@ export async function createApiKey(deployment: Deployment, request: NewApiKey): 
   return writeSecret(deployment, { principal, mutation: 'createApiKey', idempotencyKey, input }, async (tx) => {
     if (owner.appId !== null) await holdApp(tx, owner.appId);
     const [apiKeyId, secret] = [newId(), newSecret(kind)];
-    await tx.apiKey.create({ data: { id: apiKeyId, kind, ...owner, secretHash: hashSecret(secret) } });
+    await tx.$executeRaw(sql`
+      insert into api_keys (id, kind, name, app_id, partner, secret_hash)
+      values (
+        ${apiKeyId}::uuid, ${kind}::api_key_kind, ${owner.name}, ${owner.appId}::uuid, ${owner.partner}, ${hashSecret(secret)}
+      )
+    `);
     return { apiKeyId, secret };
   });
 }

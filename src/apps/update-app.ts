@@ -31,15 +31,14 @@ export async function updateApp(deployment: Deployment, request: AppUpdate): Pro
   return write(deployment, { principal, mutation: 'updateApp', idempotencyKey, input }, async (tx) => {
     await lockApp(tx, appId);
     if (name !== undefined) await refuseTakenName(tx, appId, name);
-    await tx.app.update({
-      where: { id: appId },
-      data: {
-        name,
-        userRegistration: userRegistration ?? undefined,
-        allowedOrigins,
-        isLimitedToOperations: isLimitedToOperations ?? undefined,
-      },
-    });
+    await tx.$executeRaw(sql`
+      update apps set
+        name = coalesce(${name ?? null}, name),
+        user_registration = coalesce(${userRegistration ?? null}::user_registration, user_registration),
+        allowed_origins = coalesce(${allowedOrigins ?? null}::text[], allowed_origins),
+        is_limited_to_operations = coalesce(${isLimitedToOperations ?? null}::boolean, is_limited_to_operations)
+      where id = ${appId}::uuid
+    `);
     if (userTokenKeys) await replaceUserTokenKeys(tx, deployment.cipher, { appId, keys: userTokenKeys });
     return { appId };
   });
@@ -52,6 +51,6 @@ async function lockApp(tx: Transaction, appId: string): Promise<void> {
 
 /** Of two that take a name at once, the unique index stops one, which then comes here again. */
 async function refuseTakenName(tx: Transaction, appId: string, name: string): Promise<void> {
-  const other = await tx.app.findFirst({ where: { name, id: { not: appId } } });
+  const [other] = await tx.$queryRaw<unknown[]>(sql`select id from apps where name = ${name} and id <> ${appId}::uuid`);
   if (other) throw new DomainError('NAME_TAKEN', 'Another app has this name.', ['name']);
 }

@@ -4,7 +4,7 @@ import { DomainError } from '../errors.ts';
 import type { UserTokenAlgorithm } from '../generated/prisma/enums.ts';
 import { newId } from '../ids.ts';
 import type { Cipher } from '../storage/cipher.ts';
-import type { Transaction } from '../storage/database.ts';
+import { type Database, sql, type Transaction } from '../storage/database.ts';
 
 /** With which tokens that say who a user is are verified. */
 export interface UserTokenKey {
@@ -108,16 +108,17 @@ export async function replaceUserTokenKeys(
   cipher: Cipher,
   { appId, keys }: { appId: string; keys: readonly UserTokenKey[] },
 ): Promise<void> {
-  await tx.userTokenKey.deleteMany({ where: { appId } });
-  await tx.userTokenKey.createMany({
-    data: keys.map(({ keyId, algorithm, key }) => ({
-      id: newId(),
-      appId,
-      keyId,
-      algorithm,
-      keyCipher: cipher.encrypt(purposeOf(appId), key),
-    })),
-  });
+  await tx.$executeRaw(sql`delete from user_token_keys where app_id = ${appId}::uuid`);
+  await tx.$executeRaw(sql`
+    insert into user_token_keys (id, app_id, key_id, algorithm, key_cipher)
+    select id, ${appId}::uuid, key_id, algorithm, key_cipher
+    from unnest(
+      ${keys.map(() => newId())}::uuid[],
+      ${keys.map(({ keyId }) => keyId)}::text[],
+      ${keys.map(({ algorithm }) => algorithm)}::user_token_algorithm[],
+      ${keys.map(({ key }) => cipher.encrypt(purposeOf(appId), key))}::bytea[]
+    ) as given (id, key_id, algorithm, key_cipher)
+  `);
 }
 
 /** A key that verifies. */
@@ -130,7 +131,7 @@ export interface UserTokenVerifier {
 
 /** The keys of an app. */
 export async function findUserTokenKeys(
-  db: Pick<Transaction, 'userTokenKey'>,
+  db: Pick<Database, 'userTokenKey'>,
   cipher: Cipher,
   appId: string,
 ): Promise<UserTokenVerifier[]> {

@@ -1,4 +1,5 @@
 import { DomainError } from '../errors.ts';
+import type { Prisma } from '../generated/prisma/client.ts';
 import type { AttributeOwner } from '../generated/prisma/enums.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
@@ -52,6 +53,14 @@ export async function holdAttributeDefinitions(
 export function refuseTooManyAttributes(count: number, path: readonly string[]): void {
   if (count <= attributesMax) return;
   throw new DomainError('LIMIT_EXCEEDED', `At most ${attributesMax} attributes at once.`, path);
+}
+
+/** A row's custom attributes, changed key by key. Pure. */
+export function patchAttributes(stored: Prisma.JsonValue, { set, unset }: AttributePatch): Prisma.JsonObject {
+  if (typeof stored !== 'object' || stored === null || Array.isArray(stored))
+    throw new Error('These are no attributes.');
+  const kept = Object.entries(stored).filter(([name]) => !unset.includes(name));
+  return { ...Object.fromEntries(kept), ...set };
 }
 
 /** How custom attributes are read. */

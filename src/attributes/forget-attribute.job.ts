@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Deployment } from '../deployment.ts';
+import type { AttributeOwner } from '../generated/prisma/enums.ts';
 import { addJob, addJobs, type Job } from '../queue/job.ts';
 import { type Database, type Sql, sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
@@ -41,7 +42,9 @@ export async function beginForgetting(tx: Transaction, definitionIds: readonly s
 }
 
 async function forgetPage(tx: Transaction, { definitionId, after, hasFound }: Walk): Promise<void> {
-  const leaving = await tx.attributeDefinition.findFirst({ where: { id: definitionId, removedAt: { not: null } } });
+  const [leaving] = await tx.$queryRaw<{ owner: AttributeOwner; name: string }[]>(sql`
+    select owner::text, name from attribute_definitions where id = ${definitionId}::uuid and removed_at is not null
+  `);
   if (!leaving) return;
   const table = leaving.owner === 'USER' ? sql`users` : sql`installations`;
   const last = await findPageEnd(tx, table, after);
@@ -54,7 +57,7 @@ async function forgetPage(tx: Transaction, { definitionId, after, hasFound }: Wa
   }
   const next = nextPage({ definitionId, hasFound: hasFound || ids.length > 0 }, last);
   if (next) await addJob(tx, forgetAttributeJob, next, { key: `${keyPrefix}${definitionId}` });
-  else await tx.attributeDefinition.delete({ where: { id: definitionId } });
+  else await tx.$executeRaw(sql`delete from attribute_definitions where id = ${definitionId}::uuid`);
 }
 
 /** Where the walk goes on, or begins again; null: nothing is left. */

@@ -2,7 +2,7 @@ import type { Caller } from '../apps/caller.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Delivery } from '../generated/prisma/client.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { decideReceipt, type Receipt } from './delivery-state.ts';
 import { isReceiptToken } from './receipt-token.ts';
@@ -52,14 +52,17 @@ export async function reportDelivery(
 }
 
 async function lockDelivery(tx: Transaction, id: string): Promise<Delivery | null> {
-  await tx.$queryRaw(sql`select id from deliveries where id = ${id}::uuid for no key update`);
-  return tx.delivery.findUnique({ where: { id } });
+  const [row] = await tx.$queryRaw<object[]>(sql`select * from deliveries where id = ${id}::uuid for no key update`);
+  return row ? camelCaseKeys<Delivery>(row) : null;
 }
 
 async function isReceiver(tx: Transaction, caller: Caller | null, delivery: Delivery): Promise<boolean> {
   if (caller?.kind !== 'INSTALLATION' || caller.isExpired || delivery.recipientId === null) return false;
-  const recipient = await tx.recipient.findUnique({ where: { id: delivery.recipientId } });
-  return recipient?.installationId === caller.installationId;
+  const rows = await tx.$queryRaw<unknown[]>(sql`
+    select id from recipients
+    where id = ${delivery.recipientId}::uuid and installation_id = ${caller.installationId}::uuid
+  `);
+  return rows.length > 0;
 }
 
 async function moveDelivery(tx: Transaction, id: string, status: string, at: Date | null): Promise<void> {

@@ -24,6 +24,7 @@ export const builder = new SchemaBuilder<{
     DateTime: { Input: Date; Output: Date };
     Date: { Input: Date; Output: Date };
     JSONObject: { Input: Record<string, unknown>; Output: unknown };
+    FilterValue: { Input: string | number | boolean; Output: string | number | boolean };
   };
   Connection: { totalCount: () => Promise<number> };
   AuthScopes: {

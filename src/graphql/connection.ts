@@ -89,18 +89,29 @@ export async function relatedConnection<Row extends { id: string }>(
  * Where the rows of a list are: `from` is one or more tables, `row` the columns, `id` the key. `belongs` says which rows
  * are `parent.id`'s.
  */
-export interface RelatedRows {
+export interface RelatedRows<Row> {
   from: Sql;
   row: Sql;
   id: Sql;
   belongs: Sql;
+  /** Rows of the same form that may belong to anybody: `decide` says which of them do, by parent and in the order of ids. */
+  shared?: {
+    from: Sql;
+    decide(
+      db: Database,
+      rows: readonly Row[],
+      parentIds: readonly string[],
+    ): Promise<ReadonlyMap<string, readonly Row[]>>;
+  };
 }
 
 /**
  * Loads one page for each of many parents in one statement, whatever the page size and however many the parents. The
  * length comes with it where it is selected. Pages of different arguments (aliases) are a statement each.
  */
-export function relatedPages<Row extends { id: string }>(rows: RelatedRows): Loader<RelatedPageKey, LoadedPage<Row>> {
+export function relatedPages<Row extends { id: string }>(
+  rows: RelatedRows<Row>,
+): Loader<RelatedPageKey, LoadedPage<Row>> {
   const identity = ({ parentId, page, withCount }: RelatedPageKey) => JSON.stringify([parentId, page, withCount]);
   return {
     identity,
@@ -123,7 +134,7 @@ export function relatedPages<Row extends { id: string }>(rows: RelatedRows): Loa
 
 async function loadGroup<Row extends { id: string }>(
   db: Database,
-  { from, row, id, belongs }: RelatedRows,
+  { from, row, id, belongs, shared }: RelatedRows<Row>,
   group: readonly RelatedPageKey[],
 ): Promise<LoadedPage<Row>[]> {
   const [first] = group;
@@ -139,13 +150,20 @@ async function loadGroup<Row extends { id: string }>(
       order by ${id} ${page.isBackward ? sql`desc` : sql`asc`}
       limit ${page.limit + 1}
     ) page on true
-    order by parent.place, page.id ${page.isBackward ? sql`desc` : sql`asc`}
+    ${shared ? sql`union all select 0, null, ${row} from ${shared.from}` : sql``}
+    order by "parent place", id ${page.isBackward ? sql`desc` : sql`asc`}
   `);
   const byParent = Map.groupBy(found, (foundRow) => foundRow['parent place']);
-  return group.map((_, index) => {
-    const own = byParent.get(index + 1) ?? [];
-    const parsed = own.filter((foundRow) => foundRow.id !== null).map((foundRow) => camelCaseKeys<Row>(foundRow));
-    return { ...cut(page, parsed), totalCount: withCount ? Number(own[0]?.['total count'] ?? 0) : null };
+  const rowsOf = (place: number) =>
+    (byParent.get(place) ?? [])
+      .filter((foundRow) => foundRow.id !== null)
+      .map((foundRow) => camelCaseKeys<Row>(foundRow));
+  const anybodys = rowsOf(0);
+  const parentIds = [...new Set(group.map(({ parentId }) => parentId))];
+  const more = anybodys.length > 0 ? await shared?.decide(db, anybodys, parentIds) : undefined;
+  return group.map(({ parentId }, index) => {
+    const totalCount = withCount ? Number(byParent.get(index + 1)?.[0]?.['total count'] ?? 0) : null;
+    return withMore({ ...cut(page, rowsOf(index + 1)), totalCount }, more?.get(parentId) ?? [], page);
   });
 }
 
@@ -180,6 +198,25 @@ export async function loadPage<Row extends { id: string }>(
   `);
   const parsed = found.filter((foundRow) => foundRow.id !== null).map((foundRow) => camelCaseKeys<Row>(foundRow));
   return { ...cut(page, parsed), totalCount: withCount ? Number(found[0]?.['total count'] ?? 0) : null };
+}
+
+/** A page with rows that belong to the same list but were found elsewhere: all there are of them. */
+function withMore<Row extends { id: string }>(
+  { rows, hasMore, totalCount }: LoadedPage<Row>,
+  more: readonly Row[],
+  page: Page,
+): LoadedPage<Row> {
+  if (more.length === 0) return { rows, hasMore, totalCount };
+  const within = more.filter(
+    ({ id }) => (page.after === null || id > page.after) && (page.before === null || id < page.before),
+  );
+  const joined = [...rows, ...within].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const kept = page.isBackward ? joined.slice(-page.limit) : joined.slice(0, page.limit);
+  return {
+    rows: kept,
+    hasMore: hasMore || joined.length > kept.length,
+    totalCount: totalCount === null ? null : totalCount + more.length,
+  };
 }
 
 /** One row more than the page was read, to know whether there is more; rows come back in list order. */

@@ -1,3 +1,4 @@
+import { memberSql } from '../segments/known-segments.ts';
 import { type Database, sql } from '../storage/database.ts';
 import type { Context, Grant } from './context.ts';
 import type { Loader } from './loaders.ts';
@@ -50,16 +51,14 @@ const isInScope: Loader<InScope, boolean> = {
     // One operation has one scope.
     const [{ scopeAppId, scopeSegmentId } = { scopeAppId: null, scopeSegmentId: null }] = asked;
     const userIds = [...new Set(asked.map(({ userId }) => userId))];
+    const isMember = scopeSegmentId === null ? sql`true` : await memberSql(db, scopeSegmentId);
     const rows = await db.$queryRaw<{ id: string }[]>(sql`
-      select u.id from users u
-      where u.id = any(${userIds}::uuid[])
+      select asked.id from users asked join users u on u.id = coalesce(asked.merged_into_id, asked.id)
+      where asked.id = any(${userIds}::uuid[])
         and (${scopeAppId}::uuid is null or exists (
-          select from installations i where i.user_id = coalesce(u.merged_into_id, u.id) and i.app_id = ${scopeAppId}::uuid
+          select from installations i where i.user_id = u.id and i.app_id = ${scopeAppId}::uuid
         ))
-        and (${scopeSegmentId}::uuid is null or exists (
-          select from segment_members m
-          where m.user_id = coalesce(u.merged_into_id, u.id) and m.segment_id = ${scopeSegmentId}::uuid
-        ))
+        and ${isMember}
     `);
     const found = new Set(rows.map(({ id }) => id));
     return asked.map(({ userId }) => found.has(userId));

@@ -28,6 +28,21 @@ builder.scalarType('JSONObject', {
   },
 });
 
+builder.scalarType('FilterValue', {
+  description:
+    'What the value of an attribute is compared with: a text, a number or a boolean, as the attribute is. A number is a JSON number or, beyond 2^53 always, decimal text such as "19.90"; a day is "2020-11-30"; a moment is RFC 3339 with an offset.',
+  parseValue(value) {
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+    throw badInput('This is not a text, a number or a boolean.');
+  },
+  parseLiteral(node) {
+    // As it is written: no digit of a number is lost.
+    if (node.kind === Kind.STRING || node.kind === Kind.INT || node.kind === Kind.FLOAT) return node.value;
+    if (node.kind === Kind.BOOLEAN) return node.value;
+    throw badInput('This is not a text, a number or a boolean.');
+  },
+});
+
 function isJsonObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

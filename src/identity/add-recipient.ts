@@ -1,7 +1,9 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { parseRecipientDetails, type RecipientDetails } from '../recipients/update-recipient.ts';
+import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
+import type { Identifier } from './identifier.ts';
 import { cancelPersonTargetedDeliveries } from './installation-owner.ts';
 import { type ParsedSave, parseSave, type UserSave } from './parse-save.ts';
 import { saveBatch } from './save-batch.ts';
@@ -44,13 +46,27 @@ export async function addRecipient(deployment: Deployment, request: RecipientAdd
     if (saved instanceof DomainError) throw atAddress(saved, field);
     const [address] = parsed.identifiers;
     if (!address) throw new Error('An address is no identifier.');
-    const { id } = await tx.recipient.update({
-      where: { channel_address: { channel: field === 'email' ? 'EMAIL' : 'SMS', address: address.value } },
-      data: details,
-    });
+    const recipientId = await describeRecipient(tx, address, details);
     await cancelPersonTargetedDeliveries(tx, takenInstallationIds);
-    return { recipientId: id, userId: saved.userId };
+    return { recipientId, userId: saved.userId };
   });
+}
+
+/** Writes language and region, where they are given, to the recipient of an identifier. @returns its id. */
+async function describeRecipient(
+  tx: Transaction,
+  { kind, value }: Identifier,
+  { language, region }: RecipientDetails,
+): Promise<string> {
+  const [row] = await tx.$queryRaw<{ id: string }[]>(sql`
+    update recipients set
+      language = case when ${language === undefined} then language else ${language ?? null} end,
+      region = case when ${region === undefined} then region else ${region ?? null} end
+    where channel = ${kind === 'EMAIL' ? 'EMAIL' : 'SMS'}::channel and address = ${value}
+    returning id
+  `);
+  if (!row) throw new Error('An address has no recipient.');
+  return row.id;
 }
 
 type AddressField = 'email' | 'phone';

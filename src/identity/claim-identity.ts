@@ -1,5 +1,6 @@
-import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
+import { changeCustomAttributes } from '../attributes/change-custom-attributes.ts';
 import type { Deployment } from '../deployment.ts';
+import { withChanges } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { decidePersonalize } from './decide-personalize.ts';
 import { addClaims, forgetAbandonedClaims } from './identifier-claims.ts';
@@ -7,6 +8,7 @@ import { cancelPersonTargetedDeliveries, detachInstallation } from './installati
 import { lockInstallation } from './lock-installation.ts';
 import { type Personalized, type PersonalizeRequest, parsePersonalize } from './personalize.ts';
 import type { NamedUser } from './user-identity-store.ts';
+import { newUser, updateUser } from './user-rows.ts';
 
 /**
  * Keeps what a client of an `OPEN` app says of who uses it (rule U11), as a claim of the installation's own user. Nobody has
@@ -37,19 +39,24 @@ export async function claimIdentity(
       identifiers.some(({ kind, value }) => known.kind === kind && known.value === value),
     );
     const plan = decidePersonalize({ current, holders: isSamePerson ? [current] : [] }, { ...request, identifiers });
-    const userId = plan.detach ? await detachInstallation(tx, installationId) : current.user.id;
-    if (plan.detach) await forgetAbandonedClaims(tx, [current.user.id]);
-    await addClaims(tx, userId, identifiers);
-    await tx.user.update({ where: { id: userId }, data: attributes });
-    await writeCustomAttributes(tx, {
+    const before = plan.detach ? newUser('LEAD') : current.user;
+    const customAttributes = await changeCustomAttributes(tx, {
       owner: 'USER',
-      id: userId,
+      stored: before.customAttributes,
       input: request.userAttributes?.customAttributes,
       undeclared: 'REFUSE',
       path: ['userAttributes', 'customAttributes'],
     });
+    const after = withChanges(before, { ...attributes, customAttributes });
+    if (plan.detach) {
+      await detachInstallation(tx, installationId, after);
+      await forgetAbandonedClaims(tx, [current.user.id]);
+    } else {
+      await updateUser(tx, before, after);
+    }
+    await addClaims(tx, after.id, identifiers);
     if (plan.detach) await cancelPersonTargetedDeliveries(tx, [installationId]);
-    return { userId, installationId, mergeRecordId: null, droppedIdentifiers: dropped };
+    return { userId: after.id, installationId, mergeRecordId: null, droppedIdentifiers: dropped };
   });
 }
 

@@ -1,6 +1,7 @@
-import { type AttributePatch, parseCustomAttributes } from '../attributes/custom-attributes.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { parseCustomAttributes, patchAttributes } from '../attributes/custom-attributes.ts';
 import { DomainError } from '../errors.ts';
-import type { Prisma } from '../generated/prisma/client.ts';
+import { withChanges } from '../storage/database.ts';
 import { blankAttributes } from '../users/user-attributes.ts';
 import { type Identifier, identifiersPerKindMax } from './identifier.ts';
 import type { ParsedSave } from './parse-save.ts';
@@ -121,16 +122,10 @@ function apply(drafts: Drafts, draft: UserDraft, { kept, added, save, custom }: 
   const attributes = { ...(isOverride ? blankAttributes : {}), ...save.attributes };
   const { set, unset } = custom.patch;
   if (Object.keys(attributes).length + Object.keys(set).length + unset.length === 0) return;
-  const customAttributes = afterPatch(isOverride ? {} : draft.user.customAttributes, custom.patch);
-  draft.user = { ...draft.user, ...attributes, customAttributes };
-  draft.isChanged = true;
-}
-
-function afterPatch(stored: Prisma.JsonValue, { set, unset }: AttributePatch): Prisma.JsonObject {
-  if (typeof stored !== 'object' || stored === null || Array.isArray(stored))
-    throw new Error('These are no attributes.');
-  const kept = Object.entries(stored).filter(([name]) => !unset.includes(name));
-  return { ...Object.fromEntries(kept), ...set };
+  const customAttributes = patchAttributes(isOverride ? {} : draft.user.customAttributes, custom.patch);
+  const user = withChanges(draft.user, { ...attributes, customAttributes });
+  draft.isChanged ||= !isDeepStrictEqual(user, draft.user);
+  draft.user = user;
 }
 
 /** What an earlier save of the same batch has added was never written. */

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Prisma } from '../generated/prisma/client.ts';
+import type { User } from '../generated/prisma/client.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
 import type { Identifier } from './identifier.ts';
 import { type InboxConsent, type LeftBehind, parseCustomAttributesColumn, type UndoFacts } from './merge-record.ts';
@@ -17,6 +17,8 @@ export interface UnmergeSituation {
   recipients: readonly { id: string; userId: string; channel: Channel; address: string | null }[];
   /** Segments of those that have moved of which the survivor is a member, and since when. */
   segments: readonly { id: string; addedAt: Date }[];
+  /** Names of custom attributes, of those that have moved, that were removed since and defined anew. */
+  redefined: ReadonlySet<string>;
   /** As they are now. */
   inboxes: { survivor: InboxConsent; merged: InboxConsent };
 }
@@ -35,7 +37,7 @@ export interface UnmergePlan {
   survivorClaims: Identifier[];
   inboxes: InboxConsent[];
   /** What changes on the survivor's row. */
-  survivorData: Prisma.UserUpdateInput;
+  survivorData: Partial<User>;
   leftBehind: LeftBehind[];
 }
 
@@ -155,11 +157,14 @@ function decideInboxes({ facts, inboxes: now }: UnmergeSituation, leftBehind: Le
   return before ? [merged] : [];
 }
 
-/** Values that the survivor got go, unless they are others by now: those were written for the survivor. */
+/**
+ * Values that the survivor got go, unless they are others by now: those were written for the survivor. So was whatever is of
+ * an attribute that was not there at the merge, though its name was.
+ */
 function decideValues(
-  { facts: { moved, ...before }, survivor: { user } }: UnmergeSituation,
+  { facts: { moved, ...before }, survivor: { user }, redefined }: UnmergeSituation,
   leftBehind: LeftBehind[],
-): Prisma.UserUpdateInput {
+): Partial<User> {
   const standard = moved.attributes.filter((name) => {
     const isTheirs = isDeepStrictEqual(user[name], before.merged[name]);
     if (!isTheirs) leftBehind.push({ kind: 'ATTRIBUTE', name, reason: 'CHANGED' });
@@ -167,7 +172,9 @@ function decideValues(
   });
   const now = parseCustomAttributesColumn(user.customAttributes);
   const isTheirs = (name: string) =>
-    Object.hasOwn(now, name) && isDeepStrictEqual(now[name], before.merged.customAttributes[name]);
+    Object.hasOwn(now, name) &&
+    !redefined.has(name) &&
+    isDeepStrictEqual(now[name], before.merged.customAttributes[name]);
   const custom = moved.customAttributes.filter((name) => {
     if (!isTheirs(name)) leftBehind.push({ kind: 'CUSTOM_ATTRIBUTE', name, reason: 'CHANGED' });
     return isTheirs(name);

@@ -28,14 +28,15 @@ export async function deleteInstallation(
   return write(deployment, about, async (tx) => {
     const { current } = await lockInstallation(tx, installationId);
     const [recipient] = await tx.$queryRaw<RemovedRecipient[]>(sql`
-      delete from recipients r using installations i
-      where i.id = ${installationId}::uuid and r.installation_id = i.id
-      returning r.id, r.is_subscribed, i.address_hash
+      with recipient as (
+        delete from recipients where installation_id = ${installationId}::uuid returning id, is_subscribed
+      ),
+      installation as (delete from installations where id = ${installationId}::uuid returning address_hash)
+      select id, is_subscribed, address_hash from recipient, installation
     `);
     if (recipient?.address_hash && !recipient.is_subscribed) {
       await addSuppressions(tx, [{ channel: 'PUSH', addressHash: recipient.address_hash }]);
     }
-    await tx.installation.delete({ where: { id: installationId } });
     await forgetAbandonedClaims(tx, [current.user.id]);
     // What is claimed already, its worker ends so too: it finds no recipient.
     await tx.$executeRaw(sql`

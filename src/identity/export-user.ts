@@ -1,9 +1,8 @@
 import type { Deployment } from '../deployment.ts';
-import type { Installation, User } from '../generated/prisma/client.ts';
+import type { Installation, Prisma, User } from '../generated/prisma/client.ts';
 import { openAddress } from '../installations/installation-address.ts';
 import { appendAudit } from '../storage/audit.ts';
 import type { Cipher } from '../storage/cipher.ts';
-import type { Transaction } from '../storage/database.ts';
 import { parseUserReference, resolveUserReferences, type UserReferenceInput } from './user-reference.ts';
 
 /** Asks for everything that is known of a user. */
@@ -34,7 +33,7 @@ export async function exportUser(
     async (tx) => {
       const [userId] = await resolveUserReferences(tx, [reference]);
       if (!userId) return null;
-      await appendAudit(tx, [{ apiKeyId, action: 'exportUser', subject: { userId } }]);
+      await appendAudit(tx, { apiKeyId, action: 'exportUser', subject: { userId } });
       const family = await listFamily(tx, userId);
       const deliveries = await listDeliveries(tx, family);
       return { ...(await readProfile(tx, cipher, family)), deliveries, ...(await readMessages(tx, deliveries)) };
@@ -43,8 +42,11 @@ export async function exportUser(
   );
 }
 
+/** A transaction that reads by models: it sees one moment. */
+type Snapshot = Prisma.TransactionClient;
+
 /** Who the person is, and how they are reached. */
-async function readProfile(tx: Transaction, cipher: Cipher, family: string[]) {
+async function readProfile(tx: Snapshot, cipher: Cipher, family: string[]) {
   const [user, ...merged] = await tx.user.findMany({
     where: { id: { in: family } },
     orderBy: [{ mergedIntoId: { sort: 'asc', nulls: 'first' } }, { id: 'asc' }],
@@ -69,7 +71,7 @@ async function readProfile(tx: Transaction, cipher: Cipher, family: string[]) {
 }
 
 /** Ids of a user and of those who were merged into it. */
-async function listFamily(tx: Transaction, userId: string): Promise<string[]> {
+async function listFamily(tx: Snapshot, userId: string): Promise<string[]> {
   const users = await tx.user.findMany({
     where: { OR: [{ id: userId }, { mergedIntoId: userId }] },
     select: { id: true },
@@ -87,9 +89,10 @@ function toExported<Exported extends Installation>(cipher: Cipher, installation:
   return { ...rest, address: addressCipher && openAddress(cipher, addressCipher) };
 }
 
-async function listMergeRecords(tx: Transaction, family: string[]) {
+/** What was undone has been of two people: of such a merge only that it was is told. */
+async function listMergeRecords(tx: Snapshot, family: string[]) {
   const ids = { in: family };
-  return tx.mergeRecord.findMany({
+  const records = await tx.mergeRecord.findMany({
     where: { OR: [{ survivorId: ids }, { mergedId: ids }] },
     orderBy: { id: 'asc' },
     select: {
@@ -97,10 +100,11 @@ async function listMergeRecords(tx: Transaction, family: string[]) {
       ...{ createdAt: true, undoneAt: true, undoneBy: true },
     },
   });
+  return records.map(({ before, moved, ...record }) => (record.undoneAt ? record : { ...record, before, moved }));
 }
 
 /** What was sent to the person, oldest first, each with its story as far back as the log is kept. */
-async function listDeliveries(tx: Transaction, family: string[]) {
+async function listDeliveries(tx: Snapshot, family: string[]) {
   const found = [];
   for (let after: string | undefined, isFull = true; isFull; after = found.at(-1)?.id) {
     const page = await tx.delivery.findMany({
@@ -125,7 +129,7 @@ async function listDeliveries(tx: Transaction, family: string[]) {
 }
 
 /** What these deliveries say, and how it was written out where there is no provider. */
-async function readMessages(tx: Transaction, deliveries: readonly { id: string; notificationId: string }[]) {
+async function readMessages(tx: Snapshot, deliveries: readonly { id: string; notificationId: string }[]) {
   const notificationIds = [...new Set(deliveries.map(({ notificationId }) => notificationId))];
   const notifications = await inPages(notificationIds, (page) =>
     tx.notification.findMany({

@@ -1,5 +1,5 @@
 import { arrayLiteral } from '../storage/array-literal.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import type { Identifier } from './identifier.ts';
 
 /**
@@ -21,21 +21,16 @@ export async function addClaims(tx: Transaction, userId: string, identifiers: re
   `);
 }
 
-/** The distinct users who are called any of `identifiers`, or claimed to be. */
-export async function findHoldersAndClaimants(tx: Transaction, identifiers: readonly Identifier[]): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
-    with given as (
-      select kind, value
-      from unnest(
-        ${arrayLiteral(identifiers.map(({ kind }) => kind))}::identifier_kind[],
-        ${arrayLiteral(identifiers.map(({ value }) => value))}::text[]
-      ) as given (kind, value)
-    )
-    select i.user_id from given join identifiers i on i.kind = given.kind and i.value = given.value
-    union
-    select c.user_id from given join identifier_claims c on c.kind = given.kind and c.value = given.value
-  `);
-  return rows.map((row) => row.user_id);
+/** Selects the users (`user_id`) who are called any of `identifiers`, or claimed to be; some more than once. */
+export function holdersAndClaimants(identifiers: readonly Identifier[]): Sql {
+  const given = sql`unnest(
+    ${arrayLiteral(identifiers.map(({ kind }) => kind))}::identifier_kind[], ${arrayLiteral(identifiers.map(({ value }) => value))}::text[]
+  ) as given (kind, value)`;
+  return sql`
+    select i.user_id from ${given} join identifiers i on i.kind = given.kind and i.value = given.value
+    union all
+    select c.user_id from ${given} join identifier_claims c on c.kind = given.kind and c.value = given.value
+  `;
 }
 
 /** Ends everybody's claims of `identifiers`, and answers them. */

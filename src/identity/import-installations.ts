@@ -1,7 +1,7 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { newId } from '../ids.ts';
-import type { Transaction } from '../storage/database.ts';
+import { sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
 import {
@@ -99,7 +99,7 @@ async function place(
   // What was read before the locks is read again.
   const ownersNow = await resolveUserReferences(tx, references);
   if (ownersNow.some((id, index) => id !== owners[index])) throw new StaleReadError();
-  const apps = await tx.app.findMany({ select: { id: true }, orderBy: { createdAt: 'asc' } });
+  const apps = await tx.$queryRaw<{ id: string }[]>(sql`select id from apps order by created_at`);
   const ownerOf = new Map(imports.map((one, index) => [one, owners[index]]));
   return parsed.map((one) => {
     if (one instanceof DomainError) return one;

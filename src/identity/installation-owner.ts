@@ -1,26 +1,28 @@
+import type { User } from '../generated/prisma/client.ts';
 import { type Sql, sql, type Transaction } from '../storage/database.ts';
-import { createLead } from '../users/create-lead.ts';
+import { insertUsers, newUser } from './user-rows.ts';
 
 /**
- * Takes an installation away from its user and gives it a fresh, empty lead (rule U10). From this transaction's commit on
+ * Takes an installation away from its user and gives it a fresh, empty lead (rule U10), or another new user. From this transaction's commit on
  * nothing that is targeted at the person reaches it; what is addressed to the installation itself still does.
- *
- * @returns the id of the new lead.
  */
-export async function detachInstallation(tx: Transaction, installationId: string): Promise<string> {
-  const leadId = await createLead(tx);
-  await attachInstallation(tx, installationId, leadId);
-  return leadId;
+export async function detachInstallation(
+  tx: Transaction,
+  installationId: string,
+  user: User = newUser('LEAD'),
+): Promise<void> {
+  await insertUsers(tx, [user]);
+  await attachInstallation(tx, installationId, user.id);
 }
 
 /** Makes an installation, with its push recipient, a user's. It is not that user's primary device. */
 export async function attachInstallation(tx: Transaction, installationId: string, userId: string): Promise<void> {
   await tx.$executeRaw(sql`
+    with recipient as (
+      update recipients set user_id = ${userId}::uuid where installation_id = ${installationId}::uuid
+    )
     update installations set user_id = ${userId}::uuid, is_primary_device = false where id = ${installationId}::uuid
   `);
-  await tx.$executeRaw(
-    sql`update recipients set user_id = ${userId}::uuid where installation_id = ${installationId}::uuid`,
-  );
 }
 
 /**

@@ -1,11 +1,12 @@
-import type { Prisma, User } from '../generated/prisma/client.ts';
+import type { User } from '../generated/prisma/client.ts';
 import { newId } from '../ids.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { sql, type Transaction, withChanges } from '../storage/database.ts';
 import { decideJoin, type JoinPlan } from './decide-join.ts';
 import type { Identifier } from './identifier.ts';
 import { moveClaims } from './identifier-claims.ts';
 import { type Moved, parseCustomAttributesColumn } from './merge-record.ts';
 import type { NamedUser } from './user-identity-store.ts';
+import { updateUser } from './user-rows.ts';
 
 /** Two users that become one. Both are locked. */
 export interface Join {
@@ -17,6 +18,8 @@ export interface Join {
   reason: 'personalize' | 'mergeUsers';
   /** @default what `decideJoin` says without overrides */
   plan?: JoinPlan;
+  /** What the survivor's row becomes. @default what `joinedUser` says */
+  outcome?: User;
 }
 
 /**
@@ -35,14 +38,17 @@ export async function joinUsers(tx: Transaction, join: Join): Promise<string> {
   const claims = decideClaims(survivor, merged);
   if (merged.identifiers.length > 0) await moveIdentifiers(tx, { from, to, toAlias: plan.toAlias });
   if (claims.claims.length + claims.endedClaims.length > 0) await moveClaims(tx, { from, to, ...claims });
-  const data = toSurvivorData(survivor.user, merged.user, plan);
-  if (Object.keys(data).length > 0) await tx.user.update({ where: { id: to }, data });
+  await updateUser(tx, survivor.user, join.outcome ?? joinedUser(survivor, merged, plan));
   const { attributes, customAttributes, tags } = plan;
-  return moveRowsAndRecord(tx, join, {
+  const told = {
     identifiers: merged.identifiers.map(({ kind, value, isAlias }) => ({ kind, value, isAlias })),
     ...claims,
     ...{ attributes, customAttributes, tags },
-  });
+  };
+  const id = newId();
+  const isDone = merged.identifiers.length === 0 && (await moveFewRowsAndRecord(tx, { ...join, id }, told));
+  if (!isDone) await moveRowsAndRecord(tx, { ...join, id }, told);
+  return id;
 }
 
 /** What becomes of what clients claim: nobody needs a claim of what the one user is verified to be called. Pure. */
@@ -61,18 +67,19 @@ function decideClaims(survivor: NamedUser, merged: NamedUser): Pick<Moved, 'clai
   };
 }
 
-/** What changes on the survivor's row. */
-function toSurvivorData(survivor: User, merged: User, plan: JoinPlan): Prisma.UserUpdateInput {
-  const data: Prisma.UserUpdateInput = Object.fromEntries(plan.attributes.map((name) => [name, merged[name]]));
-  if (plan.tags.length > 0) data.tags = [...survivor.tags, ...plan.tags].sort();
+/** The survivor's row as the plan makes it. Pure. */
+export function joinedUser(survivor: NamedUser, merged: NamedUser, plan = decideJoin(survivor, merged)): User {
+  const { user } = survivor;
+  const changes: Partial<User> = Object.fromEntries(plan.attributes.map((name) => [name, merged.user[name]]));
+  if (plan.tags.length > 0) changes.tags = [...user.tags, ...plan.tags].sort();
   if (plan.customAttributes.length > 0) {
-    const [own, other] = [survivor, merged].map((user) => parseCustomAttributesColumn(user.customAttributes));
-    data.customAttributes = {
-      ...own,
-      ...Object.fromEntries(plan.customAttributes.map((name) => [name, other?.[name]])),
+    const other = parseCustomAttributesColumn(merged.user.customAttributes);
+    changes.customAttributes = {
+      ...parseCustomAttributesColumn(user.customAttributes),
+      ...Object.fromEntries(plan.customAttributes.map((name) => [name, other[name]])),
     };
   }
-  return data;
+  return withChanges(user, changes);
 }
 
 async function moveIdentifiers(
@@ -94,10 +101,13 @@ type Told = Pick<Moved, 'identifiers' | 'claims' | 'endedClaims' | 'attributes' 
  * parts see everything as it was before. At most one installation per user and app is primary: the survivor's stays. The
  * inbox stays with the tombstone, as the survivor has one; an opt-out of either counts for both.
  */
-async function moveRowsAndRecord(tx: Transaction, { survivor, merged, actor, reason }: Join, told: Told) {
+async function moveRowsAndRecord(
+  tx: Transaction,
+  { id, survivor, merged, actor, reason }: Join & { id: string },
+  told: Told,
+): Promise<void> {
   const from = merged.user.id;
   const to = survivor.user.id;
-  const id = newId();
   await tx.$executeRaw(sql`
     with had as (select id, is_primary_device from installations where user_id = ${from}::uuid),
     installation as (
@@ -165,5 +175,54 @@ async function moveRowsAndRecord(tx: Transaction, { survivor, merged, actor, rea
         )
       )
   `);
-  return id;
+}
+
+/**
+ * The same for a user who has hardly been used, in half the time: without memberships, tombstones, a primary installation, and
+ * without an opt-out of either inbox.
+ *
+ * @returns whether it was such a user; otherwise nothing is done.
+ */
+async function moveFewRowsAndRecord(
+  tx: Transaction,
+  { id, survivor, merged, actor, reason }: Join & { id: string },
+  told: Told,
+): Promise<boolean> {
+  const from = merged.user.id;
+  const to = survivor.user.id;
+  const moved = { ...told, segments: [], tombstones: [], inboxes: null };
+  const count = await tx.$executeRaw(sql`
+    with plain as materialized (
+      select ${from}::uuid as id
+      where not exists (select from segment_members where user_id = ${from}::uuid)
+        and not exists (select from users where merged_into_id = ${from}::uuid)
+        and not exists (select from installations where user_id = ${from}::uuid and is_primary_device)
+        and not exists (
+          select from recipients
+          where user_id in (${from}::uuid, ${to}::uuid) and channel = 'IN_APP' and not is_subscribed
+        )
+    ),
+    installation as (
+      update installations i set user_id = ${to}::uuid from plain where i.user_id = plain.id returning i.id
+    ),
+    recipient as (
+      update recipients r set user_id = ${to}::uuid from plain
+      where r.user_id = plain.id and channel <> 'IN_APP'
+      returning r.id
+    ),
+    tombstone as (update users u set merged_into_id = ${to}::uuid from plain where u.id = plain.id)
+    insert into merge_records (id, survivor_id, merged_id, actor, reason, before, moved)
+    select
+      ${id}::uuid, ${to}::uuid, plain.id, ${actor}, ${reason},
+      ${JSON.stringify({ survivor: survivor.user, merged: merged.user })}::jsonb,
+      ${JSON.stringify(moved)}::jsonb || jsonb_build_object(
+        'installations', coalesce((
+          select jsonb_agg(jsonb_build_object('id', id, 'wasPrimary', false, 'isPrimary', false) order by id)
+          from installation
+        ), '[]'),
+        'recipients', coalesce((select jsonb_agg(id order by id) from recipient), '[]')
+      )
+    from plain
+  `);
+  return count > 0;
 }

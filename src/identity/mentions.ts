@@ -1,4 +1,4 @@
-import { sql, type Transaction } from '../storage/database.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 
 /**
@@ -24,6 +24,12 @@ const mentioning = (userId: string) => sql`
   from (${referencesOf(userId)}) known
   join notifications n on n.target -> 'users' @> jsonb_build_array(known.reference)
 `;
+
+/** A list of identifiers without those that the query calls `known`. */
+const withoutKnown = (identifiers: Sql) => sql`(
+  select coalesce(jsonb_agg(identifier), '[]') from jsonb_array_elements(${identifiers}) identifier
+  where not exists (select from known where kind = identifier ->> 'kind' and value = identifier ->> 'value')
+)`;
 
 /** Locks the notifications whose targets name a user by an identifier. @returns their ids. */
 export async function lockMentions(tx: Transaction, userId: string): Promise<string[]> {
@@ -61,12 +67,15 @@ export async function withdrawMentions(tx: Transaction, { userId, family, notifi
         and m.moved -> 'identifiers' @> jsonb_build_array(jsonb_build_object('kind', kind, 'value', value))
       where m.survivor_id <> all(${[...family]}::uuid[]) and m.merged_id <> all(${[...family]}::uuid[])
     )
-    update merge_records m set moved = jsonb_set(m.moved, '{identifiers}', (
-      select coalesce(jsonb_agg(identifier), '[]') from jsonb_array_elements(m.moved -> 'identifiers') identifier
-      where not exists (
-        select from known where kind = identifier ->> 'kind' and value = identifier ->> 'value'
-      )
-    ))
+    update merge_records m set
+      moved = jsonb_set(
+        jsonb_set(m.moved, '{identifiers}', ${withoutKnown(sql`m.moved -> 'identifiers'`)}),
+        '{endedClaims}', ${withoutKnown(sql`m.moved -> 'endedClaims'`)}, false
+      ),
+      left_behind = case when m.left_behind is not null then (
+        select coalesce(jsonb_agg(thing), '[]') from jsonb_array_elements(m.left_behind) thing
+        where thing ->> 'kind' not in ('IDENTIFIER', 'CLAIM') or thing ->> 'name' not in (select value from known)
+      ) end
     from mentioning
     where m.id = mentioning.id
   `);

@@ -12,6 +12,6 @@ export async function countMergesLately(tx: Transaction, survivorId: string): Pr
 
 /** The users that were merged into a user. */
 export async function findTombstones(tx: Transaction, userId: string): Promise<string[]> {
-  const rows = await tx.user.findMany({ where: { mergedIntoId: userId }, select: { id: true } });
+  const rows = await tx.$queryRaw<{ id: string }[]>(sql`select id from users where merged_into_id = ${userId}::uuid`);
   return rows.map(({ id }) => id);
 }

@@ -100,15 +100,20 @@ const earlierMovedSchema = z.object({
 
 /** What an undo works on. */
 export interface UndoFacts {
+  mergedAt: Date;
   survivor: UserSnapshot;
   merged: UserSnapshot;
   moved: Moved;
 }
 
 /** What an undo needs of a record; null: an earlier version has written it, and did not keep that. */
-export function parseUndoFacts({ before, moved }: Pick<MergeRecord, 'before' | 'moved'>): UndoFacts | null {
+export function parseUndoFacts({
+  before,
+  moved,
+  createdAt,
+}: Pick<MergeRecord, 'before' | 'moved' | 'createdAt'>): UndoFacts | null {
   const parsed = movedSchema.safeParse(moved);
-  if (parsed.success) return { ...beforeSchema.parse(before), moved: parsed.data };
+  if (parsed.success) return { ...beforeSchema.parse(before), moved: parsed.data, mergedAt: createdAt };
   earlierMovedSchema.parse(moved);
   return null;
 }

@@ -6,7 +6,7 @@ import { principalOf } from '../graphql/principal.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { mayReadAll, mayWrite } from '../graphql/rights.ts';
 import { getInstallation, InstallationObject, installationById, meantInstallation } from '../installations/schema.ts';
-import { UserAttributesInput, UserObject, userById } from '../users/schema.ts';
+import { getUser, UserAttributesInput, UserObject, userById } from '../users/schema.ts';
 import { type AdmittedIdentity, admitIdentity } from './admit-identity.ts';
 import { claimIdentity } from './claim-identity.ts';
 import type { UserIdentity } from './identifier.ts';
@@ -113,11 +113,7 @@ builder.relayMutationField(
       user: t.field({
         type: UserObject,
         description: 'The person.',
-        resolve: async ({ userId }, _, { loaders }) => {
-          const user = await loaders.load(userById, userId);
-          if (!user) throw new Error('The user that was written is not there.');
-          return user;
-        },
+        resolve: ({ userId }, _, { loaders }) => getUser(loaders.load(userById, userId)),
       }),
       installation: t.field({
         type: InstallationObject,

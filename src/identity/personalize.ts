@@ -1,24 +1,25 @@
-import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
+import { changeCustomAttributes } from '../attributes/change-custom-attributes.ts';
 import type { Deployment, IdentityRules } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
+import type { User } from '../generated/prisma/client.ts';
 import type { Cipher } from '../storage/cipher.ts';
-import type { Transaction } from '../storage/database.ts';
-import { StaleReadError } from '../storage/transaction.ts';
+import { type Transaction, withChanges } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { parseUserAttributes, type UserAttributes, type UserAttributesInput } from '../users/user-attributes.ts';
 import { decidePersonalize, type PersonalizePlan, type PersonalizeSituation } from './decide-personalize.ts';
 import { type Identifier, type ParsedIdentity, parseUserIdentity, type UserIdentity } from './identifier.ts';
-import { findHoldersAndClaimants, forgetAbandonedClaims } from './identifier-claims.ts';
+import { forgetAbandonedClaims } from './identifier-claims.ts';
 import {
   attachInstallation,
   cancelPersonTargetedDeliveries,
   detachInstallation,
   evictStalest,
 } from './installation-owner.ts';
-import { joinUsers } from './join-users.ts';
-import { lockInstallation } from './lock-installation.ts';
+import { joinedUser, joinUsers } from './join-users.ts';
+import { type LockedInstallation, lockInstallation } from './lock-installation.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
-import { isCalled, type NamedUser } from './user-identity-store.ts';
+import { isCalled } from './user-identity-store.ts';
+import { newUser, updateUser } from './user-rows.ts';
 
 /** Says who uses an installation. */
 export interface PersonalizeRequest {
@@ -86,23 +87,15 @@ export function parsePersonalize(
 }
 
 /** The situation, and everybody who was locked for it. */
-interface LockedSituation extends PersonalizeSituation {
-  users: Map<string, NamedUser>;
-  installationsCount: number;
-}
+interface LockedSituation extends PersonalizeSituation, LockedInstallation {}
 
 async function readSituation(
   tx: Transaction,
   installationId: string,
   identifiers: readonly Identifier[],
 ): Promise<LockedSituation> {
-  const involved = await findHoldersAndClaimants(tx, identifiers);
-  const { current, users, installationsCount } = await lockInstallation(tx, installationId, involved);
-  // What was read before the locks is read again.
-  const involvedNow = await findHoldersAndClaimants(tx, identifiers);
-  if (involvedNow.some((id) => !users.has(id))) throw new StaleReadError();
-  const holders = [...users.values()].filter((user) => isCalled(user, identifiers));
-  return { current, users, installationsCount, holders };
+  const locked = await lockInstallation(tx, installationId, identifiers);
+  return { ...locked, holders: [...locked.users.values()].filter((user) => isCalled(user, identifiers)) };
 }
 
 interface ApplyPersonalize extends Pick<PersonalizeRequest, 'userAttributes' | 'undeclaredAttributes'> {
@@ -122,42 +115,63 @@ const nobody = { identifiers: [] };
 
 async function applyPersonalize(
   tx: Transaction,
-  { plan, situation, installationId, principal, identifiers, attributes, ...settings }: ApplyPersonalize,
+  asked: ApplyPersonalize,
 ): Promise<{ userId: string; mergeRecordId: string | null }> {
+  const { plan, situation, installationId, identifiers, cipher } = asked;
   const { current, users: locked } = situation;
-  let userId = plan.attachTo?.user.id ?? current.user.id;
-  let mergeRecordId: string | null = null;
-  if (plan.detach) userId = await detachInstallation(tx, installationId);
-  if (plan.attachTo && plan.absorb) {
-    mergeRecordId = await joinUsers(tx, {
-      survivor: plan.attachTo,
-      merged: plan.absorb,
-      actor: principal,
-      reason: 'personalize',
-    });
-  } else if (plan.attachTo) {
-    await attachInstallation(tx, installationId, userId);
-  }
+  const change = await changeUser(tx, asked);
+  const userId = change.after.id;
+  const mergeRecordId = await moveInstallation(tx, asked, change);
   const hasLeftPerson = userId !== current.user.id && plan.absorb === null;
-  if (hasLeftPerson) await forgetAbandonedClaims(tx, [current.user.id]);
+  if (hasLeftPerson && current.claims.length > 0) await forgetAbandonedClaims(tx, [current.user.id]);
   const owned = identifiers.map((identifier) => ({ ...identifier, userId }));
   const { added = [], confirmed = [] } = Object.groupBy(owned, (identifier) =>
     isCalled(locked.get(userId) ?? nobody, [identifier]) ? 'confirmed' : 'added',
   );
-  const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher: settings.cipher });
-  const type = settings.keepAsLead ? {} : { type: 'CUSTOMER' as const };
-  await tx.user.update({ where: { id: userId }, data: { ...attributes, ...type } });
-  await writeCustomAttributes(tx, {
-    owner: 'USER',
-    id: userId,
-    input: settings.userAttributes?.customAttributes,
-    undeclared: settings.undeclaredAttributes,
-    path: ['userAttributes', 'customAttributes'],
-  });
-  const evicted = await evictIfTooMany(tx, { plan, situation, userId, installationId, ...settings });
+  const taken = await takeIdentifiers(tx, { added, confirmed, locked, cipher });
+  const evicted = await evictIfTooMany(tx, { ...asked, userId });
   const left = hasLeftPerson ? [installationId] : [];
   await cancelPersonTargetedDeliveries(tx, [...taken, ...left, ...evicted]);
   return { userId, mergeRecordId };
+}
+
+/** The row of whoever has the installation afterwards. */
+interface UserChange {
+  before: User;
+  after: User;
+}
+
+async function changeUser(
+  tx: Transaction,
+  { plan, situation, attributes, keepAsLead, ...request }: ApplyPersonalize,
+): Promise<UserChange> {
+  const before = plan.detach ? newUser('LEAD') : (plan.attachTo ?? situation.current).user;
+  const joined = plan.attachTo && plan.absorb ? joinedUser(plan.attachTo, plan.absorb) : before;
+  const customAttributes = await changeCustomAttributes(tx, {
+    owner: 'USER',
+    stored: joined.customAttributes,
+    input: request.userAttributes?.customAttributes,
+    undeclared: request.undeclaredAttributes,
+    path: ['userAttributes', 'customAttributes'],
+  });
+  const type = keepAsLead ? joined.type : 'CUSTOMER';
+  return { before, after: withChanges(joined, { ...attributes, type, customAttributes }) };
+}
+
+/** Gives the installation to whom the plan says, and writes that user. @returns the id of the merge record, if there is one. */
+async function moveInstallation(
+  tx: Transaction,
+  { plan, installationId, principal }: ApplyPersonalize,
+  { before, after }: UserChange,
+): Promise<string | null> {
+  if (plan.attachTo && plan.absorb) {
+    const pair = { survivor: plan.attachTo, merged: plan.absorb };
+    return joinUsers(tx, { ...pair, actor: principal, reason: 'personalize', outcome: after });
+  }
+  if (plan.detach) await detachInstallation(tx, installationId, after);
+  else await updateUser(tx, before, after);
+  if (plan.attachTo) await attachInstallation(tx, installationId, after.id);
+  return null;
 }
 
 /** One statement more only for a user who may be above the limit: the count is an upper bound. */

@@ -37,8 +37,8 @@ export async function removeRecipient(deployment: Deployment, request: Recipient
     if ((channel !== 'EMAIL' && channel !== 'SMS') || address === null) throw notRemovable(channel);
     const kind = channel === 'EMAIL' ? 'EMAIL' : 'PHONE';
     await removeIdentifiers(tx, deployment.cipher, [{ kind, value: address, userId }]);
-    const isNamed = (await tx.identifier.count({ where: { userId } })) > 0;
-    if (!isNamed) throw new DomainError('STATE_CONFLICT', 'Nothing else names the user.', ['recipient']);
+    const names = await tx.$queryRaw<unknown[]>(sql`select from identifiers where user_id = ${userId}::uuid limit 1`);
+    if (names.length === 0) throw new DomainError('STATE_CONFLICT', 'Nothing else names the user.', ['recipient']);
     // What is claimed already, its worker ends so too: it finds no recipient.
     await tx.$executeRaw(sql`
       update deliveries set status = 'DISCARDED', reason = 'ADDRESS_GONE', status_at = now()

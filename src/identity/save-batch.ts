@@ -8,13 +8,12 @@ import { meanwhile } from '../storage/meanwhile.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { decideSave, type SavedUser } from './decide-save.ts';
 import type { Identifier } from './identifier.ts';
-import { findHoldersAndClaimants } from './identifier-claims.ts';
-import { lockClaimantsInstallations } from './lock-installation.ts';
+import { lockConcerned } from './lock-concerned.ts';
 import type { ParsedSave } from './parse-save.ts';
 import { removeIdentifiers } from './remove-identifiers.ts';
 import { takeIdentifiers } from './take-identifiers.ts';
 import { type Drafts, draftUsers, type UserDraft } from './user-draft.ts';
-import { lockUsers, type NamedUser, toIdentifierRows } from './user-identity-store.ts';
+import { type NamedUser, toIdentifierRows } from './user-identity-store.ts';
 import { resolveUserReferences } from './user-reference.ts';
 import { insertUsers, updateUsers } from './user-rows.ts';
 
@@ -142,16 +141,11 @@ interface Situation {
 
 async function readSituation(tx: Transaction, saves: readonly ParsedSave[]): Promise<Situation> {
   const referencedIds = await resolveIds(tx, saves);
-  const identifiers = saves.flatMap(identifiersOf);
-  const involved = await findHoldersAndClaimants(tx, identifiers);
-  const users = await lockUsers(tx, [...involved, ...referencedIds.filter((id) => id !== null)]);
-  if (users.size === 0) return { referencedIds, users, definitions: await holdDefinitions(tx, saves) };
-  await lockClaimantsInstallations(tx, users.values());
-  // What was read before the locks is read again.
-  const isStale =
-    [...users.values()].some(({ user }) => user.mergedIntoId !== null) ||
-    (await findHoldersAndClaimants(tx, identifiers)).some((id) => !users.has(id));
-  if (isStale) throw new StaleReadError();
+  const { users } = await lockConcerned(tx, {
+    userIds: referencedIds.filter((id) => id !== null),
+    identifiers: saves.flatMap(identifiersOf),
+  });
+  if ([...users.values()].some(({ user }) => user.mergedIntoId !== null)) throw new StaleReadError();
   return { referencedIds, users, definitions: await holdDefinitions(tx, saves) };
 }
 

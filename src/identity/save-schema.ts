@@ -6,7 +6,14 @@ import { principalOf } from '../graphql/principal.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { mayWrite } from '../graphql/rights.ts';
 import { ownInstallationId } from '../installations/schema.ts';
-import { toUserReferenceInput, UserAttributesInput, UserObject, UserRefInput, userById } from '../users/schema.ts';
+import {
+  getUser,
+  toUserReferenceInput,
+  UserAttributesInput,
+  UserObject,
+  UserRefInput,
+  userById,
+} from '../users/schema.ts';
 import type { SavedUser } from './decide-save.ts';
 import type { SaveMode, UserSave } from './parse-save.ts';
 import { savedUsersMax, saveUser, saveUsers } from './save-users.ts';
@@ -66,11 +73,7 @@ const SaveUserPayload = builder.objectRef<SavedUser>('SaveUserPayload').implemen
     user: t.field({
       type: UserObject,
       description: 'As the profile is now.',
-      resolve: async ({ userId }, _, { loaders }) => {
-        const user = await loaders.load(userById, userId);
-        if (!user) throw new Error('The user that was written is not there.');
-        return user;
-      },
+      resolve: ({ userId }, _, { loaders }) => getUser(loaders.load(userById, userId)),
     }),
     created: t.exposeBoolean('created', { description: 'Whether there was no such user before.' }),
   }),
@@ -169,9 +172,16 @@ builder.relayMutationField(
         type: [SaveUserResult],
         description: 'Parallel to `users`: the payload, or why nothing was done for it.',
         extensions: { listSizeMax: savedUsersMax },
-        resolve: ({ results }) =>
-          results.map((result) =>
-            'code' in result ? new DomainError(result.code, result.message, result.path) : result,
+        resolve: ({ results }, _, { loaders }) =>
+          Promise.all(
+            results.map(async (result, index) => {
+              if ('code' in result) return new DomainError(result.code, result.message, result.path);
+              // A repeat may tell of a user who was erased since.
+              const user = await loaders.load(userById, result.userId);
+              return user
+                ? result
+                : new DomainError('NOT_FOUND', 'There is no such user.', ['users', String(index), 'user']);
+            }),
           ),
       }),
     }),

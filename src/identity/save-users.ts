@@ -6,6 +6,7 @@ import type { SavedUser } from './decide-save.ts';
 import { cancelPersonTargetedDeliveries } from './installation-owner.ts';
 import { type ParsedSave, parseSave, type UserSave } from './parse-save.ts';
 import { saveBatch } from './save-batch.ts';
+import { resolveUserReferences, type UserReference } from './user-reference.ts';
 
 /** Writes one user. */
 export interface SaveRequest extends UserSave {
@@ -29,21 +30,33 @@ export async function saveUser(deployment: Deployment, request: SaveRequest): Pr
   const rules: IdentityRules =
     installationId === null ? deployment.rules : { ...deployment.rules, undeclaredAttributes: 'REFUSE' };
   return write(deployment, { principal, mutation: 'saveUser', idempotencyKey, input: save }, async (tx) => {
+    if (installationId !== null) await refuseOthersUser(tx, installationId, parsed.reference);
     const { results, takenInstallationIds } = await saveBatch(tx, { ...deployment, rules }, [parsed]);
     const [result] = results;
     if (!result || result instanceof DomainError) throw result ?? new Error('A save has no result.');
-    if (installationId !== null) await refuseOthersUser(tx, installationId, result.userId);
+    if (installationId !== null) await refuseFormerUser(tx, installationId, result.userId);
     await cancelPersonTargetedDeliveries(tx, takenInstallationIds);
     return result;
   });
 }
 
+/** To an installation everybody else is nobody, whatever the save says: another refusal would tell that there is such a user. */
+async function refuseOthersUser(tx: Transaction, installationId: string, reference: UserReference): Promise<void> {
+  const own: UserReference = { by: 'pushRegistrationId', id: installationId };
+  const [meantId, ownId] = await resolveUserReferences(tx, [reference, own]);
+  if (!meantId || meantId !== ownId) throw noSuchUser();
+}
+
 /** An installation that has left its user meanwhile writes nothing to either. */
-async function refuseOthersUser(tx: Transaction, installationId: string, userId: string): Promise<void> {
+async function refuseFormerUser(tx: Transaction, installationId: string, userId: string): Promise<void> {
   const rows = await tx.$queryRaw<unknown[]>(sql`
     select id from installations where id = ${installationId}::uuid and user_id = ${userId}::uuid for share
   `);
-  if (rows.length === 0) throw new DomainError('NOT_FOUND', 'There is no such user.', ['user']);
+  if (rows.length === 0) throw noSuchUser();
+}
+
+function noSuchUser(): DomainError {
+  return new DomainError('NOT_FOUND', 'There is no such user.', ['user']);
 }
 
 /** Writes many users. */

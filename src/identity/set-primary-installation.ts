@@ -27,9 +27,11 @@ export async function setPrimaryInstallation(
   const { principal, idempotencyKey, actingInstallationId, ...input } = request;
   const { installationId, isPrimary } = request;
   return write(deployment, { principal, mutation: 'setPrimaryInstallation', idempotencyKey, input }, async (tx) => {
-    const installation = await tx.installation.findUnique({ where: { id: installationId } });
+    const [installation] = await tx.$queryRaw<{ user_id: string; app_id: string }[]>(
+      sql`select user_id, app_id from installations where id = ${installationId}::uuid`,
+    );
     if (!installation) throw noRegistration();
-    const { userId, appId } = installation;
+    const { user_id: userId, app_id: appId } = installation;
     await lockUsers(tx, [userId]);
     const rows = await tx.$queryRaw<{ id: string }[]>(
       sql`select id from installations where user_id = ${userId}::uuid order by id for no key update`,
@@ -42,7 +44,9 @@ export async function setPrimaryInstallation(
       where user_id = ${userId}::uuid and app_id = ${appId}::uuid and is_primary_device
         and (id = ${installationId}::uuid) <> ${isPrimary}
     `);
-    if (isPrimary) await tx.installation.update({ where: { id: installationId }, data: { isPrimaryDevice: true } });
+    if (isPrimary) {
+      await tx.$executeRaw(sql`update installations set is_primary_device = true where id = ${installationId}::uuid`);
+    }
     return { installationId };
   });
 }

@@ -1,9 +1,10 @@
 import type { Channel, IdentifierKind } from '../generated/prisma/enums.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { sql, type Transaction, withChanges } from '../storage/database.ts';
 import type { UnmergePlan, UnmergeSituation } from './decide-unmerge.ts';
 import { addClaims, forgetAbandonedClaims, handClaims } from './identifier-claims.ts';
 import type { InboxConsent, UndoFacts } from './merge-record.ts';
 import type { NamedUser } from './user-identity-store.ts';
+import { updateUser } from './user-rows.ts';
 
 /** The two users of a merge that is being undone, locked. */
 export interface UnmergedPair {
@@ -17,7 +18,7 @@ export async function readUnmergeSituation(
   { survivor, merged }: UnmergedPair,
   facts: UndoFacts,
 ): Promise<UnmergeSituation> {
-  const { moved } = facts;
+  const { moved, mergedAt } = facts;
   const kinds = moved.identifiers.map(({ kind }) => kind);
   const values = moved.identifiers.map(({ value }) => value);
   const installations = await tx.$queryRaw<
@@ -36,22 +37,34 @@ export async function readUnmergeSituation(
     select id, user_id as "userId", channel::text, address from recipients
     where channel in ('EMAIL', 'SMS') and (id = any(${moved.recipients}::uuid[]) or address = any(${values}::text[]))
   `);
-  const members = await tx.segmentMember.findMany({
-    where: { userId: survivor.user.id, segmentId: { in: moved.segments.map(({ id }) => id) } },
-  });
-  const segments = members.map(({ segmentId, addedAt }) => ({ id: segmentId, addedAt }));
-  const inboxes = {
-    survivor: await readInbox(tx, survivor.user.id),
-    merged: await readInbox(tx, merged.user.id),
-  };
-  return { facts, survivor, identifiers, installations, recipients, segments, inboxes };
+  const segments = await tx.$queryRaw<{ id: string; addedAt: Date }[]>(sql`
+    select segment_id as id, added_at as "addedAt" from segment_members
+    where user_id = ${survivor.user.id}::uuid and segment_id = any(${moved.segments.map(({ id }) => id)}::uuid[])
+  `);
+  const rows = await tx.$queryRaw<{ name: string }[]>(sql`
+    select name from attribute_definitions
+    where owner = 'USER' and name = any(${moved.customAttributes}::text[]) and created_at >= ${mergedAt}
+  `);
+  const redefined = new Set(rows.map(({ name }) => name));
+  const inboxes = await readInboxes(tx, survivor.user.id, merged.user.id);
+  return { facts, survivor, identifiers, installations, recipients, segments, redefined, inboxes };
 }
 
-function readInbox(tx: Transaction, userId: string): Promise<InboxConsent> {
-  return tx.recipient.findFirstOrThrow({
-    where: { userId, channel: 'IN_APP' },
-    select: { id: true, isSubscribed: true, consentAt: true, consentBy: true },
-  });
+async function readInboxes(
+  tx: Transaction,
+  survivorId: string,
+  mergedId: string,
+): Promise<UnmergeSituation['inboxes']> {
+  const rows = await tx.$queryRaw<(InboxConsent & { userId: string })[]>(sql`
+    select
+      user_id as "userId", id, is_subscribed as "isSubscribed", consent_at as "consentAt", consent_by as "consentBy"
+    from recipients
+    where user_id in (${survivorId}::uuid, ${mergedId}::uuid) and channel = 'IN_APP'
+  `);
+  const inboxOf = new Map(rows.map(({ userId, ...inbox }) => [userId, inbox]));
+  const [survivor, merged] = [inboxOf.get(survivorId), inboxOf.get(mergedId)];
+  if (!survivor || !merged) throw new Error('A user has no inbox.');
+  return { survivor, merged };
 }
 
 /** Moves back what the plan says, and lets the tombstones point to whom they pointed. */
@@ -69,10 +82,19 @@ export async function applyUnmerge(
   await moveInstallationsBack(tx, to, plan);
   await moveSegmentsBack(tx, { from, to }, plan.segments);
   await moveClaimsBack(tx, { from, to }, plan);
-  for (const { id, ...data } of plan.inboxes) await tx.recipient.update({ where: { id }, data });
-  if (Object.keys(plan.survivorData).length > 0) {
-    await tx.user.update({ where: { id: from }, data: plan.survivorData });
-  }
+  await writeInboxes(tx, plan.inboxes);
+  await updateUser(tx, survivor.user, withChanges(survivor.user, plan.survivorData));
+}
+
+async function writeInboxes(tx: Transaction, inboxes: readonly InboxConsent[]): Promise<void> {
+  if (inboxes.length === 0) return;
+  await tx.$executeRaw(sql`
+    update recipients r
+    set is_subscribed = given."isSubscribed", consent_at = given."consentAt", consent_by = given."consentBy"
+    from jsonb_to_recordset(${JSON.stringify(inboxes)}::jsonb)
+      as given (id uuid, "isSubscribed" boolean, "consentAt" timestamptz, "consentBy" text)
+    where r.id = given.id
+  `);
 }
 
 async function moveIdentifiersBack(tx: Transaction, to: string, identifiers: UnmergePlan['identifiers']) {

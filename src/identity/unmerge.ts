@@ -1,7 +1,7 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { MergeRecord } from '../generated/prisma/client.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { decideUnmerge } from './decide-unmerge.ts';
 import { type LeftBehind, parseUndoFacts, type UndoFacts } from './merge-record.ts';
@@ -48,13 +48,14 @@ export async function unmergeUsers(deployment: Deployment, request: UnmergeReque
 /** Locks both users, with the tombstones that will point elsewhere. @throws DomainError `NOT_FOUND`, `STATE_CONFLICT`. */
 async function lockPair(tx: Transaction, id: string): Promise<{ pair: UnmergedPair; facts: UndoFacts }> {
   const { survivorId, mergedId, ...record } = await getRecord(tx, id);
+  if (record.undoneAt !== null) throw undoneAlready();
   const facts = parseUndoFacts(record);
   const users = await lockUsers(tx, [survivorId, mergedId, ...(facts?.moved.tombstones ?? [])]);
   const survivor = users.get(survivorId);
   const merged = users.get(mergedId);
   if (!survivor || !merged) throw notFound();
   // Whoever changes these holds the survivor's lock.
-  if ((await getRecord(tx, id)).undoneAt !== null) throw conflict('The merge was undone already.');
+  if ((await getRecord(tx, id)).undoneAt !== null) throw undoneAlready();
   if (survivor.user.mergedIntoId !== null) {
     throw conflict('The survivor was itself merged since: undo that merge first.');
   }
@@ -64,10 +65,14 @@ async function lockPair(tx: Transaction, id: string): Promise<{ pair: UnmergedPa
   return { pair: { survivor, merged }, facts };
 }
 
-async function getRecord(tx: Transaction, id: string): Promise<MergeRecord> {
-  const record = await tx.mergeRecord.findUnique({ where: { id } });
-  if (!record) throw notFound();
-  return record;
+type RecordRead = Pick<MergeRecord, 'survivorId' | 'mergedId' | 'before' | 'moved' | 'createdAt' | 'undoneAt'>;
+
+async function getRecord(tx: Transaction, id: string): Promise<RecordRead> {
+  const [row] = await tx.$queryRaw<object[]>(
+    sql`select survivor_id, merged_id, before, moved, created_at, undone_at from merge_records where id = ${id}::uuid`,
+  );
+  if (!row) throw notFound();
+  return camelCaseKeys<RecordRead>(row);
 }
 
 /** Of what was merged into a user and not undone, the newest. */
@@ -79,6 +84,7 @@ async function findNewest(tx: Transaction, survivorId: string): Promise<string |
   return row?.id ?? null;
 }
 
+/** What the two had before is needed by nobody any more, and may be a third one's who is erased one day. */
 async function markUndone(
   tx: Transaction,
   {
@@ -88,13 +94,18 @@ async function markUndone(
   }: { mergeRecordId: string; principal: string; leftBehind: readonly LeftBehind[] },
 ): Promise<void> {
   await tx.$executeRaw(sql`
-    update merge_records set undone_at = now(), undone_by = ${principal}, left_behind = ${JSON.stringify(leftBehind)}::jsonb
+    update merge_records
+    set undone_at = now(), undone_by = ${principal}, left_behind = ${JSON.stringify(leftBehind)}::jsonb, before = '{}'
     where id = ${mergeRecordId}::uuid
   `);
 }
 
 function notFound(): DomainError {
   return new DomainError('NOT_FOUND', 'There is no such merge record.', ['mergeRecord']);
+}
+
+function undoneAlready(): DomainError {
+  return conflict('The merge was undone already.');
 }
 
 function conflict(message: string): DomainError {

@@ -1,9 +1,8 @@
 import type { NewDefinition } from '../attributes/attribute-definition.ts';
 import type { InferredDefinition } from '../attributes/custom-attributes.ts';
-import type { User } from '../generated/prisma/client.ts';
-import { newId } from '../ids.ts';
 import type { Identifier } from './identifier.ts';
 import type { NamedUser } from './user-identity-store.ts';
+import { newUser } from './user-rows.ts';
 
 /** A user as it will be, while a batch is decided. */
 export interface UserDraft extends Pick<NamedUser, 'user' | 'identifiers'> {
@@ -51,25 +50,6 @@ export function draftUsers(
 
 /** A customer who is yet to be written: a back end has said who it is. */
 export function draftNewUser(): UserDraft {
-  const user: User = {
-    id: newId(),
-    type: 'CUSTOMER',
-    mergedIntoId: null,
-    displayName: null,
-    firstName: null,
-    middleName: null,
-    lastName: null,
-    gender: null,
-    birthday: null,
-    preferredLanguage: null,
-    preferredChannel: null,
-    timeZone: null,
-    country: null,
-    region: null,
-    pictureUrl: null,
-    tags: [],
-    customAttributes: {},
-    createdAt: new Date(),
-  };
+  const user = newUser('CUSTOMER');
   return { user, identifiers: [], isNew: true, isChanged: false, added: [], confirmed: [], removed: [] };
 }

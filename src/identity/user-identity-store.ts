@@ -16,9 +16,12 @@ export interface NamedUser {
   claims: Identifier[];
 }
 
-/** Whether anybody could find this user by a name of theirs. An unnamed lead is nobody's profile yet. */
-export function isNamed({ identifiers }: NamedUser): boolean {
-  return identifiers.length > 0;
+/**
+ * Whether this is somebody's profile: an unnamed lead is nobody's yet. A customer was named once, and remains that person
+ * when an undone merge takes the last name away.
+ */
+export function isNamed({ user, identifiers }: NamedUser): boolean {
+  return identifiers.length > 0 || user.type === 'CUSTOMER';
 }
 
 /** The external user id that a user shows, or null. Aliases are not shown. */
@@ -48,7 +51,8 @@ export async function readUsers(
   return withNames(db, await db.$queryRaw<object[]>(sql`select * from users where id = any(${[...ids]}::uuid[])`));
 }
 
-interface NameRow extends Identifier {
+/** One thing that a user is called, or claimed to be. */
+export interface NameRow extends Identifier {
   user_id: string;
   is_alias: boolean;
   is_claim: boolean;
@@ -56,12 +60,21 @@ interface NameRow extends Identifier {
 
 async function withNames(db: Pick<Transaction, '$queryRaw'>, rows: readonly object[]): Promise<Map<string, NamedUser>> {
   const users = rows.map((row) => camelCaseKeys<User>(row));
-  const ids = users.map(({ id }) => id);
-  const names = await db.$queryRaw<NameRow[]>(sql`
-    select user_id, kind::text, value, is_alias, false as is_claim from identifiers where user_id = any(${ids}::uuid[])
+  return nameUsers(users, await db.$queryRaw<NameRow[]>(selectNames(users.map(({ id }) => id))));
+}
+
+/** Selects what users are called: {@link NameRow}s. */
+export function selectNames(userIds: readonly string[]): Sql {
+  return sql`
+    select user_id, kind::text, value, is_alias, false as is_claim from identifiers
+    where user_id = any(${[...userIds]}::uuid[])
     union all
-    select user_id, kind::text, value, false, true from identifier_claims where user_id = any(${ids}::uuid[])
-  `);
+    select user_id, kind::text, value, false, true from identifier_claims where user_id = any(${[...userIds]}::uuid[])
+  `;
+}
+
+/** Users by id, with what they are called. */
+export function nameUsers(users: readonly User[], names: readonly NameRow[]): Map<string, NamedUser> {
   const namesOf = Map.groupBy(names, (name) => name.user_id);
   return new Map(users.map((user) => [user.id, toNamedUser(user, namesOf.get(user.id) ?? [])]));
 }

@@ -1,7 +1,23 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { User } from '../generated/prisma/client.ts';
 import { newId } from '../ids.ts';
 import { arrayLiteral } from '../storage/array-literal.ts';
 import { type Sql, sql, type Transaction } from '../storage/database.ts';
+import { blankAttributes } from '../users/user-attributes.ts';
+
+/** A user of whom nothing is known, and who is yet to be written. */
+export function newUser(type: User['type']): User {
+  return {
+    id: newId(),
+    type,
+    mergedIntoId: null,
+    ...blankAttributes,
+    tags: [],
+    customAttributes: {},
+    isPushReachable: false,
+    createdAt: new Date(),
+  };
+}
 
 /** Users as rows that a statement reads. Arrays of columns: PostgreSQL takes longer to read objects of JSON. */
 function toRows(users: readonly User[]): Sql {
@@ -66,4 +82,9 @@ export async function updateUsers(tx: Transaction, users: readonly User[]): Prom
     from ${toRows(users)} given
     where u.id = given.id
   `);
+}
+
+/** Writes one user, who is locked, where anything has changed. */
+export async function updateUser(tx: Transaction, before: User, after: User): Promise<void> {
+  if (!isDeepStrictEqual(before, after)) await updateUsers(tx, [after]);
 }

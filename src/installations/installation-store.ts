@@ -1,16 +1,26 @@
-import type { Prisma } from '../generated/prisma/client.ts';
-import type { Platform, PushStatus } from '../generated/prisma/enums.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import type { Installation } from '../generated/prisma/client.ts';
+import { newId } from '../ids.ts';
+import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 
-/** What a caller may write to an installation's row. Prisma leaves a column alone whose value is undefined. */
-export type InstallationData = Omit<Prisma.InstallationUncheckedCreateInput, 'id' | 'appId' | 'userId'>;
+/** What callers may write to an installation's row. */
+export type InstallationData = Omit<
+  Installation,
+  'id' | 'appId' | 'userId' | 'isPrimaryDevice' | 'subscribedAt' | 'createdAt' | 'lastSeenAt'
+>;
 
-/** An installation that is locked. */
-interface LockedInstallation {
-  id: string;
-  platform: Platform;
-  pushStatus: PushStatus;
-}
+/** What is known of an installation of which nothing more was said. */
+export const blankInstallation: Omit<InstallationData, 'platform' | 'pushStatus'> = {
+  addressHash: null,
+  addressCipher: null,
+  isPushRegistrationEnabled: true,
+  language: null,
+  timeZone: null,
+  appVersion: null,
+  osVersion: null,
+  deviceModel: null,
+  customAttributes: {},
+  softPromptDeclinedAt: null,
+};
 
 /**
  * Locks an installation and the one that holds the address that it is to get, in id order, so that two that swap their
@@ -22,30 +32,87 @@ export async function lockWithAddress(
   tx: Transaction,
   id: string | null,
   addressHash: Uint8Array | null,
-): Promise<LockedInstallation | null> {
+): Promise<Installation | null> {
   if (addressHash) {
     await tx.$executeRaw(
       sql`select pg_advisory_xact_lock(hashtextextended(${`address ${Buffer.from(addressHash).toString('hex')}`}, 0))`,
     );
   }
-  const rows = await tx.$queryRaw<{ id: string; platform: Platform; push_status: PushStatus }[]>(sql`
-    select id, platform::text, push_status::text from installations
-    where id = ${id}::uuid or address_hash = ${addressHash}
-    order by id for no key update
+  const rows = await tx.$queryRaw<object[]>(sql`
+    select * from installations where id = ${id}::uuid or address_hash = ${addressHash} order by id for no key update
   `);
-  const own = rows.find((row) => row.id === id);
-  return own ? { id: own.id, platform: own.platform, pushStatus: own.push_status } : null;
+  return rows.map((row) => camelCaseKeys<Installation>(row)).find((row) => row.id === id) ?? null;
 }
 
-/** Whoever else holds the address loses it and is suspended (decision 8); its row stays. */
+/** Whoever else holds the address loses it and is suspended (decision 8); its row stays. Its opt-out stays with both. */
 export async function takeAddress(tx: Transaction, addressHash: Uint8Array, ownId: string | null): Promise<void> {
   await tx.$executeRaw(sql`
-    update installations set address_hash = null, address_cipher = null, push_status = 'SUSPENDED'
-    where address_hash = ${addressHash} and id is distinct from ${ownId}::uuid
+    with suspended as (
+      update installations set address_hash = null, address_cipher = null, push_status = 'SUSPENDED'
+      where address_hash = ${addressHash} and id is distinct from ${ownId}::uuid
+      returning id
+    )
+    insert into suppressions (channel, address_hash)
+    select 'PUSH', ${addressHash} from suspended join recipients r on r.installation_id = suspended.id
+    where not r.is_subscribed
+    on conflict (channel, address_hash) do update set created_at = now()
   `);
 }
 
-/** That the installation itself was heard of. */
-export async function markSeen(tx: Transaction, id: string): Promise<void> {
-  await tx.$executeRaw(sql`update installations set last_seen_at = now() where id = ${id}::uuid`);
+/** An installation gives its address up; an opt-out stays with both. The installation is locked. */
+export async function dropAddress(tx: Transaction, id: string): Promise<void> {
+  await tx.$executeRaw(sql`
+    with had as (select id, address_hash from installations where id = ${id}::uuid),
+    dropped as (update installations set address_hash = null, address_cipher = null where id = ${id}::uuid)
+    insert into suppressions (channel, address_hash)
+    select 'PUSH', address_hash from had join recipients r on r.installation_id = had.id
+    where address_hash is not null and not r.is_subscribed
+    on conflict (channel, address_hash) do update set created_at = now()
+  `);
+}
+
+/** Adds an installation with its push recipient. */
+export async function insertInstallation(
+  tx: Transaction,
+  { id, appId, userId }: Pick<Installation, 'id' | 'appId' | 'userId'>,
+  data: InstallationData,
+): Promise<void> {
+  await tx.$executeRaw(sql`
+    with installation as (
+      insert into installations (
+        id, app_id, user_id, platform, address_hash, address_cipher, push_status, is_push_registration_enabled, language,
+        time_zone, app_version, os_version, device_model, custom_attributes, soft_prompt_declined_at
+      ) values (
+        ${id}::uuid, ${appId}::uuid, ${userId}::uuid, ${data.platform}::platform, ${data.addressHash},
+        ${data.addressCipher}, ${data.pushStatus}::push_status, ${data.isPushRegistrationEnabled}, ${data.language},
+        ${data.timeZone}, ${data.appVersion}, ${data.osVersion}, ${data.deviceModel},
+        ${JSON.stringify(data.customAttributes)}::jsonb, ${data.softPromptDeclinedAt}
+      )
+    )
+    insert into recipients (id, channel, user_id, installation_id)
+    values (${newId()}::uuid, 'PUSH', ${userId}::uuid, ${id}::uuid)
+  `);
+}
+
+/**
+ * Writes what callers may write of an installation, which is locked.
+ *
+ * @param isSeen whether the installation itself was heard of.
+ */
+export async function updateInstallationData(
+  tx: Transaction,
+  data: InstallationData & Pick<Installation, 'id'>,
+  { isSeen }: { isSeen: boolean },
+): Promise<void> {
+  await tx.$executeRaw(sql`
+    update installations set
+      platform = ${data.platform}::platform, address_hash = ${data.addressHash}, address_cipher = ${data.addressCipher},
+      push_status = ${data.pushStatus}::push_status, is_push_registration_enabled = ${data.isPushRegistrationEnabled},
+      language = ${data.language}, time_zone = ${data.timeZone}, app_version = ${data.appVersion},
+      os_version = ${data.osVersion}, device_model = ${data.deviceModel},
+      custom_attributes = ${JSON.stringify(data.customAttributes)}::jsonb,
+      soft_prompt_declined_at = ${data.softPromptDeclinedAt},
+      last_seen_at = case when ${isSeen} then now() else last_seen_at end
+    where id = ${data.id}::uuid
+  `);
 }

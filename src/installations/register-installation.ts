@@ -1,17 +1,24 @@
 import type { Caller } from '../apps/caller.ts';
+import { changeCustomAttributes } from '../attributes/change-custom-attributes.ts';
 import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
-import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { isUuid, newId } from '../ids.ts';
 import { obeySuppression } from '../recipients/suppressions.ts';
-import type { Transaction } from '../storage/database.ts';
+import { sql, type Transaction, withChanges } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { createLead } from '../users/create-lead.ts';
 import { type InstallationAddressInput, parseAndSealAddress } from './installation-address.ts';
 import { type InstallationDetails, parseDetails } from './installation-details.ts';
-import { type InstallationData, lockWithAddress, markSeen, takeAddress } from './installation-store.ts';
+import {
+  blankInstallation,
+  type InstallationData,
+  insertInstallation,
+  lockWithAddress,
+  takeAddress,
+  updateInstallationData,
+} from './installation-store.ts';
 import { type IssuedToken, issueInstallationToken } from './installation-token.ts';
 import { decidePushStatus, refuseSuspended } from './push-status.ts';
 
@@ -60,18 +67,19 @@ export async function registerInstallation(
       address: sealed ? 'given' : 'kept',
       current: known?.pushStatus ?? null,
     });
-    const data = { ...details, ...sealed, pushStatus: status, platform };
-    const installationId = known
-      ? await renew(tx, known.id, data)
-      : await create(tx, await newInstallation(tx, caller, registration), data);
-    if (sealed) await obeySuppression(tx, { installationId, addressHash: sealed.addressHash });
-    await writeCustomAttributes(tx, {
+    const customAttributes = await changeCustomAttributes(tx, {
       owner: 'INSTALLATION',
-      id: installationId,
+      stored: known?.customAttributes ?? {},
       input: registration.customAttributes,
       undeclared: caller.kind === 'SERVER' ? deployment.rules.undeclaredAttributes : 'REFUSE',
       path: ['customAttributes'],
     });
+    const told = { platform, pushStatus: status, customAttributes };
+    const said = { ...details, ...sealed, ...told };
+    if (known) await updateInstallationData(tx, withChanges(known, said), { isSeen: true });
+    const data = withChanges<InstallationData>({ ...blankInstallation, ...told }, said);
+    const installationId = known?.id ?? (await create(tx, caller, { registration, data }));
+    if (sealed) await obeySuppression(tx, { installationId, addressHash: sealed.addressHash });
     const usedTokenHash = caller.kind === 'INSTALLATION' ? caller.secretHash : null;
     return { installationId, ...(await issueInstallationToken(tx, installationId, usedTokenHash)) };
   });
@@ -85,28 +93,24 @@ function ownId(caller: Caller, pushRegistrationId: string | null): string | null
   return id === null || id === caller.installationId ? caller.installationId : null;
 }
 
-async function renew(tx: Transaction, id: string, data: InstallationData): Promise<string> {
-  await tx.installation.update({ where: { id }, data });
-  await markSeen(tx, id);
-  return id;
-}
-
 /** Under which id and app a new installation is made: the id that was asked for, where it is free. */
 async function newInstallation(tx: Transaction, caller: Caller, { pushRegistrationId }: Registration) {
   const wanted = pushRegistrationId?.toLowerCase() ?? null;
-  const isTaken = wanted !== null && (await tx.installation.findUnique({ where: { id: wanted } })) !== null;
-  const appId =
-    'appId' in caller ? caller.appId : (await tx.app.findFirstOrThrow({ orderBy: { createdAt: 'asc' } })).id;
-  return { id: wanted === null || isTaken ? newId() : wanted, appId };
+  const [row] = await tx.$queryRaw<{ app_id: string | null; is_taken: boolean }[]>(sql`
+    select
+      coalesce(${'appId' in caller ? caller.appId : null}::uuid, (select id from apps order by created_at limit 1)) as app_id,
+      exists (select from installations where id = ${wanted}::uuid) as is_taken
+  `);
+  if (!row?.app_id) throw new Error('There is no app.');
+  return { id: wanted === null || row.is_taken ? newId() : wanted, appId: row.app_id };
 }
 
 async function create(
   tx: Transaction,
-  { id, appId }: { id: string; appId: string },
-  data: InstallationData,
+  caller: Caller,
+  { registration, data }: { registration: Registration; data: InstallationData },
 ): Promise<string> {
-  const userId = await createLead(tx);
-  await tx.installation.create({ data: { ...data, id, appId, userId } });
-  await tx.recipient.create({ data: { id: newId(), channel: 'PUSH', userId, installationId: id } });
+  const { id, appId } = await newInstallation(tx, caller, registration);
+  await insertInstallation(tx, { id, appId, userId: await createLead(tx) }, data);
   return id;
 }

@@ -1,5 +1,6 @@
 import type { Caller } from '../apps/caller.ts';
 import { tellCustomAttributes } from '../attributes/schema.ts';
+import { DomainError } from '../errors.ts';
 import type { Installation } from '../generated/prisma/client.ts';
 import { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
@@ -175,9 +176,13 @@ export const InstallationAddressInput = builder.inputType('InstallationAddressIn
   }),
 });
 
-/** The installation that a verb has just written. */
+/**
+ * The installation that a verb has written.
+ *
+ * @throws DomainError `NOT_FOUND` of one that was deleted since: a repeat of the call tells of it still.
+ */
 export async function getInstallation(found: Promise<Installation | null>): Promise<Installation> {
   const installation = await found;
-  if (!installation) throw new Error('The installation that was written is not there.');
+  if (!installation) throw new DomainError('NOT_FOUND', 'The installation was deleted since.');
   return installation;
 }

@@ -1,13 +1,14 @@
+import { changeCustomAttributes } from '../attributes/change-custom-attributes.ts';
 import type { CustomAttributesInput } from '../attributes/custom-attributes.ts';
-import { writeCustomAttributes } from '../attributes/write-custom-attributes.ts';
 import type { Deployment } from '../deployment.ts';
-import type { PushStatus } from '../generated/prisma/enums.ts';
+import type { Platform, PushStatus } from '../generated/prisma/enums.ts';
 import { obeySuppression } from '../recipients/suppressions.ts';
+import { sql, type Transaction, withChanges } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
 import { type InstallationAddressInput, parseAndSealAddress } from './installation-address.ts';
 import { type InstallationDetails, parseDetails, refuseImplausible } from './installation-details.ts';
-import { lockWithAddress, markSeen, takeAddress } from './installation-store.ts';
+import { dropAddress, lockWithAddress, takeAddress, updateInstallationData } from './installation-store.ts';
 import { decidePushStatus, refuseSuspended } from './push-status.ts';
 import { noRegistration } from './refresh-installation-token.ts';
 
@@ -47,35 +48,42 @@ export async function updateInstallation(
   refuseSuspended(pushStatus, ['pushStatus']);
   refuseImplausible(softPromptDeclinedAt, ['softPromptDeclinedAt']);
   return write(deployment, { principal, mutation: 'updateInstallation', idempotencyKey, input }, async (tx) => {
-    const found = await tx.installation.findUnique({ where: { id: installationId }, select: { platform: true } });
-    if (!found) throw noRegistration();
-    const given = address && { address, platform: found.platform };
+    const platform = await getPlatform(tx, installationId);
+    const given = address && { address, platform };
     const sealed = given && parseAndSealAddress(cipher, given, { path: ['address'], arePrivateEndpointsAllowed });
     const locked = await lockWithAddress(tx, installationId, sealed?.addressHash ?? null);
     // It was removed, or registered as something else, meanwhile.
-    if (locked?.platform !== found.platform) throw new StaleReadError();
+    if (locked?.platform !== platform) throw new StaleReadError();
     if (sealed) await takeAddress(tx, sealed.addressHash, installationId);
-    await tx.installation.update({
-      where: { id: installationId },
-      data: {
-        ...details,
-        ...(sealed === null ? { addressCipher: null, addressHash: null } : sealed),
-        pushStatus: decidePushStatus({ given: pushStatus, address: changeOf(address), current: locked.pushStatus }),
-        isPushRegistrationEnabled: isPushRegistrationEnabled ?? undefined,
-        softPromptDeclinedAt,
-      },
-    });
-    if (sealed) await obeySuppression(tx, { installationId, addressHash: sealed.addressHash });
-    await writeCustomAttributes(tx, {
+    if (sealed === null) await dropAddress(tx, installationId);
+    const customAttributes = await changeCustomAttributes(tx, {
       owner: 'INSTALLATION',
-      id: installationId,
+      stored: locked.customAttributes,
       input: update.customAttributes,
       undeclared: isOwnWord ? 'REFUSE' : rules.undeclaredAttributes,
       path: ['customAttributes'],
     });
-    if (isOwnWord) await markSeen(tx, installationId);
+    const data = withChanges(locked, {
+      ...details,
+      ...(sealed === null ? { addressCipher: null, addressHash: null } : sealed),
+      pushStatus: decidePushStatus({ given: pushStatus, address: changeOf(address), current: locked.pushStatus }),
+      isPushRegistrationEnabled: isPushRegistrationEnabled ?? undefined,
+      softPromptDeclinedAt,
+      customAttributes,
+    });
+    await updateInstallationData(tx, data, { isSeen: isOwnWord });
+    if (sealed) await obeySuppression(tx, { installationId, addressHash: sealed.addressHash });
     return { installationId };
   });
+}
+
+/** @throws DomainError `NO_REGISTRATION`. */
+async function getPlatform(tx: Transaction, installationId: string): Promise<Platform> {
+  const [row] = await tx.$queryRaw<{ platform: Platform }[]>(
+    sql`select platform from installations where id = ${installationId}::uuid`,
+  );
+  if (!row) throw noRegistration();
+  return row.platform;
 }
 
 function changeOf(address: InstallationAddressInput | null | undefined): 'given' | 'removed' | 'kept' {

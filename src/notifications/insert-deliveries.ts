@@ -1,7 +1,7 @@
 import { ineligibility } from '../deliveries/eligibility.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
 import type { UserReference } from '../identity/user-reference.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 
 /** Of which notification, and by which channels. */
 export interface Audience {
@@ -12,13 +12,19 @@ export interface Audience {
   targetOnlyPrimaryDevices: boolean;
 }
 
+/** An audience of people. */
+export interface PeopleAudience extends Audience {
+  /** Which of their installations, `i` of `u`, a push may go to; the others are not meant. Null: any. */
+  fits: Sql | null;
+}
+
 /**
  * One delivery per recipient and channel for each of `userIds`: QUEUED, or DISCARDED with the reason. A user without an
  * address for an asked channel gets one delivery that says so. Safe to repeat. The last statement of its transaction.
  */
 export async function insertUserDeliveries(
   tx: Transaction,
-  { notificationId, channels, configured, targetOnlyPrimaryDevices }: Audience,
+  { notificationId, channels, configured, targetOnlyPrimaryDevices, fits }: PeopleAudience,
   userIds: readonly string[],
 ): Promise<void> {
   await tx.$executeRaw(sql`
@@ -34,9 +40,11 @@ export async function insertUserDeliveries(
         r.id as recipient_id,
         ${ineligibility(sql`${targetOnlyPrimaryDevices}`)} as reason
       from unnest(${userIds}::uuid[]) as audience (user_id)
+      join users u on u.id = audience.user_id
       cross join unnest(${channels.length > 0 ? channels : [null]}::channel[]) as wanted (channel)
       left join recipients r on r.user_id = audience.user_id
         and (r.channel = wanted.channel or (wanted.channel is null and r.channel = any(${configured}::channel[])))
+        and ${fits === null ? sql`true` : sql`(r.channel <> 'PUSH' or exists (select from installations i where i.id = r.installation_id and ${fits}))`}
       left join installations i on i.id = r.installation_id
     ) decided
     on conflict (notification_id, target_key) do nothing

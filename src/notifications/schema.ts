@@ -10,6 +10,8 @@ import { localId, parseId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { principalOf } from '../graphql/principal.ts';
 import { mayReadAll } from '../graphql/rights.ts';
+import { toShownFilter } from '../segments/filter.ts';
+import { AudienceFilterInput, toLocalFilter } from '../segments/filter-schema.ts';
 import { SegmentObject, segmentById } from '../segments/schema.ts';
 import { sql } from '../storage/database.ts';
 import { ChannelEnum, toUserReferenceInput, UserRefInput } from '../users/schema.ts';
@@ -94,6 +96,19 @@ const TargetObject = builder.objectRef<Target>('NotificationTarget').implement({
       extensions: { listSizeMax: segmentsMax },
       resolve: async ({ segments }, _, { loaders }) =>
         (await loaders.loadMany(segmentById, segments)).filter((segment) => segment !== null),
+    }),
+    excludeSegments: t.field({
+      type: [SegmentObject],
+      description: 'Segments whose members get nothing; one that was deleted since is left out.',
+      extensions: { listSizeMax: segmentsMax },
+      resolve: async ({ excludeSegments }, _, { loaders }) =>
+        (await loaders.loadMany(segmentById, excludeSegments)).filter((segment) => segment !== null),
+    }),
+    filter: t.field({
+      type: 'JSONObject',
+      nullable: true,
+      description: 'Whom else: an `AudienceFilter` in normal form (ids are local ones).',
+      resolve: ({ filter }) => toShownFilter(filter),
     }),
   }),
 });
@@ -244,7 +259,19 @@ const TargetInput = builder.inputType('NotificationTargetInput', {
     installations: t.idList({
       description: 'Installations themselves, whoever uses them: push registration ids or global ids.',
     }),
-    segments: t.idList({ description: 'Everybody in any of these segments. Global ids, at most 100.' }),
+    segments: t.idList({
+      description:
+        'Everybody in any of these segments, static or dynamic, when it is fanned out. Global ids, at most 100.',
+    }),
+    filter: t.field({
+      type: AudienceFilterInput,
+      description:
+        'Everybody for whom this holds when it is fanned out. A push goes only to installations that fit an `installation` in it; also in the filter of a dynamic segment.',
+    }),
+    excludeSegments: t.idList({
+      description:
+        'Nobody in any of these segments, also of `users`; `installations` are meant themselves, whoever uses them. Global ids, at most 100.',
+    }),
   }),
 });
 
@@ -283,6 +310,7 @@ builder.relayMutationField(
       'EMAIL_INVALID',
       'PHONE_INVALID',
       'NOT_FOUND',
+      'ATTRIBUTE_INVALID',
       'IDEMPOTENCY_KEY_REUSED',
     ),
     resolve: async (_, { input: { target, ...rest } }, context) => {
@@ -295,6 +323,10 @@ builder.relayMutationField(
             parseId(id, 'Installation', ['target', 'installations', String(index)]),
           ),
           segments: target.segments?.map((id, index) => parseId(id, 'Segment', ['target', 'segments', String(index)])),
+          excludeSegments: target.excludeSegments?.map((id, index) =>
+            parseId(id, 'Segment', ['target', 'excludeSegments', String(index)]),
+          ),
+          filter: target.filter && toLocalFilter(target.filter, ['target', 'filter']),
         },
       });
       context.loaders.renew();

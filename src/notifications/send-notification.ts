@@ -6,6 +6,7 @@ import type { Channel, Purpose } from '../generated/prisma/enums.ts';
 import { parseUserReference, type UserReferenceInput } from '../identity/user-reference.ts';
 import { isUuid, newId } from '../ids.ts';
 import { addJob } from '../queue/job.ts';
+import { parseKnownFilter } from '../segments/segment-filter.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { isHttpUrl } from '../users/user-attributes.ts';
@@ -39,6 +40,9 @@ export interface TargetInput {
   users?: readonly UserReferenceInput[] | null | undefined;
   installations?: readonly string[] | null | undefined;
   segments?: readonly string[] | null | undefined;
+  excludeSegments?: readonly string[] | null | undefined;
+  /** As the schema lets it in (`AudienceFilter`), with local ids. */
+  filter?: unknown;
 }
 
 // product.md, "Limits to enforce": TTL 30 s to 72 h, default 48 h; a bulk call names 1,000 users at most.
@@ -47,7 +51,7 @@ const ttlSecondsMax = 72 * 3600;
 const ttlSecondsDefault = 48 * 3600;
 /** Users and installations that a target names. @default 1_000 */
 export const referencesMax = 1_000;
-/** @default 100 // segments of a target */
+/** @default 100 // segments of a target, and as many that it leaves out */
 export const segmentsMax = 100;
 /** The content as JSON. @default 65_536 // bytes */
 const contentBytesMax = 65_536;
@@ -58,7 +62,7 @@ const idempotencyKeptHours = 30 * 24;
  * target is, is decided when it is fanned out.
  *
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `NOT_FOUND`
- * (a segment), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
+ * (a segment), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
  */
 export async function sendNotification(
   deployment: Deployment,
@@ -66,18 +70,25 @@ export async function sendNotification(
 ): Promise<{ notificationId: string }> {
   const { principal, idempotencyKey, ...input } = request;
   const content = parseContent(request.content);
-  const target = parseTarget(request.target);
+  const named = parseTarget(request.target);
   const ttlSeconds = parseTtl(request.ttlSeconds ?? ttlSecondsDefault);
   const channels = [...new Set(request.channels ?? [])];
   if (request.channels && channels.length === 0) {
     throw new DomainError('VALUE_INVALID', 'Name a channel, or leave the field out.', ['channels']);
   }
-  if (target.installations.length > 0 && channels.length > 0 && !channels.includes('PUSH')) {
+  if (named.installations.length > 0 && channels.length > 0 && !channels.includes('PUSH')) {
     throw new DomainError('VALUE_INVALID', 'Installations are reached by PUSH only.', ['channels']);
   }
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
   return write(deployment, about, async (tx) => {
-    await refuseUnknownSegments(tx, target.segments);
+    await refuseUnknownSegments(tx, named.segments, ['target', 'segments']);
+    await refuseUnknownSegments(tx, named.excludeSegments, ['target', 'excludeSegments']);
+    const { filter } = request.target;
+    const hasFilter = filter !== null && filter !== undefined;
+    const target: Target = {
+      ...named,
+      filter: hasFilter ? await parseKnownFilter(tx, filter, ['target', 'filter']) : null,
+    };
     const id = newId();
     await tx.$executeRaw(sql`
       insert into notifications (
@@ -118,12 +129,15 @@ function parseContent(input: ContentInput): MessageContent {
   return content;
 }
 
-function parseTarget({ users, installations, segments }: TargetInput): Target {
+/** What a target names. An empty one is refused (rule N7), and so is one that only leaves people out. */
+function parseTarget(target: TargetInput): Omit<Target, 'filter'> {
+  const { users, installations, segments, excludeSegments, filter } = target;
   const count = (users?.length ?? 0) + (installations?.length ?? 0);
-  if (count + (segments?.length ?? 0) === 0) {
-    throw new DomainError('TARGET_EMPTY', 'Name users, installations or segments.', ['target']);
+  const hasFilter = filter !== null && filter !== undefined;
+  if (count + (segments?.length ?? 0) === 0 && !hasFilter) {
+    throw new DomainError('TARGET_EMPTY', 'Name users, installations or segments, or give a filter.', ['target']);
   }
-  if (count > referencesMax || (segments?.length ?? 0) > segmentsMax) {
+  if (count > referencesMax || [segments, excludeSegments].some((ids) => (ids?.length ?? 0) > segmentsMax)) {
     const limit = `A target names at most ${referencesMax} users and installations and ${segmentsMax} segments.`;
     throw new DomainError('LIMIT_EXCEEDED', limit, ['target']);
   }
@@ -131,6 +145,7 @@ function parseTarget({ users, installations, segments }: TargetInput): Target {
     users: (users ?? []).map((user, index) => parseUserReference(user, ['target', 'users', String(index)])),
     installations: parseIds(installations ?? [], ['target', 'installations']),
     segments: parseIds(segments ?? [], ['target', 'segments']),
+    excludeSegments: parseIds(excludeSegments ?? [], ['target', 'excludeSegments']),
   };
 }
 
@@ -148,11 +163,13 @@ function parseTtl(seconds: number): number {
   ]);
 }
 
-async function refuseUnknownSegments(tx: Transaction, ids: readonly string[]): Promise<void> {
-  const known = new Set(
-    (await tx.segment.findMany({ where: { id: { in: [...ids] } }, select: { id: true } })).map(({ id }) => id),
-  );
+/** Until the commit none of them is deleted; from then on the notification keeps them. */
+async function refuseUnknownSegments(tx: Transaction, ids: readonly string[], path: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  const rows = await tx.$queryRaw<{ id: string }[]>(sql`
+    select id from segments where id = any(${[...ids]}::uuid[]) order by id for key share
+  `);
+  const known = new Set(rows.map(({ id }) => id));
   const missing = ids.findIndex((id) => !known.has(id));
-  if (missing >= 0)
-    throw new DomainError('NOT_FOUND', 'There is no such segment.', ['target', 'segments', String(missing)]);
+  if (missing >= 0) throw new DomainError('NOT_FOUND', 'There is no such segment.', [...path, String(missing)]);
 }

@@ -7,6 +7,7 @@ import type { Worker } from '../deliveries/worker.ts';
 import { forgetImports } from '../imports/forget-imports.ts';
 import { addJobs, dropFailedJobs } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
+import { inTransaction } from '../storage/transaction.ts';
 import { forgetIdempotencyKeys } from '../storage/write.ts';
 import { trimAccessChanges } from '../stream/log/trim-access-changes.ts';
 import { fanOutJob, fanOutKey } from './fan-out.job.ts';
@@ -52,7 +53,7 @@ async function takeOverFanOuts(
   { isAlone, after }: { isAlone: boolean; after: string | null },
 ): Promise<string[]> {
   const whose = isAlone ? sql`` : sql`and fan_out_claim_expires_at < now()`;
-  return db.$transaction(async (tx) => {
+  return inTransaction(db, async (tx) => {
     const rows = await tx.$queryRaw<{ id: string }[]>(sql`
       with unfinished as (
         select id from notifications

@@ -1,17 +1,38 @@
 import { z } from 'zod';
 import { userReferenceSchema } from '../identity/user-reference.ts';
+import { type Filter, readFilter } from '../segments/filter.ts';
 
-/** What a notification keeps of its target: the expression, in normal form. Who that is, is decided at fan-out. */
+/**
+ * What a notification keeps of its target: the expression, in normal form. Who that is, is decided at fan-out; so is what the
+ * filter of a segment says that is named in it.
+ */
 export const targetSchema = z.object({
   users: z.array(userReferenceSchema),
   installations: z.array(z.uuid()),
   segments: z.array(z.uuid()),
+  excludeSegments: z.array(z.uuid()).default([]),
+  /** As `segments/filter.ts` stores one. */
+  filter: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 export type Target = z.infer<typeof targetSchema>;
 
+/** Whom a target means beside those whom it names one by one. Null: nobody. */
+export function toAudienceFilter({ segments, excludeSegments, filter }: Target): Filter | null {
+  const included = [...segments.map(inSegment), ...(filter === null ? [] : [filter])];
+  if (included.length === 0) return null;
+  return readFilter({ all: [{ any: included }, ...excludeSegments.map((id) => ({ not: inSegment(id) }))] });
+}
+
+/** Those of some whom a target does not mean after all. Null: there are none. */
+export function toExcludedFilter({ excludeSegments }: Target): Filter | null {
+  return excludeSegments.length === 0 ? null : readFilter({ any: excludeSegments.map(inSegment) });
+}
+
+const inSegment = (id: string) => ({ inSegment: id });
+
 /**
- * Where a fan-out goes on: the references first, as one page, then the members of the segments by user id, then those whom
- * a merge has made members meanwhile.
+ * Where a fan-out goes on: the references first, as one page, then those in the segments and under the filter by user id, then
+ * those whom a merge has made such meanwhile.
  */
 export const fanOutCursorSchema = z.discriminatedUnion('phase', [
   z.object({ phase: z.literal('references') }),

@@ -3,7 +3,7 @@ import { parsePartnerName } from '../apps/partner-name.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { newId } from '../ids.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { type CheckedOperation, checkOperation } from './check-operation.ts';
 
@@ -102,12 +102,21 @@ async function register(
       await holdScope(tx, scope, ['operations', String(index), 'scope']);
     const operationIds: string[] = [];
     for (const operation of ready) operationIds.push(await save(tx, { owner, ...grants, operation }));
-    const removed = isReplacing
-      ? await tx.registeredOperation.deleteMany({ where: { ...owner, id: { notIn: operationIds } } })
-      : { count: 0 };
-    if ((await tx.registeredOperation.count({ where: owner })) > operationsPerOwnerMax) throw tooMany();
-    return { operationIds, removedCount: removed.count };
+    const removedCount = isReplacing
+      ? await tx.$executeRaw(
+          sql`delete from registered_operations where ${isOf(owner)} and id <> all (${operationIds}::uuid[])`,
+        )
+      : 0;
+    const rows = await tx.$queryRaw<unknown[]>(
+      sql`select id from registered_operations where ${isOf(owner)} limit ${operationsPerOwnerMax + 1}`,
+    );
+    if (rows.length > operationsPerOwnerMax) throw tooMany();
+    return { operationIds, removedCount };
   });
+}
+
+function isOf(owner: Owner): Sql {
+  return 'partner' in owner ? sql`partner = ${owner.partner}` : sql`app_id = ${owner.appId}::uuid`;
 }
 
 function tooMany(): DomainError {
@@ -179,22 +188,22 @@ async function save(
   { owner, operation, isMutationGranted }: { owner: Owner; operation: ReadyOperation; isMutationGranted: boolean },
 ): Promise<string> {
   const { documentId, name, cost, document, pinnedVariables, scope } = operation;
-  const settings = {
-    name,
-    cost,
-    pinnedVariables: JSON.parse(JSON.stringify(pinnedVariables)),
-    isMutationGranted,
-    scopeAppId: scope.appId ?? null,
-    scopeSegmentId: scope.segmentId ?? null,
-  };
-  const { id } = await tx.registeredOperation.upsert({
-    where:
-      'partner' in owner
-        ? { partner_documentId: { partner: owner.partner, documentId } }
-        : { appId_documentId: { appId: owner.appId, documentId } },
-    create: { id: newId(), ...owner, documentId, document, ...settings },
-    update: settings,
-    select: { id: true },
-  });
-  return id;
+  const [partner, appId] = 'partner' in owner ? [owner.partner, null] : [null, owner.appId];
+  const [row] = await tx.$queryRaw<{ id: string }[]>(sql`
+    insert into registered_operations (
+      id, partner, app_id, document_id, document, name, cost, pinned_variables, is_mutation_granted, scope_app_id,
+      scope_segment_id
+    ) values (
+      ${newId()}::uuid, ${partner}, ${appId}::uuid, ${documentId}, ${document}, ${name}, ${cost},
+      ${JSON.stringify(pinnedVariables)}::jsonb, ${isMutationGranted}, ${scope.appId ?? null}::uuid,
+      ${scope.segmentId ?? null}::uuid
+    )
+    on conflict (${partner === null ? sql`app_id` : sql`partner`}, document_id) do update set
+      name = excluded.name, cost = excluded.cost, pinned_variables = excluded.pinned_variables,
+      is_mutation_granted = excluded.is_mutation_granted, scope_app_id = excluded.scope_app_id,
+      scope_segment_id = excluded.scope_segment_id
+    returning id
+  `);
+  if (!row) throw new Error('The operation that was written was not returned.');
+  return row.id;
 }

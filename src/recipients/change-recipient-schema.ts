@@ -1,3 +1,4 @@
+import { DomainError } from '../errors.ts';
 import type { Recipient } from '../generated/prisma/client.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
@@ -11,10 +12,14 @@ import { toUserReferenceInput, UserObject, UserRefInput, userById } from '../use
 import { RecipientInterface, recipientById, recipientTypes } from './schema.ts';
 import { updateRecipient } from './update-recipient.ts';
 
-/** The recipient that a verb has just written. */
+/**
+ * The recipient that a verb has written.
+ *
+ * @throws DomainError `NOT_FOUND` of one that was removed since: a repeat of the call tells of it still.
+ */
 async function getRecipient(found: Promise<Recipient | null>): Promise<Recipient> {
   const recipient = await found;
-  if (!recipient) throw new Error('The recipient that was written is not there.');
+  if (!recipient) throw new DomainError('NOT_FOUND', 'The recipient was removed since.');
   return recipient;
 }
 

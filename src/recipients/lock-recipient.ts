@@ -34,15 +34,17 @@ export async function lockRecipient(
   `);
   if (!user || user.is_merged) throw new StaleReadError();
   // Whose an installation is does not change while its user is locked.
-  const mayName =
-    installationId === null ||
-    (await tx.installation.count({ where: { id: installationId, userId: meant.user_id } })) > 0;
-  if (!mayName) throw notFound();
   const [row] = await tx.$queryRaw<object[]>(sql`
-    select * from recipients where id = ${meant.id}::uuid and user_id = ${meant.user_id}::uuid for no key update
+    select r.*, ${installationId}::uuid is null or exists (
+      select from installations i where i.id = ${installationId}::uuid and i.user_id = r.user_id
+    ) as is_theirs
+    from recipients r
+    where r.id = ${meant.id}::uuid and r.user_id = ${meant.user_id}::uuid for no key update
   `);
   if (!row) throw new StaleReadError();
-  return camelCaseKeys<Recipient>(row);
+  const { isTheirs, ...recipient } = camelCaseKeys<Recipient & { isTheirs: boolean }>(row);
+  if (!isTheirs) throw notFound();
+  return recipient;
 }
 
 function notFound(): DomainError {

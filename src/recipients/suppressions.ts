@@ -20,7 +20,7 @@ export function suppressionHash(
   return cipher.hash(`suppression ${channel}`, address);
 }
 
-/** Remembers opt-outs, so that whoever brings the address back finds it opted out. What is remembered already stays. */
+/** Remembers opt-outs, so that whoever brings the address back finds it opted out. What is remembered already is of now, too. */
 export async function addSuppressions(tx: Transaction, suppressions: readonly Suppression[]): Promise<void> {
   if (suppressions.length === 0) return;
   await tx.$executeRaw(sql`
@@ -31,7 +31,7 @@ export async function addSuppressions(tx: Transaction, suppressions: readonly Su
       ${suppressions.map(({ addressHash }) => addressHash)}::bytea[]
     ) as given (channel, address_hash)
     order by channel, address_hash
-    on conflict (channel, address_hash) do nothing
+    on conflict (channel, address_hash) do update set created_at = now()
   `);
 }
 
@@ -42,7 +42,10 @@ export async function liftSuppression(tx: Transaction, { channel, addressHash }:
   );
 }
 
-/** Opts an installation's push recipient out if its address was opted out before. For whenever an installation gets an address. */
+/**
+ * Opts an installation's push recipient out if its address was opted out before, and its person has not subscribed since. For
+ * whenever an installation gets an address.
+ */
 export async function obeySuppression(
   tx: Transaction,
   { installationId, addressHash }: { installationId: string; addressHash: Uint8Array },
@@ -52,5 +55,6 @@ export async function obeySuppression(
     from suppressions s
     where r.installation_id = ${installationId}::uuid and r.is_subscribed
       and s.channel = 'PUSH' and s.address_hash = ${addressHash}
+      and (r.consent_at is null or r.consent_at < s.created_at)
   `);
 }

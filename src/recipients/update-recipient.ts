@@ -2,7 +2,7 @@ import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Recipient } from '../generated/prisma/client.ts';
 import type { Cipher } from '../storage/cipher.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { sql, type Transaction, withChanges } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { toLanguage } from '../users/user-attributes.ts';
 import { lockRecipient, type RecipientAsked } from './lock-recipient.ts';
@@ -39,14 +39,16 @@ export async function updateRecipient(
   const details = parseRecipientDetails(request);
   return write(deployment, { principal, mutation: 'updateRecipient', idempotencyKey, input }, async (tx) => {
     const recipient = await lockRecipient(tx, request);
-    await tx.recipient.update({ where: { id: recipient.id }, data: details });
-    if (typeof request.isSubscribed === 'boolean') {
-      await tx.$executeRaw(sql`
-        update recipients set is_subscribed = ${request.isSubscribed}, consent_at = now(), consent_by = ${principal}
-        where id = ${recipient.id}::uuid
-      `);
-    }
-    const suppression = request.isSubscribed === true && (await suppressionOf(tx, deployment.cipher, recipient));
+    const { language, region } = withChanges(recipient, details);
+    const said = request.isSubscribed ?? null;
+    await tx.$executeRaw(sql`
+      update recipients set
+        language = ${language}, region = ${region}, is_subscribed = coalesce(${said}::boolean, is_subscribed),
+        consent_at = case when ${said !== null} then now() else consent_at end,
+        consent_by = case when ${said !== null} then ${principal} else consent_by end
+      where id = ${recipient.id}::uuid
+    `);
+    const suppression = said === true && (await suppressionOf(tx, deployment.cipher, recipient));
     if (suppression) await liftSuppression(tx, suppression);
     return { recipientId: recipient.id };
   });
@@ -65,7 +67,6 @@ export function parseRecipientDetails({ language, region }: RecipientDetails): R
   if (typeof region === 'string' && [...region].length > regionCharactersMax) {
     throw new DomainError('VALUE_INVALID', `A region has at most ${regionCharactersMax} characters.`, ['region']);
   }
-  // Prisma leaves a column alone whose value is undefined.
   return { language: tag, region };
 }
 
@@ -79,6 +80,8 @@ async function suppressionOf(
     return { channel, addressHash: suppressionHash(cipher, channel, address) };
   }
   if (installationId === null) return null;
-  const installation = await tx.installation.findUnique({ where: { id: installationId } });
-  return installation?.addressHash ? { channel, addressHash: installation.addressHash } : null;
+  const [installation] = await tx.$queryRaw<{ address_hash: Uint8Array | null }[]>(
+    sql`select address_hash from installations where id = ${installationId}::uuid`,
+  );
+  return installation?.address_hash ? { channel, addressHash: installation.address_hash } : null;
 }

@@ -26,7 +26,7 @@ const usersMax = 10_000;
 /**
  * Users who are members already are left alone; references that name nobody are reported.
  *
- * @throws DomainError `NOT_FOUND` (the segment), `LIMIT_EXCEEDED`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`,
+ * @throws DomainError `NOT_FOUND` (the segment), `STATE_CONFLICT` (a dynamic one), `LIMIT_EXCEEDED`, `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`,
  * `IDEMPOTENCY_KEY_REUSED`.
  */
 export function addToSegment(deployment: Deployment, request: MembershipChange): Promise<MembershipChanged> {
@@ -60,10 +60,13 @@ async function changeMembers(
   const references = users.map((user, index) => parseUserReference(user, ['users', String(index)]));
   return write(deployment, { principal, mutation, idempotencyKey, input: { segmentId, users } }, async (tx) => {
     // Held until the commit, so that the segment cannot be deleted meanwhile.
-    const [segment] = await tx.$queryRaw<unknown[]>(
-      sql`select id from segments where id = ${segmentId}::uuid for key share`,
+    const [segment] = await tx.$queryRaw<{ is_dynamic: boolean }[]>(
+      sql`select filter is not null as is_dynamic from segments where id = ${segmentId}::uuid for key share`,
     );
     if (!segment) throw new DomainError('NOT_FOUND', 'There is no such segment.', ['segment']);
+    if (segment.is_dynamic) {
+      throw new DomainError('STATE_CONFLICT', 'The segment is dynamic: its filter says who is in it.', ['segment']);
+    }
     const resolved = await resolveUserReferences(tx, references);
     const known = [...new Set(resolved.filter((id) => id !== null))];
     await holdUsers(tx, known);

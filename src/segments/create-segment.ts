@@ -3,37 +3,42 @@ import { DomainError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
+import { addAttributeIndexesJob } from './attribute-indexes.ts';
+import { lockSegmentFilters, parseKnownFilter, refuseTangledFilter } from './segment-filter.ts';
+import { parseSegmentDescription, parseSegmentName } from './segment-name.ts';
 
-/** A new, empty static segment. */
+/** A new segment: dynamic with a filter, else static and empty. */
 export interface NewSegment {
   principal: string;
   name: string;
   description?: string | null | undefined;
+  /** As the schema lets it in (`AudienceFilter`), with local ids. */
+  filter?: unknown;
   idempotencyKey?: string | null | undefined;
 }
 
-const nameCharactersMax = 256;
-const descriptionCharactersMax = 4096;
-
-/** @throws DomainError `VALUE_INVALID`, `NAME_TAKEN`, `IDEMPOTENCY_KEY_REUSED`. */
+/**
+ * @throws DomainError `VALUE_INVALID`, `NAME_TAKEN`, `IDEMPOTENCY_KEY_REUSED`; of a filter also `ATTRIBUTE_INVALID`,
+ * `LIMIT_EXCEEDED`, `NOT_FOUND` (a segment that it names).
+ */
 export async function createSegment(deployment: Deployment, request: NewSegment): Promise<{ segmentId: string }> {
   const { principal, idempotencyKey, ...input } = request;
-  const name = request.name.normalize('NFC').trim();
-  if (name.length === 0 || [...name].length > nameCharactersMax) {
-    throw new DomainError('VALUE_INVALID', `A name has 1 to ${nameCharactersMax} characters.`, ['name']);
-  }
-  const description = request.description ?? null;
-  if (description !== null && [...description].length > descriptionCharactersMax) {
-    throw new DomainError('VALUE_INVALID', `At most ${descriptionCharactersMax} characters.`, ['description']);
-  }
+  const name = parseSegmentName(request.name);
+  const description = parseSegmentDescription(request.description ?? null);
   return write(deployment, { principal, mutation: 'createSegment', idempotencyKey, input }, async (tx) => {
+    const segmentId = newId();
+    const isDynamic = request.filter !== null && request.filter !== undefined;
+    if (isDynamic) await lockSegmentFilters(tx);
+    const stored = isDynamic ? await parseKnownFilter(tx, request.filter, ['filter']) : null;
+    if (stored) await refuseTangledFilter(tx, { segmentId, stored });
     const rows = await tx.$queryRaw<{ id: string }[]>(sql`
-      insert into segments (id, name, description) values (${newId()}::uuid, ${name}, ${description})
+      insert into segments (id, name, description, filter)
+      values (${segmentId}::uuid, ${name}, ${description}, ${stored === null ? null : JSON.stringify(stored)}::jsonb)
       on conflict (name) do nothing
       returning id
     `);
-    const [created] = rows;
-    if (!created) throw new DomainError('NAME_TAKEN', 'Another segment has this name.', ['name']);
-    return { segmentId: created.id };
+    if (rows.length === 0) throw new DomainError('NAME_TAKEN', 'Another segment has this name.', ['name']);
+    if (isDynamic) await addAttributeIndexesJob(tx);
+    return { segmentId };
   });
 }

@@ -1,6 +1,6 @@
 import { newId } from '../ids.ts';
 import type { Logger } from '../logger.ts';
-import { type Database, sql } from './database.ts';
+import { type Database, sql, type Transaction } from './database.ts';
 
 /** One thing that was done with a key. */
 export interface AuditRecord {
@@ -15,40 +15,41 @@ export interface AuditRecord {
 const subjectCharactersMax = 4_096;
 
 /** Adds to the audit log. Nothing changes or removes what is in it: a trigger refuses that. */
-export async function appendAudit(db: Pick<Database, '$executeRaw'>, records: readonly AuditRecord[]): Promise<void> {
-  await insertEntries(
-    db,
-    records.map((record) => toEntry(record)),
-  );
+export async function appendAudit(
+  db: Pick<Transaction, '$executeRaw'>,
+  { apiKeyId, action, subject }: AuditRecord,
+): Promise<void> {
+  await db.$executeRaw(sql`
+    insert into audit_entries (id, api_key_id, action, subject)
+    values (${newId()}::uuid, ${apiKeyId}::uuid, ${action}, ${toSubjectJson(subject)}::jsonb)
+  `);
 }
 
-/** A record as it is kept. `at` null: now, as the transaction says it. */
+/** A record as it is kept. */
 interface AuditEntry {
   id: string;
-  at: Date | null;
+  at: Date;
   api_key_id: string;
   action: string;
-  subject: unknown;
+  subject: string | null;
 }
 
-function toEntry({ apiKeyId, action, subject }: AuditRecord, at: Date | null = null): AuditEntry {
+function toEntry({ apiKeyId, action, subject }: AuditRecord, at: Date): AuditEntry {
+  return { id: newId(), at, api_key_id: apiKeyId, action, subject: toSubjectJson(subject) };
+}
+
+function toSubjectJson(subject: unknown): string | null {
   const json = JSON.stringify(subject ?? null);
-  return {
-    id: newId(),
-    at,
-    api_key_id: apiKeyId,
-    action,
-    subject: json.length > subjectCharactersMax ? null : subject,
-  };
+  return json === 'null' || json.length > subjectCharactersMax ? null : json;
 }
 
 /** An entry that is there already is left alone: whoever does not know whether it was written writes it again. */
-async function insertEntries(db: Pick<Database, '$executeRaw'>, entries: readonly AuditEntry[]): Promise<void> {
+async function insertEntries(db: Pick<Transaction, '$executeRaw'>, entries: readonly AuditEntry[]): Promise<void> {
   await db.$executeRaw(sql`
     insert into audit_entries (id, at, api_key_id, action, subject)
-    select id, coalesce(at, current_timestamp), api_key_id, action, subject
+    select id, at, api_key_id, action, subject::jsonb
     from jsonb_to_recordset(${JSON.stringify(entries)}::jsonb)
-      as entry (id uuid, at timestamptz, api_key_id uuid, action text, subject jsonb)
+      as entry (id uuid, at timestamptz, api_key_id uuid, action text, subject text)
     on conflict (id) do nothing
   `);
 }

@@ -2,11 +2,20 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 
-/** The Prisma client over one pool. Sets are moved by SQL through `$queryRaw`; single rows by the model. */
-export type Database = PrismaClient;
+/**
+ * The Prisma client over one pool, for what is read: sets by SQL through `$queryRaw`, rows by their model. What is written is
+ * written by SQL in a transaction of that pool (`inTransaction`), since a write is many small statements and Prisma's share of
+ * each is larger than the statement.
+ */
+export type Database = PrismaClient & { readonly pool: pg.Pool };
 
-/** A database inside an open transaction. */
-export type Transaction = Prisma.TransactionClient;
+/** A database inside an open transaction. Its statements are prepared once a connection. */
+export interface Transaction {
+  /** Rows as SQL names them. `Rows` is the caller's word for what the statement selects. */
+  $queryRaw<Rows>(statement: Sql): Promise<Rows>;
+  /** How many rows were changed. */
+  $executeRaw(statement: Sql): Promise<number>;
+}
 
 /** Tagged SQL with parameters, for `$queryRaw` and for `pg`. */
 export const sql = Prisma.sql;
@@ -36,12 +45,9 @@ export function openStorage(connectionString: string, { connectionsMax = 10 } = 
   pool.on('error', () => undefined);
   // The same for a connection that is in use: its query fails, and that tells its user.
   pool.on('connect', (client) => client.on('error', () => undefined));
-  const db = new PrismaClient({
-    adapter: new PrismaPg(pool),
-    transactionOptions: { maxWait: 10_000, timeout: 30_000 },
-  });
+  const db = new PrismaClient({ adapter: new PrismaPg(pool) });
   return {
-    db,
+    db: Object.assign(db, { pool }),
     pool,
     async close() {
       await db.$disconnect();
@@ -82,4 +88,9 @@ export function camelCaseKeys<Row>(row: object): Row {
 
 function toCamelCase(name: string): string {
   return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** A row as it will be: what is given of `changes`; undefined leaves a value alone. */
+export function withChanges<Row extends object>(row: Row, changes: Partial<Row>): Row {
+  return { ...row, ...Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined)) };
 }

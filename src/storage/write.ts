@@ -35,20 +35,26 @@ export async function write<Result>(
   request: WriteRequest,
   body: (tx: Transaction) => Promise<Result>,
 ): Promise<Result> {
-  const result = await inTransaction(db, async (tx) => {
-    const { idempotencyKey } = request;
-    if (idempotencyKey === null || idempotencyKey === undefined) return bodyWithAudit(tx, request, body);
-    const earlier = await takeKey<Result>(tx, { ...request, idempotencyKey });
-    if (earlier) return earlier.result;
-    const fresh = await bodyWithAudit(tx, request, body);
-    await tx.$executeRaw(sql`
-      update idempotency_keys set result = ${JSON.stringify({ result: fresh })}::jsonb
-      where principal = ${request.principal} and mutation = ${request.mutation} and key = ${idempotencyKey}
-    `);
-    return fresh;
-  });
+  const result = await inTransaction(db, (tx) => writeOnce(tx, request, body), 'GENERIC');
   bus.wake();
   return result;
+}
+
+async function writeOnce<Result>(
+  tx: Transaction,
+  request: WriteRequest,
+  body: (tx: Transaction) => Promise<Result>,
+): Promise<Result> {
+  const { idempotencyKey } = request;
+  if (idempotencyKey === null || idempotencyKey === undefined) return bodyWithAudit(tx, request, body);
+  const earlier = await takeKey<Result>(tx, { ...request, idempotencyKey });
+  if (earlier) return earlier.result;
+  const fresh = await bodyWithAudit(tx, request, body);
+  await tx.$executeRaw(sql`
+    update idempotency_keys set result = ${JSON.stringify({ result: fresh })}::jsonb
+    where principal = ${request.principal} and mutation = ${request.mutation} and key = ${idempotencyKey}
+  `);
+  return fresh;
 }
 
 /** What a key writes is in the audit log if, and only if, it is written. */
@@ -59,7 +65,7 @@ async function bodyWithAudit<Result>(
 ): Promise<Result> {
   const result = await body(tx);
   const [, apiKeyId] = keyPrincipal.exec(principal) ?? [];
-  if (apiKeyId !== undefined) await appendAudit(tx, [{ apiKeyId, action: mutation, subject: result }]);
+  if (apiKeyId !== undefined) await appendAudit(tx, { apiKeyId, action: mutation, subject: result });
   return result;
 }
 

@@ -1,9 +1,12 @@
 import { newId } from '../ids.ts';
-import type { Transaction } from '../storage/database.ts';
+import { sql, type Transaction } from '../storage/database.ts';
 
 /** Makes an empty user for an installation that is nobody's yet (rule U1), with the in-app inbox that every user has. */
 export async function createLead(tx: Transaction): Promise<string> {
-  const user = await tx.user.create({ data: { id: newId(), type: 'LEAD' } });
-  await tx.recipient.create({ data: { id: newId(), channel: 'IN_APP', userId: user.id } });
-  return user.id;
+  const id = newId();
+  await tx.$executeRaw(sql`
+    with lead as (insert into users (id, type) values (${id}::uuid, 'LEAD'))
+    insert into recipients (id, channel, user_id) values (${newId()}::uuid, 'IN_APP', ${id}::uuid)
+  `);
+  return id;
 }

@@ -1,4 +1,5 @@
 import { tellCustomAttributes } from '../attributes/schema.ts';
+import { DomainError } from '../errors.ts';
 import type { Identifier, User } from '../generated/prisma/client.ts';
 import { Channel, Gender, UserType } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
@@ -21,6 +22,17 @@ export const userById: Loader<string, User | null> = {
     return ids.map((id) => users.get(id) ?? null);
   },
 };
+
+/**
+ * The user that a verb has written.
+ *
+ * @throws DomainError `NOT_FOUND` of one who was erased since: a repeat of the call tells of it still.
+ */
+export async function getUser(found: Promise<User | null>): Promise<User> {
+  const user = await found;
+  if (!user) throw new DomainError('NOT_FOUND', 'The user was erased since.');
+  return user;
+}
 
 const identifiersOfUser: Loader<string, Identifier[]> = {
   async load(db, ids) {
@@ -49,7 +61,7 @@ const GenderEnum = builder.enumType('Gender', {
   },
 });
 
-const UserTypeEnum = builder.enumType('UserType', {
+export const UserTypeEnum = builder.enumType('UserType', {
   description: 'How much is known of a user.',
   values: {
     [UserType.LEAD]: { description: 'Not verified: made when an installation registered, or kept a lead on purpose.' },

@@ -20,7 +20,7 @@ export interface UserAttributesInput {
   region?: string | null | undefined;
   pictureUrl?: string | null | undefined;
   tags?: readonly string[] | null | undefined;
-  /** What is defined, by name: see `writeCustomAttributes`. Null as if it were absent. */
+  /** What is defined, by name: see `changeCustomAttributes`. Null as if it were absent. */
   customAttributes?: CustomAttributesInput | null | undefined;
 }
 
@@ -201,8 +201,8 @@ const countries = new Set(
     .split(/\s+/),
 );
 
-/** A country in capitals, or null. Only of letters that are ASCII before: "ﬁ", one letter, has "FI" as its capitals. */
-function toCountry(text: string): string | null {
+/** A country in capitals, or null when it is none that is officially assigned. Only of letters that are ASCII before: "ﬁ", one letter, has "FI" as its capitals. */
+export function toCountry(text: string): string | null {
   const code = /^[A-Za-z]{2}$/.test(text) ? text.toUpperCase() : '';
   return countries.has(code) ? code : null;
 }

@@ -6,7 +6,7 @@ import { newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { customAttributesOf, makeAttribute } from '../support/attributes.ts';
 import { makeInstallation, makeUser, personalize, registerInstallation } from '../support/operations.ts';
-import { countRows, makePerson } from '../support/people.ts';
+import { countRows, makeMerge, makePerson, unmergeUsers } from '../support/people.ts';
 import { saveUser } from '../support/save-operations.ts';
 import { makeApp } from '../support/user-registration.ts';
 
@@ -209,6 +209,19 @@ describe('U15: names of prototypes are names', () => {
     await send(person, `{"${name}":null}`);
     expect(await stored(person)).toBe('{}');
     expect(Object.hasOwn(Object.prototype, 'a')).toBe(false);
+  });
+
+  test('go with a merge, and stay when it is undone', async () => {
+    const name = '__proto__';
+    await makeAttribute(g.server, { name, type: 'OBJECT_LIST', fields: [{ name, type: 'STRING' }] });
+    const other = await makeAttribute(g.server, { type: 'STRING' });
+    const [survivor, merged] = [await makePerson(g), await makePerson(g)];
+    await send(survivor, `{"${name}":[]}`);
+    await send(merged, `{"${other}":"a"}`);
+    const record = await makeMerge(g.server, { survivor: { id: survivor.id }, merged: { id: merged.id } });
+    expect(JSON.parse(await stored(survivor))).toEqual(JSON.parse(`{"${name}":[],"${other}":"a"}`));
+    await unmergeUsers(g.server, record);
+    expect(await stored(survivor)).toBe(`{"${name}": []}`);
   });
 });
 

@@ -5,7 +5,7 @@ import { useApp } from '../support/app.ts';
 import { dumpDatabase, eraseUser } from '../support/erase-operations.ts';
 import { insertNotification } from '../support/log-events.ts';
 import { makeInstallation, makeNotification, personalize, settledDeliveries } from '../support/operations.ts';
-import { findProfile, makePerson, mergeUsers } from '../support/people.ts';
+import { findProfile, makeMerge, makePerson, mergeUsers, unmergeUsers } from '../support/people.ts';
 import { getRecipient, removeRecipient, updateRecipient } from '../support/recipients.ts';
 import { globalIdOf, localIdOf, makeSegment, toSend } from '../support/send-operations.ts';
 import { type Subscriber, subscribeByWebSocket } from '../support/subscribers.ts';
@@ -70,7 +70,7 @@ describe('decision 10: erase', () => {
       installation: former.installation.pushRegistrationId,
       userIdentity: { externalUserId: former.externalUserId, emails: [passedOn] },
     });
-    await mergeUsers(g.server, { survivor: { id: stranger.id }, merged: { id: former.id }, allowAlias: true });
+    const passing = await makeMerge(g.server, { survivor: { id: stranger.id }, merged: { id: former.id } });
     const { rows } = await g.pool.query("select id from recipients where channel = 'EMAIL' and address = $1", [
       passedOn,
     ]);
@@ -79,6 +79,8 @@ describe('decision 10: erase', () => {
       installation: person.installation.pushRegistrationId,
       userIdentity: { externalUserId: person.externalUserId, emails: [passedOn] },
     });
+    // The undo tells that it has found it elsewhere.
+    expect(await unmergeUsers(g.server, passing)).toMatchObject({ leftBehind: [{ name: passedOn }] });
     await mergeUsers(g.server, { survivor: { id: person.id }, merged: { id: merged.id }, allowAlias: true });
     const users = [
       { externalUserId: person.externalUserId },
@@ -220,6 +222,25 @@ describe('decision 10: erase', () => {
     expect(await eraseUser(g.server, { externalUserId })).toEqual(refused);
     expect(await eraseUser(g.server, { id })).toEqual(refused);
   });
+});
+
+test.each([
+  ['SaveUser', 'user { id }', async (user: object) => ({ user, create: true })],
+  ['AddRecipient', 'recipient { id }', async (user: object) => ({ user, create: true, email: newEmail() })],
+  [
+    'Personalize',
+    'user { id }',
+    async (userIdentity: object) => ({ userIdentity, installation: (await makeInstallation(g.app)).id }),
+  ],
+])('a repeat of a %s of which the person was erased since says so', async (name, payload, inputOf) => {
+  const externalUserId = `person-${randomUUID()}`;
+  const field = `${name.charAt(0).toLowerCase()}${name.slice(1)}`;
+  const document = `mutation ($input: ${name}Input!) { ${field}(input: $input) { ... on ${name}Payload { ${payload} } } }`;
+  const input = { ...(await inputOf({ externalUserId })), idempotencyKey: randomUUID() };
+  expect((await g.server.send(document, { input })).body.errors).toBeUndefined();
+  await eraseUser(g.server, { externalUserId });
+  const { errors } = (await g.server.send(document, { input })).body;
+  expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason: 'NOT_FOUND' } }]);
 });
 
 describe('at the same moment as an erase', () => {

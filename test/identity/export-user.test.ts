@@ -3,7 +3,7 @@ import { fcmAddress, newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { makeApiKey } from '../support/keys.ts';
 import { makeInstallation, makeNotification, personalize, settledDeliveries } from '../support/operations.ts';
-import { makePerson, mergeUsers } from '../support/people.ts';
+import { makeMerge, makePerson, mergeUsers, unmergeUsers } from '../support/people.ts';
 import { getRecipient, updateRecipient } from '../support/recipients.ts';
 import { localIdOf, makeSegment, toSend } from '../support/send-operations.ts';
 
@@ -80,6 +80,21 @@ test('an export tells no secret of a token, and of others nothing', async () => 
   for (const text of [person.token, other.externalUserId, localIdOf(other.id), 'secretHash', 'addressHash', 'Cipher']) {
     expect(told).not.toContain(text);
   }
+});
+
+test('of who was merged by mistake an export tells nothing once that is undone', async () => {
+  const [person, stranger] = [await makePerson(g), await makePerson(g, { emails: [newEmail()] })];
+  const mark = `mark-${crypto.randomUUID()}`;
+  await personalize(g.server, {
+    installation: stranger.installation.pushRegistrationId,
+    userIdentity: { externalUserId: stranger.externalUserId },
+    userAttributes: { firstName: mark },
+  });
+  const record = await makeMerge(g.server, { survivor: { id: person.id }, merged: { id: stranger.id } });
+  await unmergeUsers(g.server, record);
+  const told = JSON.stringify((await g.server.send(document, { user: { id: person.id } })).body);
+  expect(told).toContain(localIdOf(record));
+  for (const text of [mark, stranger.externalUserId]) expect(told).not.toContain(text);
 });
 
 test('an export is in the audit log once, by the id of who was exported; of nobody it is null and leaves no entry', async () => {

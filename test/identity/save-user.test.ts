@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import type { UserRef } from '../generated/graphql.ts';
 import { fcmAddress, newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { customAttributesOf, makeAttribute } from '../support/attributes.ts';
@@ -271,6 +272,17 @@ describe('U11: an installation, under SERVER_ONLY,', () => {
     await depersonalize(client);
     expect(await save({ externalUserId: own.externalUserId })).toEqual(refusal('NOT_FOUND', ['user']));
     expect(await getProfile(g.server, { id: other.id })).toMatchObject({ firstName: null });
+  });
+
+  test.each([
+    ['an attribute that nobody has defined', { [randomUUID()]: 1 }],
+    ['too many attributes', Object.fromEntries(Array.from({ length: 501 }, (_, index) => [`name ${index}`, 1]))],
+  ])('does not learn by %s whether there is such a user', async (_, customAttributes) => {
+    const [own, other] = [await makePerson(g), await makePerson(g, { emails: [newEmail()] })];
+    const save = (user: UserRef) => saveUser(g.server.as(own.token), { user, userAttributes: { customAttributes } });
+    expect(await save({ externalUserId: other.externalUserId })).toEqual(refusal('NOT_FOUND', ['user']));
+    expect(await save({ externalUserId: randomUUID() })).toEqual(refusal('NOT_FOUND', ['user']));
+    expect(await save({ id: own.id })).not.toEqual(refusal('NOT_FOUND', ['user']));
   });
 
   test('of an app that is SIGNED may tag its user', async () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { sql } from '../../src/storage/database.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { testKeys, useApp } from '../support/app.ts';
+import { customAttributesOf, makeAttribute } from '../support/attributes.ts';
 import { insertNotification } from '../support/log-events.ts';
 import { depersonalize, makeInstallation, makeUser, personalize } from '../support/operations.ts';
 import {
@@ -14,6 +15,7 @@ import {
   optOut,
   unmergeUsers,
 } from '../support/people.ts';
+import { saveUser } from '../support/save-operations.ts';
 import { localIdOf, makeSegment } from '../support/send-operations.ts';
 
 // Without a worker: what is queued stays so.
@@ -153,6 +155,46 @@ describe('an undone merge (decision 5)', () => {
       { isSubscribed: false },
     ]);
   });
+});
+
+test('an undone merge brings no value of an attribute back that was defined anew since, with another type', async () => {
+  const name = await makeAttribute(g.server, { type: 'STRING' });
+  const [survivor, merged] = [await makePerson(g), await makePerson(g)];
+  await setCustom(survivor.id, { [name]: 'text' });
+  await setCustom(merged.id, { [name]: '2' });
+  const record = await makeMerge(g.server, {
+    survivor: { id: survivor.id },
+    merged: { id: merged.id },
+    overrides: { customAttributes: [name] },
+  });
+  // As `removeAttributeDefinition` and its job leave it.
+  await setCustom(survivor.id, {});
+  await setCustom(merged.id, {});
+  await g.db.attributeDefinition.deleteMany({ where: { name } });
+  await makeAttribute(g.server, { name, type: 'NUMBER' });
+  await saveUser(g.server, { user: { id: survivor.id }, userAttributes: { customAttributes: { [name]: 2 } } });
+  expect(await unmergeUsers(g.server, record)).toMatchObject({
+    leftBehind: [{ kind: 'CUSTOM_ATTRIBUTE', name, reason: 'CHANGED' }],
+  });
+  expect(await customAttributesOf(g.server, { id: survivor.id })).toEqual({ [name]: 2 });
+});
+
+test('whom an undone merge has left without a name is absorbed by nobody (decision 2)', async () => {
+  const installation = await makeInstallation(g.app);
+  const survivor = await makeUser(g.server, {
+    installation: installation.id,
+    userIdentity: { emails: [newEmail()] },
+    userAttributes: { firstName: 'Ann' },
+  });
+  const [merged, stranger] = [await makePerson(g), await makePerson(g)];
+  const record = await makeMerge(g.server, { survivor: { id: survivor.id }, merged: { id: merged.id } });
+  await saveUser(g.server, { user: { id: survivor.id }, emails: null });
+  await unmergeUsers(g.server, record);
+  const comes = { installation: installation.id, userIdentity: { externalUserId: stranger.externalUserId } };
+  expect(await personalize(g.server, comes)).toMatchObject({ code: 'PERSONALIZATION_IMPOSSIBLE' });
+  await makeUser(g.server, { ...comes, forceDepersonalize: true });
+  expect(await getProfile(g.server, { id: survivor.id })).toMatchObject({ id: survivor.id, firstName: 'Ann' });
+  expect(await getProfile(g.server, { id: stranger.id })).toMatchObject({ firstName: null });
 });
 
 /** Two people, the one merged into the other. */

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { newId } from '../../src/ids.ts';
+import { sql } from '../../src/storage/database.ts';
 import { useDoor } from '../support/door.ts';
 import { insertDeliveries, insertNotification } from '../support/log-events.ts';
 import { makeOwners, type Owner, toGlobalId } from '../support/owners.ts';
@@ -41,6 +43,20 @@ const absent: Record<keyof Owner['references'], string> = {
   pushRegistrationId: randomUUID(),
 };
 const referenceKinds = ['id', 'externalUserId', 'email', 'phone', 'pushRegistrationId'] as const;
+
+test('a dynamic segment is a scope like a static one', async () => {
+  const tag = randomUUID();
+  await g.pool.query(sql`update users set tags = ${[tag]}::text[] where id = ${localIdOf(ann.references.id)}::uuid`);
+  const dynamic = newId();
+  await g.pool.query(sql`
+    insert into segments (id, name, filter) values (${dynamic}::uuid, ${dynamic}, ${JSON.stringify({ tag })}::jsonb)`);
+  const documentId = await register(`# Another text.\n${People}`, { segment: dynamic });
+  const find = (id: string) => ask({ documentId, variables: { ref: { id } } });
+  expect(await find(ann.references.id)).toMatchObject({ data: { user: { id: ann.references.id } } });
+  expect((await find(bob.references.id)).data).toEqual({ user: null });
+  await g.pool.query(sql`update users set tags = '{}' where id = ${localIdOf(ann.references.id)}::uuid`);
+  expect((await find(ann.references.id)).data).toEqual({ user: null });
+});
 
 describe('an operation with a segment as its scope', () => {
   test.each(referenceKinds)('sees a member by %s, and anybody else as if there were nobody', async (kind) => {

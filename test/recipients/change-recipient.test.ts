@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { fcmAddress, newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
+import { updateInstallation } from '../support/installation-operations.ts';
 import { insertNotification } from '../support/log-events.ts';
 import { makeInstallation, makeUser } from '../support/operations.ts';
 import { findProfile, makePerson, mergeUsers } from '../support/people.ts';
@@ -215,5 +216,34 @@ describe('an opt-out', () => {
     await updateRecipient(g.app.as(again.token), { recipient: push.id, isSubscribed: true });
     const third = await makeInstallation(g.app, { platform: 'ANDROID', address });
     expect(await getRecipient(g.server, { id: third.user.id, channel: 'PUSH' })).toMatchObject({ isSubscribed: true });
+  });
+
+  test.each([
+    ['another installation took over', async () => undefined],
+    ['its installation gave up', (token: string) => updateInstallation(g.app.as(token), { address: null })],
+  ])('of a push address that %s survives for whoever has the address then', async (_, leave) => {
+    const address = fcmAddress();
+    const first = await makeInstallation(g.app, { platform: 'ANDROID', address });
+    const { id: recipient } = await getRecipient(g.server, { id: first.user.id, channel: 'PUSH' });
+    await updateRecipient(g.app.as(first.token), { recipient, isSubscribed: false });
+    await leave(first.token);
+    const next = await makeInstallation(g.app, { platform: 'ANDROID', address });
+    const taken = await getRecipient(g.server, { id: next.user.id, channel: 'PUSH' });
+    expect(taken).toMatchObject({ isSubscribed: false });
+    await updateRecipient(g.app.as(next.token), { recipient: taken.id, isSubscribed: true });
+    await makeInstallation(g.app.as(first.token), { platform: 'ANDROID', address });
+    expect(await getRecipient(g.server, { id: first.user.id, channel: 'PUSH' })).toMatchObject({ isSubscribed: false });
+  });
+
+  test('of a push address that was given up ends when the person subscribes again before the address is back', async () => {
+    const address = fcmAddress();
+    const { id, token, user } = await makeInstallation(g.app, { platform: 'ANDROID', address });
+    const own = g.app.as(token);
+    const { id: recipient } = await getRecipient(own, { id: user.id, channel: 'PUSH' });
+    await updateRecipient(own, { recipient, isSubscribed: false });
+    await updateInstallation(own, { installation: id, address: null });
+    await updateRecipient(own, { recipient, isSubscribed: true });
+    await updateInstallation(own, { installation: id, address });
+    expect(await getRecipient(own, { id: user.id, channel: 'PUSH' })).toMatchObject({ isSubscribed: true });
   });
 });

@@ -1,16 +1,24 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { newId } from '../../src/ids.ts';
-import { sql, type Transaction } from '../../src/storage/database.ts';
+import { openStorage, sql, type Transaction } from '../../src/storage/database.ts';
 import { inTransaction, StaleReadError } from '../../src/storage/transaction.ts';
 import { useDatabase } from '../support/database.ts';
 
 const database = useDatabase();
 
-const makeSegment = (tx: Transaction, name: string = randomUUID()) =>
-  tx.segment.create({ data: { id: newId(), name } });
-const insertSegment = (tx: Transaction, name: string) =>
-  tx.$executeRaw(sql`insert into segments (id, name) values (${newId()}::uuid, ${name})`);
+const insertSegment = (tx: Transaction, { id = newId(), name = randomUUID() as string }) =>
+  tx.$executeRaw(sql`insert into segments (id, name) values (${id}::uuid, ${name})`);
+
+/** The same database through one connection, which every transaction has. */
+function openOneConnection() {
+  const storage = openStorage(database.url, { connectionsMax: 1 });
+  return { ...storage, [Symbol.asyncDispose]: () => storage.close() };
+}
+const askPid = async (tx: Transaction) => {
+  const [row] = await tx.$queryRaw<{ pid: number }[]>(sql`select pg_backend_pid() as pid`);
+  return row?.pid;
+};
 
 test('two that wait for each other both get done', async () => {
   const [a, b] = [randomUUID(), randomUUID()];
@@ -30,17 +38,15 @@ test('two that wait for each other both get done', async () => {
   expect(holders).toBe(3);
 });
 
-test.each([
-  ['Prisma', makeSegment],
-  ['SQL', insertSegment],
-])('what meets another one’s unique key, by %s, is done again, and nothing of the first attempt stays', async (_, make) => {
+test('what meets another one’s unique key is done again, and nothing of the first attempt stays', async () => {
   const name = randomUUID();
   await database.db.segment.create({ data: { id: newId(), name } });
   const tried: string[] = [];
   await inTransaction(database.db, async (tx) => {
-    const other = await makeSegment(tx);
-    tried.push(other.id);
-    if (tried.length === 1) await make(tx, name);
+    const id = newId();
+    await insertSegment(tx, { id });
+    tried.push(id);
+    if (tried.length === 1) await insertSegment(tx, { name });
   });
   const kept = await database.db.segment.findMany({ where: { id: { in: tried } } });
   expect(kept.map(({ id }) => id)).toEqual(tried.slice(1));
@@ -74,4 +80,66 @@ test('any other error is told at once', async () => {
   });
   await expect(work).rejects.toThrow('division by zero');
   expect(attempts).toBe(1);
+});
+
+test('a statement whose table was altered since it was prepared is done again on a fresh connection', async () => {
+  await using one = openOneConnection();
+  await database.pool.query('create table altered as select 1 as a');
+  const pids = new Set<number | undefined>();
+  const readAll = () =>
+    inTransaction(one.db, async (tx) => {
+      pids.add(await askPid(tx));
+      return tx.$queryRaw<object[]>(sql`select * from altered`);
+    });
+  expect(await readAll()).toEqual([{ a: 1 }]);
+
+  await database.pool.query('alter table altered add column b integer not null default 2');
+
+  expect(await readAll()).toEqual([{ a: 1, b: 2 }]);
+  expect(pids.size).toBe(2);
+});
+
+test('a connection that broke is told, and serves nobody afterwards', async () => {
+  await using one = openOneConnection();
+  let broken: number | undefined;
+  const work = inTransaction(one.db, async (tx) => {
+    broken = await askPid(tx);
+    await database.pool.query('select pg_terminate_backend($1)', [broken]);
+    await tx.$queryRaw(sql`select 1`);
+  });
+  await expect(work).rejects.toThrow();
+
+  const pid = await inTransaction(one.db, askPid);
+  expect(pid).toBeTypeOf('number');
+  expect(pid).not.toBe(broken);
+});
+
+test('a connection whose transaction was rolled back serves the next one', async () => {
+  await using one = openOneConnection();
+  const pids: (number | undefined)[] = [];
+  const work = inTransaction(one.db, async (tx) => {
+    pids.push(await askPid(tx));
+    throw new Error('refused');
+  });
+  await expect(work).rejects.toThrow('refused');
+
+  pids.push(await inTransaction(one.db, askPid));
+  expect(pids[1]).toBe(pids[0]);
+});
+
+test.each([
+  'Pacific/Kiritimati',
+  'UTC',
+  'America/Anchorage',
+])('a day comes back as that day in %s', async (timeZone) => {
+  vi.stubEnv('TZ', timeZone);
+  try {
+    expect(new Intl.DateTimeFormat().resolvedOptions().timeZone).toBe(timeZone);
+    const rows = await inTransaction(database.db, (tx) =>
+      tx.$queryRaw<{ day: Date }[]>(sql`select '2020-02-29'::date as day`),
+    );
+    expect(rows).toEqual([{ day: new Date('2020-02-29T00:00:00Z') }]);
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });

@@ -1,0 +1,44 @@
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
+import { filterToSql } from './filter.ts';
+import { memberSql, type ReadyFilter } from './known-segments.ts';
+
+/** Whether `u`, a row of users, is one of those whom a filter is about: whom it holds for, tombstones left out. */
+export const audienceSql = ({ filter, scope }: ReadyFilter): Sql =>
+  sql`u.merged_into_id is null and ${filterToSql(filter, scope)}`;
+
+/** How many there are, as of when. */
+export interface Count {
+  count: number;
+  countedAt: Date;
+}
+
+/** Counts users `u` of whom a condition is true, exactly. */
+export async function countUsers(db: Pick<Transaction, '$queryRaw'>, where: Sql): Promise<Count> {
+  const [row] = await db.$queryRaw<{ count: number; counted_at: Date }[]>(sql`
+    select count(*)::int as count, date_trunc('milliseconds', now()) as counted_at from users u where ${where}
+  `);
+  return { count: row?.count ?? 0, countedAt: row?.counted_at ?? new Date(0) };
+}
+
+/** How many members each of some segments has, as of now: static ones together, each dynamic one by a statement of its own. */
+export async function countMembers(
+  db: Pick<Transaction, '$queryRaw'>,
+  segmentIds: readonly string[],
+): Promise<Count[]> {
+  const rows = await db.$queryRaw<{ id: string; count: number | null; counted_at: Date }[]>(sql`
+    select s.id, date_trunc('milliseconds', now()) as counted_at,
+      case when s.filter is null then (select count(*)::int from segment_members m where m.segment_id = s.id) end as count
+    from segments s where s.id = any(${[...segmentIds]}::uuid[])
+  `);
+  const counts = new Map<string, Count>();
+  // One after another: each may keep the database busy.
+  for (const { id, count, counted_at: countedAt } of rows) {
+    counts.set(id, count === null ? await countUsers(db, await membersSql(db, id)) : { count, countedAt });
+  }
+  return segmentIds.map((id) => counts.get(id) ?? { count: 0, countedAt: new Date(0) });
+}
+
+/** Whether `u`, a row of users, is a member of a segment, tombstones left out. */
+export async function membersSql(db: Pick<Transaction, '$queryRaw'>, segmentId: string): Promise<Sql> {
+  return sql`u.merged_into_id is null and ${await memberSql(db, segmentId)}`;
+}

@@ -1,0 +1,90 @@
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
+import {
+  explainFilter,
+  type Filter,
+  filterToInstallationSql,
+  filterToSql,
+  listConditions,
+  readFilter,
+} from './filter.ts';
+import type { Person } from './person.ts';
+import type { Decision, Scope } from './predicate.ts';
+
+/** A segment as filters know it: null: a static one. */
+export type KnownSegments = ReadonlyMap<string, { name: string; filter: Filter | null }>;
+
+type Reader = Pick<Transaction, '$queryRaw'>;
+
+/** Reads segments, and those that their filters name, and so on. One statement a level. */
+export async function readSegments(db: Reader, segmentIds: readonly string[]): Promise<KnownSegments> {
+  const known = new Map<string, { name: string; filter: Filter | null }>();
+  let wanted = [...new Set(segmentIds)];
+  while (wanted.length > 0) {
+    const rows = await db.$queryRaw<{ id: string; name: string; filter: unknown }[]>(sql`
+      select id, name, filter from segments where id = any(${wanted}::uuid[])
+    `);
+    for (const { id, name, filter } of rows)
+      known.set(id, { name, filter: filter === null ? null : readFilter(filter) });
+    const named = rows.flatMap(({ id }) => {
+      const filter = known.get(id)?.filter;
+      return filter ? segmentsNamedBy(filter) : [];
+    });
+    wanted = [...new Set(named)].filter((id) => !known.has(id));
+  }
+  return known;
+}
+
+/** The segments that a filter names itself. */
+export function segmentsNamedBy(filter: Filter): string[] {
+  return [...new Set(listConditions(filter).flatMap(({ condition }) => condition.segmentId ?? []))];
+}
+
+/**
+ * How filters know of segments. The one place that says, in SQL and in plain code, who is a member: of a static segment whoever
+ * was put in, of a dynamic one whom its filter holds for.
+ */
+export function createScope(segments: KnownSegments): Scope {
+  const scope: Scope = {
+    toMemberSql(segmentId) {
+      const segment = segments.get(segmentId);
+      if (segment?.filter) return filterToSql(segment.filter, scope);
+      return sql`exists (select from segment_members m where m.user_id = u.id and m.segment_id = ${segmentId}::uuid)`;
+    },
+    decideMember: (segmentId, person) => decideMember(segmentId, person, { segments, scope }),
+    toInstallationSql(segmentId) {
+      const filter = segments.get(segmentId)?.filter;
+      return filter ? filterToInstallationSql(filter, scope) : null;
+    },
+  };
+  return scope;
+}
+
+function decideMember(
+  segmentId: string,
+  person: Person,
+  { segments, scope }: { segments: KnownSegments; scope: Scope },
+): Decision {
+  const segment = segments.get(segmentId);
+  if (segment?.filter) {
+    const { holds, reasons } = explainFilter(segment.filter, person, { scope });
+    return { holds, value: segment.name, reasons };
+  }
+  const holds = person.segmentIds.includes(segmentId);
+  return { holds, value: segment?.name ?? null };
+}
+
+/** What is needed to ask a filter. */
+export interface ReadyFilter {
+  filter: Filter;
+  scope: Scope;
+}
+
+/** A filter with what it names. */
+export async function prepareFilter(db: Reader, filter: Filter): Promise<ReadyFilter> {
+  return { filter, scope: createScope(await readSegments(db, segmentsNamedBy(filter))) };
+}
+
+/** Whether `u`, a row of users that is no tombstone, is a member of a segment. */
+export async function memberSql(db: Reader, segmentId: string): Promise<Sql> {
+  return createScope(await readSegments(db, [segmentId])).toMemberSql(segmentId);
+}

@@ -1,0 +1,31 @@
+import type { Predicate } from './predicate.ts';
+import { attribute } from './predicates/attribute.ts';
+import { country } from './predicates/country.ts';
+import { createdAt } from './predicates/created-at.ts';
+import { hasChannel } from './predicates/has-channel.ts';
+import { inSegment } from './predicates/in-segment.ts';
+import { installation } from './predicates/installation.ts';
+import { isPushReachable } from './predicates/is-push-reachable.ts';
+import { language } from './predicates/language.ts';
+import { lastSeen } from './predicates/last-seen.ts';
+import { standardAttribute } from './predicates/standard-attribute.ts';
+import { tag } from './predicates/tag.ts';
+import { timeZone } from './predicates/time-zone.ts';
+import { userType } from './predicates/user-type.ts';
+
+/** All that a filter can ask of a user. A new one is a file and a line. */
+export const predicates: readonly Predicate[] = [
+  tag,
+  userType,
+  language,
+  country,
+  timeZone,
+  standardAttribute,
+  attribute,
+  createdAt,
+  lastSeen,
+  inSegment,
+  isPushReachable,
+  hasChannel,
+  installation,
+];

@@ -1,0 +1,18 @@
+import { z } from 'zod';
+import { definePredicate } from '../predicate.ts';
+
+/** Is a member of another segment. */
+export const inSegment = definePredicate({
+  name: 'inSegment',
+  argument: {
+    type: 'SegmentId',
+    description:
+      'The user is in this segment, static or dynamic. Global id. A dynamic segment cannot name itself, also not through others.',
+  },
+  args: z.uuid(),
+  words: (id) => `is in the segment ${id}`,
+  segmentId: (id) => id,
+  toSql: (id, scope) => scope.toMemberSql(id),
+  decide: (id, person, scope) => scope.decideMember(id, person),
+  toInstallationSql: (id, scope) => scope.toInstallationSql(id),
+});

@@ -1,0 +1,128 @@
+import { type AttributeDefinition, listAttributeDefinitions } from '../attributes/attribute-definition.ts';
+import { DomainError } from '../errors.ts';
+import { sql, type Transaction } from '../storage/database.ts';
+import { type Filter, filterToSql, listConditions, parseFilter, readFilter, type StoredFilter } from './filter.ts';
+import { createScope, readSegments, segmentsNamedBy } from './known-segments.ts';
+import type { Place } from './predicate.ts';
+
+type Reader = Pick<Transaction, '$queryRaw'>;
+
+/**
+ * A caller's filter in normal form. The segments that it names exist, and are not deleted before the commit of `tx`.
+ *
+ * @throws DomainError as `parseFilter` does; `NOT_FOUND` for a segment.
+ */
+export async function parseKnownFilter(tx: Reader, input: unknown, path: readonly string[]): Promise<StoredFilter> {
+  const stored = parseFilter(input, { path, definitions: await listAllDefinitions(tx) });
+  const filter = readFilter(stored);
+  const named = segmentsNamedBy(filter);
+  if (named.length > 0) await holdSegments(tx, { filter, named, path });
+  const segments = await readSegments(tx, named);
+  const filters = new Map([...segments].flatMap(([id, each]) => (each.filter ? [[id, each.filter] as const] : [])));
+  if (unfoldedSize({ id: '', filter }, filters, new Map()) > valuesMax) throw tooLarge(path);
+  return stored;
+}
+
+/** The custom attributes that a filter may name. */
+export async function listAllDefinitions(tx: Reader): Promise<Place['definitions']> {
+  const toMap = (definitions: AttributeDefinition[]) => new Map(definitions.map((each) => [each.name, each]));
+  return {
+    USER: toMap(await listAttributeDefinitions(tx, 'USER')),
+    INSTALLATION: toMap(await listAttributeDefinitions(tx, 'INSTALLATION')),
+  };
+}
+
+async function holdSegments(
+  tx: Reader,
+  { filter, named, path }: { filter: Filter; named: readonly string[]; path: readonly string[] },
+): Promise<void> {
+  const rows = await tx.$queryRaw<{ id: string }[]>(sql`
+    select id from segments where id = any(${[...named]}::uuid[]) order by id for key share
+  `);
+  const missing = named.find((id) => !rows.some((row) => row.id === id));
+  if (missing === undefined) return;
+  throw new DomainError('NOT_FOUND', 'There is no such segment.', [...path, ...pathOfSegment(filter, missing)]);
+}
+
+/** Where a filter names a segment first. */
+function pathOfSegment(filter: Filter, segmentId: string): readonly string[] {
+  return listConditions(filter).find(({ condition }) => condition.segmentId === segmentId)?.path ?? [];
+}
+
+/**
+ * Lets one transaction at a time change which segment names which, so that two cannot close a circle together. Taken before any
+ * segment is locked.
+ */
+export async function lockSegmentFilters(tx: Transaction): Promise<void> {
+  await tx.$executeRaw(sql`select pg_advisory_xact_lock(hashtextextended('carillon segment filters', 0))`);
+}
+
+/** @default 1_000 // dynamic segments */
+const dynamicSegmentsMax = 1_000;
+/** Values in the SQL of a filter, with the filters of the segments that it names: a statement takes 65,535. @default 20_000 */
+const valuesMax = 20_000;
+const tooLarge = (path: readonly string[]) =>
+  new DomainError('LIMIT_EXCEEDED', 'With what the segments in it ask for, a filter would be too large.', path);
+
+/**
+ * Refuses a segment's new filter that would make a circle, or too large a filter of any segment. To be called after
+ * {@link lockSegmentFilters}.
+ *
+ * @throws DomainError `VALUE_INVALID` where the filter leads back to its own segment; `LIMIT_EXCEEDED`.
+ */
+export async function refuseTangledFilter(
+  tx: Reader,
+  { segmentId, stored }: { segmentId: string; stored: StoredFilter },
+): Promise<void> {
+  const rows = await tx.$queryRaw<{ id: string; filter: unknown }[]>(sql`
+    select id, filter from segments where filter is not null and id <> ${segmentId}::uuid
+  `);
+  if (rows.length >= dynamicSegmentsMax) {
+    throw new DomainError('LIMIT_EXCEEDED', `There are at most ${dynamicSegmentsMax} dynamic segments.`, ['filter']);
+  }
+  const own = readFilter(stored);
+  const filters = new Map([...rows.map(({ id, filter }) => [id, readFilter(filter)] as const), [segmentId, own]]);
+  const circular = listConditions(own).find(
+    ({ condition }) => condition.segmentId !== null && leadsTo(condition.segmentId, segmentId, filters),
+  );
+  if (circular) {
+    throw new DomainError('VALUE_INVALID', 'This leads back to the segment itself.', ['filter', ...circular.path]);
+  }
+  const sizes = new Map<string, number>();
+  if ([...filters].some(([id, filter]) => unfoldedSize({ id, filter }, filters, sizes) > valuesMax)) {
+    throw tooLarge(['filter']);
+  }
+}
+
+/** Whether a segment is another, or its filter names it, also through others. */
+function leadsTo(from: string, to: string, filters: ReadonlyMap<string, Filter>): boolean {
+  const seen = new Set<string>();
+  let wave = [from];
+  while (wave.length > 0 && !wave.includes(to)) {
+    for (const id of wave) seen.add(id);
+    const next = wave.flatMap((id) => {
+      const filter = filters.get(id);
+      return filter ? segmentsNamedBy(filter) : [];
+    });
+    wave = [...new Set(next)].filter((id) => !seen.has(id));
+  }
+  return wave.includes(to);
+}
+
+/** How many values a filter has in SQL, those of named segments with it. `sizes` keeps what is known. There are no circles. */
+function unfoldedSize(
+  { id, filter }: { id: string; filter: Filter },
+  filters: ReadonlyMap<string, Filter>,
+  sizes: Map<string, number>,
+): number {
+  const known = sizes.get(id);
+  if (known !== undefined) return known;
+  const named = listConditions(filter).flatMap(({ condition }) => condition.segmentId ?? []);
+  const own = filterToSql(filter, createScope(new Map())).values.length;
+  const size = named.reduce((sum, segmentId) => {
+    const inner = filters.get(segmentId);
+    return inner ? sum + unfoldedSize({ id: segmentId, filter: inner }, filters, sizes) : sum;
+  }, own);
+  sizes.set(id, size);
+  return size;
+}
