@@ -118,15 +118,16 @@ export type IdentifierRows = Sql | null;
 /** @param cipher of the deployment: tells which addresses were opted out. */
 export function toIdentifierRows(cipher: Cipher, identifiers: readonly OwnedIdentifier[]): IdentifierRows {
   if (identifiers.length === 0) return null;
-  const column = (toText: (identifier: OwnedIdentifier) => string) => arrayLiteral(identifiers.map(toText));
+  const column = (toText: (identifier: OwnedIdentifier) => string | null) => arrayLiteral(identifiers.map(toText));
+  const isAddress = ({ kind }: Identifier) => kind !== 'EXTERNAL_USER_ID';
   return sql`
     unnest(
       ${column(({ kind }) => kind)}::identifier_kind[],
       ${column(({ value }) => value)}::text[],
       ${column(({ userId }) => userId)}::uuid[],
-      ${column(() => newId())}::uuid[],
-      ${column((identifier) => toByteaText(identifierHash(cipher, identifier)))}::bytea[]
-    ) as given (kind, value, user_id, recipient_id, address_hash)
+      ${column((identifier) => (isAddress(identifier) ? newId() : null))}::uuid[],
+      ${column((identifier) => (isAddress(identifier) ? toHex(identifierHash(cipher, identifier)) : null))}::text[]
+    ) as given (kind, value, user_id, recipient_id, address_hex)
   `;
 }
 
@@ -141,7 +142,7 @@ export async function addIdentifiers(tx: Transaction, rows: IdentifierRows): Pro
   if (rows === null) return;
   await tx.$executeRaw(sql`
     with given as (
-      select kind, value, user_id, recipient_id, address_hash,
+      select kind, value, user_id, recipient_id, decode(address_hex, 'hex') as address_hash,
         case kind when 'EMAIL' then 'EMAIL'::channel when 'PHONE' then 'SMS'::channel end as channel
       from ${rows}
     ),
@@ -156,7 +157,7 @@ export async function addIdentifiers(tx: Transaction, rows: IdentifierRows): Pro
   `);
 }
 
-const toByteaText = (bytes: Uint8Array<ArrayBuffer>): string => `\\x${Buffer.from(bytes.buffer).toString('hex')}`;
+const toHex = (bytes: Uint8Array<ArrayBuffer>): string => Buffer.from(bytes.buffer).toString('hex');
 
 /** As what an opt-out of an identifier's address is remembered; of what is no address nothing is. */
 export function identifierHash(cipher: Cipher, { kind, value }: Identifier): Uint8Array<ArrayBuffer> {

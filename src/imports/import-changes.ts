@@ -85,15 +85,15 @@ async function addChanges(tx: Transaction, importId: string, rows: readonly Chan
   const json = (value: object | undefined) => (value === undefined ? null : JSON.stringify(value));
   await tx.$executeRaw(sql`
     insert into import_changes (import_id, user_id, is_made, fingerprint, before, after, added)
-    select ${importId}::uuid, given.*
+    select ${importId}::uuid, user_id, is_made, decode(fingerprint, 'hex'), before, after, added
     from unnest(
       ${column(({ user_id }) => user_id)}::uuid[],
       ${column(({ is_made }) => String(is_made))}::boolean[],
-      ${column(({ fingerprint }) => `\\x${fingerprint}`)}::bytea[],
+      ${column(({ fingerprint }) => fingerprint)}::text[],
       ${column(({ before }) => json(before))}::jsonb[],
       ${column(({ after }) => json(after))}::jsonb[],
       ${column(({ added }) => json(added))}::jsonb[]
-    ) as given
+    ) as given (user_id, is_made, fingerprint, before, after, added)
     on conflict (user_id, import_id) do nothing
   `);
 }
