@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { newId } from '../../src/ids.ts';
+import { camelCaseKeys } from '../../src/storage/database.ts';
 
 /**
  * The measure: the rows that our verbs write, written by hand: one prepared statement after the other on one connection, in a
@@ -15,6 +16,7 @@ export interface Chains {
 const prepared = {
   owner: 'select user_id from installations where id = $1 for no key update',
   lock: 'select id from users where id = $1 for no key update',
+  pair: 'select * from users where id in ($1, $2) order by id for no key update',
   holders: `select user_id from identifiers
     where (kind, value) in (('EXTERNAL_USER_ID', $1), ('EMAIL', $2))`,
   name: `insert into identifiers (kind, value, user_id) values ('EXTERNAL_USER_ID', $1, $3), ('EMAIL', $2, $3)`,
@@ -23,7 +25,7 @@ const prepared = {
   promote: `update users set type = 'CUSTOMER', first_name = $2 where id = $1`,
   user: `insert into users (id, type, first_name) values ($1, 'CUSTOMER', $2)`,
   attach: 'update installations set user_id = $2, is_primary_device = false where id = $1',
-  follow: 'update recipients set user_id = $2 where installation_id = $1',
+  follow: 'update recipients set user_id = $2 where installation_id = $1 returning id',
   bury: 'update users set merged_into_id = $2 where id = $1',
   record: `insert into merge_records (id, survivor_id, merged_id, actor, reason, before, moved)
     values ($1, $2, $3, $4, 'personalize', $5, $6)`,
@@ -57,20 +59,30 @@ export function createChains(pool: pg.Pool, apiKeyId: string): Chains {
         await run('name', name, emailOf(name), owner?.user_id);
         await run('reach', newId(), owner?.user_id, emailOf(name));
         await run('promote', owner?.user_id, 'Ada');
-        await audit(run, 'personalize', { userId: owner?.user_id, installationId });
+        await audit(run, 'personalize', toResult(owner?.user_id, installationId));
       }),
     personalizeKnown: (installationId, name) =>
       inTransaction(async (run) => {
         const [holder] = await run('holders', name, emailOf(name));
         const [owner] = await run('owner', installationId);
-        await run('lock', holder?.user_id);
-        await run('lock', owner?.user_id);
+        const users = await run('pair', holder?.user_id, owner?.user_id);
         await run('attach', installationId, holder?.user_id);
-        await run('follow', installationId, holder?.user_id);
+        const [recipient] = await run('follow', installationId, holder?.user_id);
         await run('bury', owner?.user_id, holder?.user_id);
-        await run('record', newId(), holder?.user_id, owner?.user_id, `key:${apiKeyId}`, '{}', '{}');
-        await run('promote', holder?.user_id, 'Ada');
-        await audit(run, 'personalize', { userId: holder?.user_id, installationId });
+        const recordId = newId();
+        const [survivor, merged] = [holder, owner].map((one) => users.find(({ id }) => id === one?.user_id));
+        await run(
+          'record',
+          ...[recordId, survivor?.id, merged?.id, `key:${apiKeyId}`],
+          JSON.stringify({ survivor: toSnapshot(survivor), merged: toSnapshot(merged) }),
+          JSON.stringify({
+            ...{ identifiers: [], claims: [], endedClaims: [], attributes: [], customAttributes: [], tags: [] },
+            installations: [{ id: installationId, wasPrimary: false, isPrimary: false }],
+            ...{ recipients: [recipient?.id], segments: [], tombstones: [], inboxes: null },
+          }),
+        );
+        await run('promote', survivor?.id, 'Ada');
+        await audit(run, 'personalize', toResult(survivor?.id, installationId, recordId));
       }),
     saveNew: (name) =>
       inTransaction(async (run) => {
@@ -92,4 +104,18 @@ export function createChains(pool: pg.Pool, apiKeyId: string): Chains {
   };
 }
 
-type Run = (name: keyof typeof prepared, ...values: unknown[]) => Promise<{ user_id?: string }[]>;
+interface Row extends Record<string, unknown> {
+  id?: string;
+  user_id?: string;
+}
+type Run = (name: keyof typeof prepared, ...values: unknown[]) => Promise<Row[]>;
+
+/** A user as a merge record keeps it. */
+const toSnapshot = (row: Row = {}) => camelCaseKeys<object>(row);
+
+const toResult = (userId: unknown, installationId: string, mergeRecordId: string | null = null) => ({
+  userId,
+  installationId,
+  mergeRecordId,
+  droppedIdentifiers: [],
+});

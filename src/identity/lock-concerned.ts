@@ -63,7 +63,7 @@ export async function lockConcerned(
     ${identifiers.length === 0 ? sql`` : sql`union all ${strangers(identifiers, ids)}`}
   `);
   if (facts.some((row) => row.kind === null && row.installation_id === null)) throw new StaleReadError();
-  const own = facts.find((row) => row.installation_id === installationId);
+  const own = facts.find((row) => row.installation_id !== null && row.installation_id === installationId);
   return {
     users: nameUsers(users, facts.flatMap(toName)),
     ownerId: own?.user_id ?? null,

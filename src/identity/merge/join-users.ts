@@ -27,7 +27,7 @@ export interface Join {
  * memberships united, an opt-out of the inbox kept. `merged` becomes a tombstone that points to the survivor, and so do
  * the tombstones that pointed to it, so that there are no chains. Deliveries keep the user that they were made for.
  *
- * Of a lead without a name, claims and values this is one statement.
+ * Of a lead without a name, claims and values, that has hardly been used, this is one statement.
  *
  * @returns the id of the merge record, which holds what an undo needs.
  */
