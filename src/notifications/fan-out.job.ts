@@ -63,12 +63,15 @@ async function fanOutPage(tx: Transaction, worker: Worker, notificationId: strin
   if (page.unknown.length > 0) await insertUnknownUserDeliveries(tx, notificationId, page.unknown);
 }
 
-/** The notification, locked for this page, or null when its fan-out is finished or another worker is at it. */
+/**
+ * The notification, locked for this page, or null when its fan-out is finished. Waits for who has it: another worker's page, or
+ * an erase that withdraws a name from its target, takes moments, and nobody else would bring the job back before the lease ends.
+ */
 async function lockUnfinished(tx: Transaction, notificationId: string): Promise<Notification | null> {
   const [row] = await tx.$queryRaw<object[]>(sql`
     select n.*, n.channels::text[] as channels from notifications n
     where id = ${notificationId}::uuid and fan_out_finished_at is null
-    for no key update skip locked
+    for no key update
   `);
   return row ? camelCaseKeys<Notification>(row) : null;
 }
