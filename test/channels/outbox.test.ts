@@ -69,7 +69,7 @@ describe('a row', () => {
   test('stands in the order of the deliveries', async () => {
     const outbox = createOutboxChannel(database.db);
     const notificationId = newId();
-    const deliveryIds = [1, 2, 3].map((second) => newId(Date.UTC(2026, 0, 1, 0, 0, second)));
+    const deliveryIds = [newId(), newId(), newId()];
     for (const deliveryId of deliveryIds.toReversed()) {
       await outbox.send(makeMessage({ channel: 'EMAIL', address: ada, deliveryId, notificationId }), never);
     }
