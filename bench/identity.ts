@@ -29,7 +29,7 @@ const { values } = parseArgs({
     /** Callers at once. */
     callers: { type: 'string', default: '8' },
     /** Users of the file that is imported. */
-    imported: { type: 'string', default: '100000' },
+    imported: { type: 'string', default: '200000' },
   },
 });
 const [rounds, users, calls, callers, imported] = [

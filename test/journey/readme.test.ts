@@ -23,7 +23,9 @@ test('the first session of the README does what it says, as written', async () =
     .join('')
     .replace('http://127.0.0.1:4000', program.url);
 
-  const { stdout, stderr } = await promisify(execFile)('bash', ['-eu', '-c', script], { cwd: directory.path });
+  const { stdout, stderr } = await promisify(execFile)('bash', ['--norc', '-eu', '-c', script], {
+    cwd: directory.path,
+  });
   const [, registered, personalized, sent, followed, read, loggedOut] = stdout.split('----\n');
 
   expect(registered).toContain('"pushStatus":"ALLOWED","user":{"id":"');
