@@ -23,7 +23,7 @@ export async function removeIdentifiers(
     unnamed as (delete from identifiers i using given where i.kind = given.kind and i.value = given.value),
     unreached as (
       delete from recipients r using given
-      where r.address = given.value and r.channel = case given.kind when 'EMAIL' then 'EMAIL' else 'SMS' end::channel
+      where r.address = given.value and r.channel = case given.kind when 'EMAIL' then 'EMAIL' when 'PHONE' then 'SMS' end::channel
       returning r.channel, given.address_hash, r.is_subscribed
     )
     insert into suppressions (channel, address_hash)
