@@ -69,7 +69,11 @@ describe('a row', () => {
   test('stands in the order of the deliveries', async () => {
     const outbox = createOutboxChannel(database.db);
     const notificationId = newId();
-    const deliveryIds = [newId(), newId(), newId()];
+    // Made a second apart: UUIDs of version 7 begin with their millisecond.
+    const deliveryIds = [1, 2, 3].map((second) => {
+      const at = Date.UTC(2026, 0, 1, 0, 0, second).toString(16).padStart(12, '0');
+      return `${at.slice(0, 8)}-${at.slice(8)}-7000-8000-000000000000`;
+    });
     for (const deliveryId of deliveryIds.toReversed()) {
       await outbox.send(makeMessage({ channel: 'EMAIL', address: ada, deliveryId, notificationId }), never);
     }
