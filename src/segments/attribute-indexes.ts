@@ -47,6 +47,8 @@ export const addAttributeIndexesJob = (tx: Transaction): Promise<void> =>
  */
 export async function keepAttributeIndexes({ db, pool, log, signal }: IndexWork): Promise<void> {
   const client = await pool.connect();
+  // A stop may come while one waits for the connection, too.
+  if (signal.aborted) return client.release();
   const cutOff = () => client.release(true);
   signal.addEventListener('abort', cutOff, { once: true });
   try {

@@ -18,12 +18,8 @@ beforeAll(() => insertCrowd(database.pool, 20_000));
 const planOf = async (stored: object) =>
   explainCount(database.pool, audienceSql(await prepareFilter(database.db, readFilter(stored))));
 
-const keepIndexes = () =>
-  keepAttributeIndexes({
-    ...database.storage,
-    log: createLogger({ json: true, level: 'silent' }),
-    signal: new AbortController().signal,
-  });
+const keepIndexes = (signal = new AbortController().signal) =>
+  keepAttributeIndexes({ ...database.storage, log: createLogger({ json: true, level: 'silent' }), signal });
 
 test.each([
   ['a tag', { tag: 'shop-7' }, 'users_tags_idx'],
@@ -66,4 +62,12 @@ test('an index of texts serves ranges, lists and beginnings, and one that was le
   for (const operators of [{ gt: 'zz' }, { startsWith: 'zz' }, { in: ['zz', 'zy'] }]) {
     expect(await planOf(condition(operators))).toContain('users_attribute_');
   }
+});
+
+test('a stop leaves no connection taken, also one that comes while the connection is waited for', async () => {
+  const stopping = new AbortController();
+  const kept = keepIndexes(stopping.signal);
+  stopping.abort();
+  await kept;
+  expect(database.pool.idleCount).toBe(database.pool.totalCount);
 });
