@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { contentSchema } from '../content/content.ts';
 import { newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { claimDue } from './claim.ts';
-import { contentSchema } from './content.ts';
 import { expireOverdue } from './expire-overdue.ts';
 import { sendBatch } from './send-batch.ts';
 import type { Worker } from './worker.ts';

@@ -17,6 +17,7 @@ import '../installations/schema.ts';
 import '../installations/update-schema.ts';
 import '../notifications/outbox-schema.ts';
 import '../notifications/schema.ts';
+import '../notifications/send-notification-schema.ts';
 import '../notifications/subscriptions.ts';
 import '../partners/schema.ts';
 import '../recipients/change-recipient-schema.ts';
