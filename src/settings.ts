@@ -1,6 +1,8 @@
 import { createECDH } from 'node:crypto';
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseApnsKey } from './channels/apns-token.ts';
+import { parseServiceAccount } from './channels/service-account.ts';
 import { parseRedisUrl, redisUrlRule } from './stream/bus/redis-node.ts';
 
 /** What the README says of a setting. */
@@ -59,6 +61,15 @@ const bytes = (count: number, encoding: 'base64' | 'base64url') => {
       `must be ${count} bytes in ${encoding}.`,
     );
 };
+
+/** What `parse` can read, as it reads it. */
+const parsed = <Value>(parse: (text: string) => Value | null, message: string) =>
+  z.string().transform((text, context) => {
+    const value = parse(text);
+    if (value !== null) return value;
+    context.addIssue(message);
+    return z.NEVER;
+  });
 
 /** `ann@example.com` or `Ann <ann@example.com>`; group 1 or 2 is the address. */
 const mailbox = /^(?:([^\s<>@"]+@[^\s<>@"]+)|[^<>]*<([^\s<>@"]+@[^\s<>@"]+)>)$/;
@@ -228,6 +239,46 @@ export const settingsSchema = z.object({
     .regex(mailbox, 'must be an address like ann@example.com or Ann <ann@example.com>.')
     .optional()
     .register(texts, { default: 'none', meaning: 'Sender of e-mail; required with `SMTP_URL`.' }),
+  FCM_SERVICE_ACCOUNT: parsed(
+    parseServiceAccount,
+    'must be the JSON file of a key of a Google service account, as it is or in base64.',
+  )
+    .optional()
+    .register(texts, {
+      default: 'outbox',
+      meaning:
+        'Key of the Google service account that sends push by FCM: the JSON file that Google Cloud gives out, as it is or in base64.',
+    }),
+  FCM_BASE_URL: url(['https:', 'http:'], 'https://fcm.googleapis.com').optional().register(texts, {
+    default: 'https://fcm.googleapis.com',
+    meaning: 'The API of FCM; `https:` is spoken to by HTTP/2, `http:` by HTTP/1.1.',
+  }),
+  APNS_KEY: parsed(parseApnsKey, 'must be a private key on P-256: the .p8 file, as it is or in base64.')
+    .optional()
+    .register(texts, {
+      default: 'outbox',
+      meaning:
+        'Key that sends push by APNs: the `.p8` file that Apple gives out, as it is or in base64; makes the next three required.',
+    }),
+  APNS_KEY_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9]{1,64}$/, 'must be 10 letters and digits.')
+    .optional()
+    .register(texts, { default: 'none', meaning: 'Id of `APNS_KEY`: 10 letters and digits.' }),
+  APNS_TEAM_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9]{1,64}$/, 'must be 10 letters and digits.')
+    .optional()
+    .register(texts, { default: 'none', meaning: "Id of the developer's team at Apple: 10 letters and digits." }),
+  APNS_TOPIC: z
+    .string()
+    .regex(/^[A-Za-z0-9.-]{1,255}$/, 'must be a bundle id like com.example.shop.')
+    .optional()
+    .register(texts, { default: 'none', meaning: "The iOS app's bundle id, such as `com.example.shop`." }),
+  APNS_BASE_URL: url(['https:', 'http:'], 'https://api.push.apple.com').optional().register(texts, {
+    default: 'https://api.push.apple.com',
+    meaning: 'APNs; `https://api.sandbox.push.apple.com` for an app that is signed for development.',
+  }),
   VAPID_SUBJECT: url(['mailto:', 'https:'], 'mailto:ann@example.com or https://example.com')
     .optional()
     .register(texts, {

@@ -1,6 +1,8 @@
 import type { Channel as ChannelName } from '../generated/prisma/enums.ts';
 import type { Database } from '../storage/database.ts';
+import { type ApnsOptions, createApnsChannel } from './apns.ts';
 import type { AddressKind, Channel } from './channel.ts';
+import { createFcmChannel, type FcmOptions } from './fcm.ts';
 import { createInfobipSmsChannel, type InfobipOptions } from './infobip-sms.ts';
 import { createOutboxChannel } from './outbox.ts';
 import { createSmtpChannel, type SmtpOptions } from './smtp.ts';
@@ -11,6 +13,8 @@ export interface ChannelsOptions {
   smtp: SmtpOptions | null;
   infobip: InfobipOptions | null;
   vapid: Vapid;
+  fcm: FcmOptions | null;
+  apns: ApnsOptions | null;
   /** Whether a channel without provider goes to the outbox; else its deliveries end as CHANNEL_NOT_CONFIGURED. */
   isOutboxAllowed: boolean;
   /** Lets web push endpoints be plain http, loopback or private. For tests. */
@@ -46,8 +50,13 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
   // A provider is added here: what serves which address of which channel.
   const routes: readonly Route[] = [
     { channel: 'PUSH', address: 'webPush', audience: 'browsers', via: createWebPushChannel(options) },
-    { channel: 'PUSH', address: 'fcm', audience: 'apps', via: outbox },
-    { channel: 'PUSH', address: 'apns', audience: 'apps', via: outbox },
+    { channel: 'PUSH', address: 'fcm', audience: 'apps', via: options.fcm ? createFcmChannel(options.fcm) : outbox },
+    {
+      channel: 'PUSH',
+      address: 'apns',
+      audience: 'apps',
+      via: options.apns ? createApnsChannel(options.apns) : outbox,
+    },
     {
       channel: 'EMAIL',
       address: 'email',

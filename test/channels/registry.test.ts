@@ -12,6 +12,8 @@ function open(options: Partial<ChannelsOptions>) {
   return createChannels({
     smtp: null,
     infobip: null,
+    fcm: null,
+    apns: null,
     isOutboxAllowed: true,
     arePrivateEndpointsAllowed: false,
     vapid: { subject: 'mailto:ops@example.com', ...generateVapidKeys() },
