@@ -47,6 +47,8 @@ export interface FakeApns {
   cutConnections(): void;
   /** Answers nothing before so many requests wait at once. */
   holdUntil(count: number): void;
+  /** Answers what is held. */
+  release(): void;
   /** The provider tokens that were used, each once. */
   tokens: ReadonlySet<string>;
   connectionCount(): number;
@@ -169,6 +171,7 @@ export async function startFakeApns({ now = () => Date.now() } = {}): Promise<Fa
       counts.waiting = 0;
       full = Promise.withResolvers();
     },
+    release: () => full.resolve(),
     tokens,
     connectionCount: () => counts.connections,
     openCount: () => sessions.size,
