@@ -1,9 +1,10 @@
 import type { ApnsOptions } from './channels/apns.ts';
+import { readMailAddress } from './channels/credential-forms.ts';
 import type { FcmOptions } from './channels/fcm.ts';
 import type { IdentityRules } from './deployment.ts';
 import { StartupError } from './errors.ts';
 import { findNearMiss } from './near-miss.ts';
-import { deriveVapidPublicKey, readMailAddress, type SettingName, settingsSchema } from './settings.ts';
+import { deriveVapidPublicKey, type SettingName, settingsSchema } from './settings.ts';
 
 /** What the operator decided, parsed. Absent settings are null where the program decides by itself. */
 export interface Config {

@@ -2,6 +2,7 @@ import { createECDH } from 'node:crypto';
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseApnsKey } from './channels/apns-token.ts';
+import { appleId, bundleId, isUrlOf, mailbox } from './channels/credential-forms.ts';
 import { parseServiceAccount } from './channels/service-account.ts';
 import { parseRedisUrl, redisUrlRule } from './stream/bus/redis-node.ts';
 
@@ -19,22 +20,7 @@ const texts = z.registry<SettingText>();
 const flag = () => z.enum(['0', '1'], 'must be 1 or 0.').transform((text) => text === '1');
 
 const url = (schemes: string[], example: string) =>
-  z
-    .string()
-    .refine(
-      (text) => isDecodable(text) && schemes.includes(URL.parse(text)?.protocol ?? ''),
-      `must be a URL like ${example}.`,
-    );
-
-/** A stray % in a password passes for a URL, until somebody decodes it. */
-function isDecodable(text: string): boolean {
-  try {
-    decodeURIComponent(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
+  z.string().refine((text) => isUrlOf(schemes, text), `must be a URL like ${example}.`);
 
 /** `10.0.0.1`, `10.0.0.0/8`, `2001:db8::/32`. */
 function isNetwork(text: string): boolean {
@@ -70,15 +56,6 @@ const parsed = <Value>(parse: (text: string) => Value | null, message: string) =
     context.addIssue(message);
     return z.NEVER;
   });
-
-/** `ann@example.com` or `Ann <ann@example.com>`; group 1 or 2 is the address. */
-const mailbox = /^(?:([^\s<>@"]+@[^\s<>@"]+)|[^<>]*<([^\s<>@"]+@[^\s<>@"]+)>)$/;
-
-/** The address in `Ann <ann@example.com>`. */
-export function readMailAddress(text: string): string {
-  const match = mailbox.exec(text);
-  return match?.[1] ?? match?.[2] ?? text;
-}
 
 /** The public key, base64url, of a P-256 private key in base64url; null when it is none. */
 export function deriveVapidPublicKey(privateKey: string): string | null {
@@ -262,17 +239,17 @@ export const settingsSchema = z.object({
     }),
   APNS_KEY_ID: z
     .string()
-    .regex(/^[A-Za-z0-9]{1,64}$/, 'must be 10 letters and digits.')
+    .regex(appleId, 'must be 10 letters and digits.')
     .optional()
     .register(texts, { default: 'none', meaning: 'Id of `APNS_KEY`: 10 letters and digits.' }),
   APNS_TEAM_ID: z
     .string()
-    .regex(/^[A-Za-z0-9]{1,64}$/, 'must be 10 letters and digits.')
+    .regex(appleId, 'must be 10 letters and digits.')
     .optional()
     .register(texts, { default: 'none', meaning: "Id of the developer's team at Apple: 10 letters and digits." }),
   APNS_TOPIC: z
     .string()
-    .regex(/^[A-Za-z0-9.-]{1,255}$/, 'must be a bundle id like com.example.shop.')
+    .regex(bundleId, 'must be a bundle id like com.example.shop.')
     .optional()
     .register(texts, { default: 'none', meaning: "The iOS app's bundle id, such as `com.example.shop`." }),
   APNS_BASE_URL: url(['https:', 'http:'], 'https://api.push.apple.com').optional().register(texts, {

@@ -25,7 +25,7 @@ export interface HttpClient {
    * `toFailureCode` can name.
    */
   post(request: HttpRequest): Promise<HttpReply>;
-  /** Ends the connections, and what is under way on them. */
+  /** Ends idle connections. What is under way ends by itself, or by its signal, and its connection with it. */
   close(): Promise<void>;
 }
 

@@ -19,6 +19,7 @@ export interface Http2Options {
 export function createHttp2Client(origin: string, options: Http2Options = {}): HttpClient {
   const sessions = new Set<ClientHttp2Session>();
   let current: ClientHttp2Session | null = null;
+  let isClosed = false;
 
   function currentSession(): ClientHttp2Session {
     // After a GOAWAY Node closes a session: what is under way may end on it, and nothing new is begun.
@@ -30,17 +31,26 @@ export function createHttp2Client(origin: string, options: Http2Options = {}): H
     return session;
   }
 
+  function send(request: HttpRequest): Promise<HttpReply> {
+    const session = currentSession();
+    const reply = exchange(session, request);
+    // The session of a late comer ends with its request.
+    if (isClosed) session.close();
+    return reply;
+  }
+
   return {
     async post(request) {
       try {
-        return await exchange(currentSession(), request);
+        return await send(request);
       } catch (error) {
         if (!isUnprocessed(error)) throw error;
-        return exchange(currentSession(), request);
+        return send(request);
       }
     },
     async close() {
-      for (const session of sessions) session.destroy();
+      isClosed = true;
+      for (const session of sessions) session.close();
     },
   };
 }
