@@ -28,7 +28,7 @@ export interface ApnsOptions extends ApnsKey {
 const defaultBaseUrl = 'https://api.push.apple.com';
 
 /** Longest JSON in bytes (https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification). */
-export const payloadBytesMax = 4_096;
+const payloadBytesMax = 4_096;
 
 /**
  * Push by the Apple Push Notification service: `POST /3/device/<token>` on one connection of HTTP/2
@@ -156,7 +156,7 @@ const byHttpStatus = new Map<number, Verdict>([
 ]);
 
 /** What APNs' reply means. */
-export function classifyApnsReply({ status, retryAfter, text }: HttpReply): SendOutcome {
+function classifyApnsReply({ status, retryAfter, text }: HttpReply): SendOutcome {
   if (status === 200) return { kind: 'accepted', providerCode: '200' };
   const { data: reply } = replySchema.safeParse(parseJson(text));
   const providerCode = reply && /^[A-Za-z]{1,64}$/.test(reply.reason) ? reply.reason : String(status);

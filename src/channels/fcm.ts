@@ -148,7 +148,7 @@ const byHttpStatus = new Map<number, Verdict>([
 const acceptedSchema = z.object({ name: z.string() });
 
 /** What FCM's reply means. A Retry-After goes before the delays of the tables; a success that is not in FCM's form is `retry`. */
-export function classifyFcmReply({ status, retryAfter, text }: HttpReply): SendOutcome {
+function classifyFcmReply({ status, retryAfter, text }: HttpReply): SendOutcome {
   if (status === 200) {
     const isFcms = acceptedSchema.safeParse(parseJson(text)).success;
     return isFcms ? { kind: 'accepted', providerCode: '200' } : { kind: 'retry', providerCode: 'REPLY_UNREADABLE' };
