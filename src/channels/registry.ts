@@ -3,6 +3,7 @@ import type { Database } from '../storage/database.ts';
 import { type ApnsOptions, createApnsChannel } from './apns.ts';
 import type { AddressKind, Channel } from './channel.ts';
 import { createFcmChannel, type FcmOptions } from './fcm.ts';
+import { createInboxChannel } from './inbox.ts';
 import { createInfobipSmsChannel, type InfobipOptions } from './infobip-sms.ts';
 import { createOutboxChannel } from './outbox.ts';
 import { createSmtpChannel, type SmtpOptions } from './smtp.ts';
@@ -80,7 +81,7 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
       audience: 'all',
       via: options.infobip ? createInfobipSmsChannel(options.infobip) : outbox,
     },
-    { channel: 'IN_APP', address: 'inbox', audience: 'all', via: outbox },
+    { channel: 'IN_APP', address: 'inbox', audience: 'all', via: createInboxChannel(db) },
   ];
 
   return {

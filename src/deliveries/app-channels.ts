@@ -59,7 +59,9 @@ interface OwnChannels {
   /** What they were made of: other credentials are another text, and the same sealed anew too. */
   made: string;
   channels: Channels;
-  /** For which there are credentials that cannot be read. */
+  /** To which it sends by itself. */
+  addresses: ReadonlySet<AddressKind>;
+  /** Of these, those for which the credentials cannot be read. */
   unreadable: ReadonlySet<AddressKind>;
 }
 
@@ -111,7 +113,7 @@ export function createAppChannels(options: AppChannelsOptions): AppChannels {
     async senderFor(appId, channel, addressKind) {
       const its = await ownOf(appId);
       if (its?.unreadable.has(addressKind)) return { via: unreadable, ownerId: appId };
-      const via = its?.channels.channelFor(channel, addressKind);
+      const via = its?.addresses.has(addressKind) ? its.channels.channelFor(channel, addressKind) : null;
       if (via) return { via, ownerId: appId };
       const common = environment.channelFor(channel, addressKind);
       return common && { via: common, ownerId: null };
@@ -126,12 +128,12 @@ export function createAppChannels(options: AppChannelsOptions): AppChannels {
   };
 }
 
-/** An app's own channels, and no others. */
+/** An app's own channels. */
 function openOwn(
   options: AppChannelsOptions,
   appId: string,
   sealed: readonly SealedChannel[],
-): Pick<OwnChannels, 'channels' | 'unreadable'> {
+): Omit<OwnChannels, 'made'> {
   const { db, cipher, log, vapid, arePrivateEndpointsAllowed } = options;
   const lost = new Set<AddressKind>();
   let credentials: OwnCredentials = {};
@@ -156,5 +158,5 @@ function openOwn(
     arePrivateEndpointsAllowed,
     db,
   });
-  return { channels, unreadable: lost };
+  return { channels, addresses: new Set(sealed.map(({ provider }) => served[provider])), unreadable: lost };
 }

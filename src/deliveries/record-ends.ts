@@ -19,15 +19,19 @@ export interface SendEnd {
  */
 export async function recordEnds(db: Database, token: string, ends: readonly SendEnd[]): Promise<void> {
   if (ends.length === 0) return;
-  await inTransaction(db, async (tx) => {
-    await retireAddresses(tx, ends);
-    await writeOutcomes(
-      tx,
-      token,
-      ends.map(({ outcome }) => outcome),
-    );
-    await recordReceipts(tx, ends);
-  });
+  await inTransaction(
+    db,
+    async (tx) => {
+      await retireAddresses(tx, ends);
+      await writeOutcomes(
+        tx,
+        token,
+        ends.map(({ outcome }) => outcome),
+      );
+      await recordReceipts(tx, ends);
+    },
+    'GENERIC',
+  );
 }
 
 /**
