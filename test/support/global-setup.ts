@@ -1,17 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { writeTypedDocuments } from '../../codegen.ts';
+import { createLogger } from '../../src/logger.ts';
+import { prepareQueue } from '../../src/queue/job-runner.ts';
 import { startEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
 import { migrate } from '../../src/storage/migrate.ts';
-import { executeStatement, withDatabase } from './database-server.ts';
+import { dropDatabases, executeStatement, withDatabase } from './database-server.ts';
 import { makeTemporaryDirectory } from './temporary-directory.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** A PostgreSQL server where tests may create databases; this database of it is not a test's own. */
     databaseServerUrl: string;
-    /** Name of a migrated, empty database to clone. */
+    /** How the names of this run's databases begin. */
+    databasePrefix: string;
+    /** Name of an empty database to clone, with the program's tables and the queue's. */
     databaseTemplate: string;
     /** Whether the databases are still there after the run, for a look at a failure. */
     isDatabaseServerKept: boolean;
@@ -27,14 +32,16 @@ let closeServer: () => Promise<void> = async () => undefined;
 export async function setup(project: TestProject): Promise<void> {
   await writeTypedDocuments();
   const server = await openServer();
-  const template = `carillon_template_${randomBytes(4).toString('hex')}`;
+  const prefix = `carillon_test_${randomBytes(4).toString('hex')}`;
   closeServer = async () => {
-    await executeStatement(server.url, `drop database if exists ${template}`);
+    if (server.isKept) await dropDatabases(server.url, prefix);
     await server.close();
   };
+  const template = `${prefix}_template`;
   await executeStatement(server.url, `create database ${template}`);
-  await migrate(withDatabase(server.url, template));
+  await prepareTemplate(withDatabase(server.url, template));
   project.provide('databaseServerUrl', server.url);
+  project.provide('databasePrefix', prefix);
   project.provide('databaseTemplate', template);
   project.provide('isDatabaseServerKept', server.isKept);
 }
@@ -42,6 +49,13 @@ export async function setup(project: TestProject): Promise<void> {
 /** Stops what `setup` started. */
 export async function teardown(): Promise<void> {
   await closeServer();
+}
+
+async function prepareTemplate(url: string): Promise<void> {
+  await migrate(url);
+  const pool = new pg.Pool({ connectionString: url });
+  await prepareQueue(pool, createLogger({ json: true }));
+  await pool.end();
 }
 
 async function openServer(): Promise<{ url: string; isKept: boolean; close(): Promise<void> }> {
