@@ -55,6 +55,7 @@ export function useDatabase(): FileDatabase {
   afterAll(async ({}, suite) => {
     if (!opened) return;
     const { database, storage } = opened;
+    opened = null;
     await storage.close();
     const hasFailed = suite.tasks.some((task) => task.result?.state === 'fail');
     if (hasFailed && inject('isDatabaseServerKept')) {
