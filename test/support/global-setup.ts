@@ -70,7 +70,7 @@ async function openServer(directory: string): Promise<{ url: string; isKept: boo
     directory,
     password: randomBytes(16).toString('hex'),
     // Nothing of it outlives the run.
-    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' },
+    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' },
   });
   return { url: server.url, isKept: false, close: server.stop };
 }
