@@ -37,10 +37,7 @@ async function run(): Promise<void> {
   if (config.environment === 'development') {
     process.stdout.write(renderBanner(app.url, { ...app.facts, metricsUrl: app.metricsUrl }));
   } else {
-    createLogger({ json: true }).info(
-      { url: app.url, metricsUrl: app.metricsUrl, role: config.role, ...facts },
-      'ready',
-    );
+    createLogger().info({ url: app.url, metricsUrl: app.metricsUrl, role: config.role, ...facts }, 'ready');
     // Not to the log, which others keep and read.
     if (generatedKeys) process.stderr.write(`${renderKeys(generatedKeys, keysFile)}\n`);
   }

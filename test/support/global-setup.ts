@@ -58,7 +58,7 @@ export async function teardown(): Promise<void> {
 async function prepareTemplate(url: string): Promise<void> {
   await migrate(url);
   const storage = openStorage(url);
-  await prepareQueue(storage.pool, createLogger({ json: true }));
+  await prepareQueue(storage.pool, createLogger());
   await storage.close();
 }
 
