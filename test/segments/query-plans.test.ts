@@ -19,7 +19,7 @@ const planOf = async (stored: object) =>
   explainCount(database.pool, audienceSql(await prepareFilter(database.db, readFilter(stored))));
 
 const keepIndexes = (signal = new AbortController().signal) =>
-  keepAttributeIndexes({ ...database.storage, log: createLogger({ json: true, level: 'silent' }), signal });
+  keepAttributeIndexes({ ...database.storage, log: createLogger({ level: 'silent' }), signal });
 
 test.each([
   ['a tag', { tag: 'shop-7' }, 'users_tags_idx'],
