@@ -329,19 +329,6 @@ describe('a segment that is changed', () => {
     ]);
     expect(results.map((result) => result?.__typename).sort()).toEqual(['UpdateSegmentPayload', 'ValueInvalidError']);
   });
-
-  test('does not let filters that name it grow beyond what a statement can hold', async () => {
-    const many: AudienceFilter = { any: Array.from({ length: 99 }, () => ({ country: ['NL'] })) };
-    const wide = (id: string): AudienceFilter => ({ any: Array.from({ length: 99 }, () => ({ inSegment: id })) });
-    const refused = { code: 'LIMIT_EXCEEDED', path: ['filter'] };
-    const inner = await makeDynamicSegment(g.server, nobody);
-    const outer = await makeDynamicSegment(g.server, wide(inner));
-    const outermost = await makeDynamicSegment(g.server, { any: [{ inSegment: outer }] });
-    expect(await createSegment(g.server, { filter: wide(outermost) })).toMatchObject({ segment: { kind: 'DYNAMIC' } });
-    expect(await updateSegment(g.server, { segment: inner, filter: many })).toMatchObject(refused);
-    const middle = await makeDynamicSegment(g.server, wide(outermost));
-    expect(await createSegment(g.server, { filter: wide(middle) })).toMatchObject(refused);
-  });
 });
 
 const PageOfSegments = graphql(`query PageOfSegments { segments(last: 2) { totalCount nodes { id kind } } }`);
