@@ -184,7 +184,7 @@ export const installation = definePredicate({
   argument: {
     type: argument,
     description:
-      'The user has an installation that is so. A push to a target with this condition goes only to installations that fit it.',
+      'The user has an installation that is so, all of it the same one: `{ installation: { platform: [IOS], appVersion: { lt: "2.10.0" } } }`. A push to a target with this condition goes only to installations that fit it.',
   },
   args: schema,
   parse(input, { definitions, path }) {
