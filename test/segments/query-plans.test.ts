@@ -57,7 +57,7 @@ test('an attribute that a segment compares by range gets an index, which goes wi
   expect(await planOf(range)).not.toContain('users_attribute_');
 });
 
-test('an index of texts serves ranges, lists and beginnings, and one that was left half made is made anew', async () => {
+test('an index of texts serves ranges, lists, beginnings and relative dates, and one that was left half made is made anew', async () => {
   const id = newId();
   const condition = (operators: object) => ({ attribute: { name: 'plan', type: 'STRING', ...operators } });
   await database.pool.query(sql`
@@ -69,6 +69,9 @@ test('an index of texts serves ranges, lists and beginnings, and one that was le
   await keepIndexes();
   for (const operators of [{ gt: 'zz' }, { startsWith: 'zz' }, { in: ['zz', 'zy'] }]) {
     expect(await planOf(condition(operators))).toContain('users_attribute_');
+  }
+  for (const type of ['DATE', 'DATETIME']) {
+    expect(await planOf(condition({ type, withinLast: { days: 7 } }))).toContain('users_attribute_');
   }
 });
 
