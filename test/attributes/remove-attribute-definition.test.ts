@@ -185,7 +185,15 @@ describe('an attribute that a filter names is not removed', () => {
 
   test.each<['USER' | 'INSTALLATION', (name: string) => AudienceFilter]>([
     ['USER', (name) => ({ all: [{ tag: 'a' }, { not: { attribute: { name, eq: 'a' } } }] })],
-    ['INSTALLATION', (name) => ({ any: [{ installation: { attribute: [{ name, exists: true }] } }] })],
+    [
+      'INSTALLATION',
+      (name) => ({
+        any: [
+          { installation: { platform: ['IOS'] } },
+          { installation: { isPrimary: true, attribute: [{ name, exists: true }] } },
+        ],
+      }),
+    ],
   ])('of %s, while a segment names it', async (owner, toFilter) => {
     const name = await makeAttribute(g.server, { owner, type: 'STRING' });
     const other = owner === 'USER' ? 'INSTALLATION' : 'USER';
