@@ -27,7 +27,7 @@ const listIndexes = async () =>
   ).rows;
 
 const keepIndexes = (signal = new AbortController().signal) =>
-  keepAttributeIndexes({ ...database.storage, log: createLogger({ json: true, level: 'silent' }), signal });
+  keepAttributeIndexes({ ...database.storage, log: createLogger({ level: 'silent' }), signal });
 
 test.each([
   ['a tag', { tag: 'shop-7' }, 'users_tags_idx'],
