@@ -29,7 +29,7 @@ beforeEach(async () => {
 });
 
 async function retire({ userId, installation }: Scene): Promise<void> {
-  const { addressCipher } = await g.db.installation.findUniqueOrThrow({ where: { id: installation } });
+  const { addressCipher, addressRegisteredAt } = await g.db.installation.findUniqueOrThrow({ where: { id: installation } });
   const id = randomUUID();
   await recordEnds(g.db, randomUUID(), [
     {
@@ -39,10 +39,10 @@ async function retire({ userId, installation }: Scene): Promise<void> {
         platform: 'ANDROID',
         address: null,
         addressCipher,
-        addressRegisteredAt: null,
+        addressRegisteredAt,
+        appId: null,
         userId,
         installationId: installation,
-        appId: null,
         attempts: 1,
         refusal: null,
       },
