@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { contentSchema } from '../content/content.ts';
+import { contentSchema, valuesSchema } from '../content/content.ts';
 import { newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
@@ -31,9 +31,11 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
       leaseSeconds: worker.leaseSeconds,
       pausedChannels: worker.pauses.listPaused(),
     });
+    const data = valuesSchema.parse(notification.data);
     await sendBatch(worker, {
       claim,
-      notification: { id: notificationId, content, expiresAt: notification.expiresAt },
+      // The caller's event is not kept with a notification yet.
+      notification: { id: notificationId, content, event: null, data, expiresAt: notification.expiresAt },
     });
     const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
     if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });

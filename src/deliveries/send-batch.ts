@@ -1,4 +1,6 @@
 import type { SendOutcome } from '../channels/channel.ts';
+import type { Rendering } from '../content/render-content.ts';
+import { renderDeliveries } from '../content/render-deliveries.ts';
 import { beginSends, type DueDelivery } from './begin-sends.ts';
 import { type Claim, releaseClaim, renewClaim } from './claim.ts';
 import { decideOutcome, decideRefusal } from './decide-outcome.ts';
@@ -48,25 +50,38 @@ async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: re
     deliveryIds: ids,
     leaseSeconds: worker.leaseSeconds,
   });
+  const toSend = due.filter(({ refusal }) => refusal === null).map(({ id }) => id);
+  const rendering = toSend.length === 0 ? null : await renderDeliveries(worker, notification, toSend);
   const facts = {
     'carillon.notification.id': notification.id,
     'carillon.deliveries': due.length,
     'carillon.channels': [...new Set(due.map(({ channel }) => channel))].sort().join(),
   };
   const ends = await worker.tracing.trace('send', facts, () =>
-    Promise.all(due.map((delivery) => endOf(worker, notification, delivery))),
+    Promise.all(due.map((delivery) => endOf(worker, { notification, delivery, rendering }))),
   );
   await recordEnds(worker.db, claim.token, ends);
   worker.bus.wake();
 }
 
-async function endOf(worker: Worker, notification: NotificationToSend, delivery: DueDelivery): Promise<SendEnd> {
+/** A delivery of a notification that is to be sent, and what it says. */
+interface Turn {
+  notification: NotificationToSend;
+  delivery: DueDelivery;
+  rendering: ((deliveryId: string) => Rendering) | null;
+}
+
+async function endOf(worker: Worker, { notification, delivery, rendering }: Turn): Promise<SendEnd> {
   const { id: deliveryId, refusal } = delivery;
   if (refusal !== null) {
     const outcome = { deliveryId, status: decideRefusal(refusal), reason: refusal, providerCode: null };
     return { delivery, sent: null, outcome };
   }
-  const sent = await sendOne(worker, notification, delivery);
+  const said = rendering?.(deliveryId);
+  const sent =
+    said?.kind === 'rendered'
+      ? await sendOne(worker, { ...notification, content: said.content }, delivery)
+      : { kind: 'rejected' as const, reason: 'RENDER_FAILED' as const, providerCode: said?.code ?? null };
   if (sent === null) {
     const reason = 'CHANNEL_NOT_CONFIGURED' as const;
     const outcome = { deliveryId, status: 'DISCARDED' as const, reason, providerCode: null, isUncounted: true };

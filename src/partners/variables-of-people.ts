@@ -15,9 +15,17 @@ import {
  * Types of objects that are no person's. An argument called after one (`segment`, `segments`), and the `id` of a field that
  * answers one, names nobody; every other `ID` is taken to name a person, so that a new argument is refused until it is here.
  */
-const typesOfNobody: ReadonlySet<string> = new Set(['App', 'ApiKey', 'Notification', 'Segment', 'InSegment']);
+const typesOfNobody: ReadonlySet<string> = new Set([
+  'App',
+  'ApiKey',
+  'Notification',
+  'Segment',
+  'InSegment',
+  'Template',
+  'Label',
+]);
 /** What is done to a segment, or sent to it, is done to people. */
-const typesOfNobodyInMutations: ReadonlySet<string> = new Set(['App', 'ApiKey']);
+const typesOfNobodyInMutations: ReadonlySet<string> = new Set(['App', 'ApiKey', 'Template']);
 
 /** Texts that name a person, or say who somebody is. */
 const textsOfPeople: ReadonlySet<string> = new Set([
