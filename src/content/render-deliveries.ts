@@ -37,8 +37,9 @@ export async function renderDeliveries(
   let compiled: CompiledContent;
   try {
     compiled = compileOnce(notification);
-  } catch (err) {
-    log.error({ err, notificationId: notification.id }, 'The content of a notification cannot be read.');
+  } catch {
+    // What is wrong quotes the content, which is the caller's.
+    log.error({ notificationId: notification.id }, 'The content of a notification cannot be read.');
     return () => ({ kind: 'failed', code: 'TEMPLATE_FAILED', variation: null });
   }
   if (compiled.isConstant) {
