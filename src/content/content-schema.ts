@@ -31,7 +31,11 @@ const VariationObject = builder.objectRef<Variation>('NotificationVariation').im
       resolve: ({ segment }, _, { loaders }): Promise<Segment | null> | null =>
         segment === null ? null : loaders.load(segmentById, segment),
     }),
-    title: t.string({ nullable: true, description: 'Title.', resolve: ({ fields }) => fields.title ?? null }),
+    title: t.string({
+      nullable: true,
+      description: 'Title; the subject of an e-mail.',
+      resolve: ({ fields }) => fields.title ?? null,
+    }),
     body: t.string({ nullable: true, description: 'Text.', resolve: ({ fields }) => fields.body ?? null }),
     subtitle: t.string({
       nullable: true,
@@ -77,7 +81,7 @@ export const ContentObject = builder
       url: t.exposeString('url', { nullable: true, description: 'What a click opens.' }),
       buttons: t.field({
         type: [ButtonObject],
-        description: 'Buttons.',
+        description: 'What can be clicked under it, in the order in which it is shown.',
         resolve: ({ buttons }) => [...buttons],
       }),
       data: t.expose('data', { type: 'JSONObject', nullable: true, description: dataDescription }),

@@ -127,7 +127,7 @@ builder.relayMutationField(
   {
     description: 'Which label.',
     inputFields: (t) => ({
-      name: t.string({ required: true, description: 'Its name.' }),
+      name: t.string({ required: true, description: 'Which label.' }),
       idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
     }),
   },

@@ -87,7 +87,7 @@ async function endOf(worker: Worker, { notification, delivery, rendering }: Turn
     const outcome = { deliveryId, status: 'DISCARDED' as const, reason, providerCode: null, isUncounted: true };
     return { delivery, sent, outcome };
   }
-  return { delivery, sent, outcome: toOutcome(worker, delivery, sent) };
+  return { delivery, sent, outcome: { ...toOutcome(worker, delivery, sent), variation: said?.variation ?? null } };
 }
 
 /** What was cut off because this process stops is due at once for the next one, and is never given up for that. */

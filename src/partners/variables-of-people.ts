@@ -27,6 +27,9 @@ const typesOfNobody: ReadonlySet<string> = new Set([
 /** What is done to a segment, or sent to it, is done to people. */
 const typesOfNobodyInMutations: ReadonlySet<string> = new Set(['App', 'ApiKey', 'Template']);
 
+/** Fields that decide what is said to whoever is meant already, and mean nobody. */
+const fieldsOfNobody: ReadonlySet<string> = new Set(['NotificationVariationInput.segment']);
+
 /** Texts that name a person, or say who somebody is. */
 const textsOfPeople: ReadonlySet<string> = new Set([
   'externalUserId',
@@ -60,7 +63,8 @@ export function listVariablesOfPeople(schema: GraphQLSchema, document: DocumentN
       if (!type || !place) return;
       const isArgument = place.kind === Kind.ARGUMENT;
       const answered = isArgument ? getNamedType(typeInfo.getFieldDef()?.type)?.name : undefined;
-      if (canNamePerson(type, { name: place.name.value, answered, nobody })) names.add(node.name.value);
+      const input = isArgument ? undefined : getNamedType(typeInfo.getParentInputType())?.name;
+      if (canNamePerson(type, { name: place.name.value, answered, input, nobody })) names.add(node.name.value);
     },
   });
   visit(document, visitor);
@@ -78,6 +82,8 @@ function isPlace(node: unknown): node is Place {
 interface Slot {
   name: string;
   answered?: string | undefined;
+  /** Of which input a field is. */
+  input?: string | undefined;
   /** Types of objects that are no person's here. */
   nobody: ReadonlySet<string>;
 }
@@ -88,12 +94,13 @@ function canNamePerson(type: GraphQLInputType, slot: Slot, seen: ReadonlySet<str
   if (seen.has(named.name)) return false;
   const within = new Set([...seen, named.name]);
   return Object.values(named.getFields()).some(({ name, type: inner }) =>
-    canNamePerson(inner, { name, nobody: slot.nobody }, within),
+    canNamePerson(inner, { name, input: named.name, nobody: slot.nobody }, within),
   );
 }
 
 /** `segment`, `segments`; `id` of `segment(id)`. */
-function namesNobody({ name, answered, nobody }: Slot): boolean {
+function namesNobody({ name, answered, input, nobody }: Slot): boolean {
+  if (fieldsOfNobody.has(`${input}.${name}`)) return true;
   if (name === 'id') return answered !== undefined && nobody.has(answered);
   const singular = name.replace(/s$/, '');
   return nobody.has(singular.charAt(0).toUpperCase() + singular.slice(1));

@@ -38,6 +38,7 @@ describe('placeholders (rule M4)', () => {
     ['{% if user.preferredLanguage == "en-GB" %}Cheers{% else %}Thanks{% endif %}', 'Cheers'],
     ['{{ event.items.first.name }} {{ data.order }} {{ label.price }}', 'Book 17 €5'],
     ['{{ installation.platform }}', 'WEB'],
+    ['{% if user.tags contains "vip" %}You first{% endif %}', 'You first'],
     ['{{ data.missing }}{{ event.missing.deep }}!', '!'],
   ])('%s', (body, said) => {
     const values = {

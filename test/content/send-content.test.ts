@@ -17,7 +17,7 @@ import {
   sendNotification,
   settledDeliveries,
 } from '../support/operations.ts';
-import { makePerson, makeSegment, mergeUsers, toSend } from '../support/send-operations.ts';
+import { localIdOf, makePerson, makeSegment, mergeUsers, toSend } from '../support/send-operations.ts';
 
 const g = useGatewayAndWorker();
 
@@ -185,6 +185,9 @@ describe('variations: the first that fits is said instead (rule M4)', () => {
       variations: [{ segment, body: 'Some {{ user.type }}' }],
     });
     expect(texts).toEqual({ [member.email]: 'Some CUSTOMER', [outsider.email]: 'All' });
+    const variationOf = async ({ id }: { id: string }) =>
+      (await g.db.delivery.findFirst({ where: { userId: localIdOf(id) } }))?.variation;
+    expect([await variationOf(member), await variationOf(outsider)]).toEqual([0, null]);
   });
 
   test('that names a segment that there is not is refused', async () => {

@@ -3,7 +3,7 @@ import { type ContentInput, parseContent } from '../../src/content/parse-content
 import { type Rendering, type RenderValues, renderContent } from '../../src/content/render-content.ts';
 
 /** A content as a caller writes it, ready to be rendered; it says "Hello" where nothing else is given. */
-export function makeContent(input: Partial<ContentInput> = {}): CompiledContent {
+function makeContent(input: Partial<ContentInput> = {}): CompiledContent {
   return compileContent(parseContent({ body: 'Hello', ...input }));
 }
 
