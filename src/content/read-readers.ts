@@ -105,14 +105,16 @@ async function toReaderValues(
   const { named, labels, segmentIds } = compiled;
   const asksPerson = named.user || labels.length > 0 || segmentIds.length > 0;
   const userIds = [...new Set(rows.flatMap(({ userId }) => userId ?? []))];
-  const persons = asksPerson ? await readPersons(db, userIds) : [];
+  const [persons, segments, ofUsers, ofInstallations] = await Promise.all([
+    asksPerson ? readPersons(db, userIds) : [],
+    segmentIds.length === 0 ? new Map() : readSegments(db, segmentIds),
+    readDefinitions(db, 'USER', named.customAttributes && named.user),
+    readDefinitions(db, 'INSTALLATION', named.customAttributes && named.installation),
+  ]);
   const facts: Facts = {
     persons: new Map(persons.map((person) => [person.id, person])),
-    scope: createScope(segmentIds.length === 0 ? new Map() : await readSegments(db, segmentIds)),
-    definitions: {
-      USER: await readDefinitions(db, 'USER', named.customAttributes && named.user),
-      INSTALLATION: await readDefinitions(db, 'INSTALLATION', named.customAttributes && named.installation),
-    },
+    scope: createScope(segments),
+    definitions: { USER: ofUsers, INSTALLATION: ofInstallations },
   };
   return new Map(rows.map((row) => [row.key, toValues(compiled, row, facts)]));
 }
