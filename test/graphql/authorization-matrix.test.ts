@@ -94,6 +94,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.deleteLabel': server,
   'Mutation.sendNotification': server,
   'Mutation.reportDelivery': everyone,
+  'Mutation.markInboxRead': ['installation'],
   'Mutation.createApp': server,
   'Mutation.updateApp': server,
   'Mutation.createApiKey': server,
@@ -101,6 +102,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.revokeApiKey': server,
   'Mutation.registerPartnerOperations': server,
   'Subscription.deliveryEvents': people,
+  'Subscription.inbox': ['installation'],
   'Subscription.notificationProgress': readers,
 };
 
