@@ -149,6 +149,9 @@ const rules: readonly Rule[] = [
   },
 ];
 
+/** Warnings that one message can have. */
+export const warningsMax = rules.length;
+
 function payloadBytesMaxOf(platform: Platform): number {
   return platform === 'WEB' ? webPushBytesMax : appPushBytesMax;
 }

@@ -2,9 +2,10 @@ import { builder } from '../graphql/builder.ts';
 import { PlatformEnum } from '../installations/schema.ts';
 import { ChannelEnum, toUserReferenceInput, UserRefInput } from '../users/schema.ts';
 import { ContentInput, ContentObject, toLocalSaid } from './content-schema.ts';
+import { warningsMax } from './find-warnings.ts';
 import { type NotificationPreview, previewNotification, type RenderedPreview } from './preview-notification.ts';
 import type { SmsSegments } from './sms-segments.ts';
-import { WarningObject, warningsMax } from './warning-schema.ts';
+import { WarningObject } from './warning-schema.ts';
 
 const RenderFailureEnum = builder.enumType('RenderFailure', {
   description:

@@ -28,6 +28,3 @@ export const WarningObject = builder.objectRef<Warning>('NotificationWarning').i
     message: t.exposeString('message', { description: 'Why. Its words may change.' }),
   }),
 });
-
-/** Warnings of one message; each counts where a list is priced. */
-export const warningsMax = 30;

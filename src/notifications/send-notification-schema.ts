@@ -1,7 +1,7 @@
 import { contentSchema } from '../content/content.ts';
 import { ContentInput, toLocalSaid } from '../content/content-schema.ts';
-import { findContentWarnings } from '../content/find-warnings.ts';
-import { WarningObject, warningsMax } from '../content/warning-schema.ts';
+import { findContentWarnings, warningsMax } from '../content/find-warnings.ts';
+import { WarningObject } from '../content/warning-schema.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { parseId } from '../graphql/global-id.ts';

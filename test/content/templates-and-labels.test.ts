@@ -207,6 +207,37 @@ describe('a label (rule M4)', () => {
   });
 });
 
+describe('of two at once', () => {
+  test.each(
+    Array.from({ length: 5 }, (_, round) => round),
+  )('a template that names a label is saved, or the label is deleted (round %i)', async () => {
+    const name = await makeLabel();
+    const content = { body: `{{ label.${name} }}` };
+    const [made, gone] = await Promise.all([createTemplate(g.server, newName(), content), deleteLabel(g.server, name)]);
+    expect([made?.__typename, gone?.__typename]).toEqual(
+      made?.__typename === 'CreateTemplatePayload'
+        ? ['CreateTemplatePayload', 'StateConflictError']
+        : ['ValueInvalidError', 'DeleteLabelPayload'],
+    );
+  });
+
+  test.each(
+    Array.from({ length: 5 }, (_, round) => round),
+  )('a label that names a segment is saved, or the segment is deleted (round %i)', async () => {
+    const segment = await makeSegment(g.server, []);
+    const cases = [{ filter: { inSegment: segment }, value: 'x' }];
+    const [saved, gone] = await Promise.all([
+      saveLabel(g.server, { name: newName(), cases }),
+      deleteSegment(g.server, segment),
+    ]);
+    expect([saved?.__typename, gone?.__typename]).toEqual(
+      saved?.__typename === 'SaveLabelPayload'
+        ? ['SaveLabelPayload', 'SegmentInUseError']
+        : ['NotFoundError', 'DeleteSegmentPayload'],
+    );
+  });
+});
+
 describe('a segment is not deleted while it is used', () => {
   const inUse = { code: 'SEGMENT_IN_USE', path: ['segment'] };
 
