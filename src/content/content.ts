@@ -56,8 +56,15 @@ export const contentSchema = z.object({
 });
 export type Content = z.infer<typeof contentSchema>;
 
-/** What a caller gives for placeholders. Not `z.record`, which leaves out `__proto__`. */
-export const valuesSchema = z.custom<Record<string, unknown>>((values) => typeof values === 'object').nullable();
+/** Not `z.record`, which leaves out `__proto__`. */
+const valuesSchema = z.custom<Record<string, unknown>>((values) => typeof values === 'object').nullish();
+
+/** What a notification keeps for the placeholders of its texts, beside its content. */
+export const sendValuesSchema = z.object({
+  data: valuesSchema,
+  /** The event that it is sent for, `{ name, properties }`. */
+  event: z.object({ properties: valuesSchema }).nullish(),
+});
 
 /** What is said to whom a variation is for; null: to everybody else. Pure. */
 export function fieldsOf(content: Content, variation: number | null): MessageContent {
