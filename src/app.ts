@@ -4,6 +4,7 @@ import type { BannerFacts } from './banner.ts';
 import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
+import { createAppChannels } from './deliveries/app-channels.ts';
 import type { Deployment } from './deployment.ts';
 import { createDoor } from './door/door.ts';
 import { createInProcessThrottle } from './door/throttle/in-process-throttle.ts';
@@ -92,7 +93,10 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
     const { eventRetentionDays } = config;
-    const parts = { ...deployment, pool, channels, tracing, isAlone, eventRetentionDays };
+    const { arePrivateEndpointsAllowed } = config;
+    const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
+    closers.unshift(ofApps.close);
+    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, eventRetentionDays };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
     beginStop = () => {

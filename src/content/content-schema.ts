@@ -182,5 +182,5 @@ export function toLocalSaid({
   content?: typeof ContentInput.$inferInput | null | undefined;
   template?: string | null | undefined;
 }): SaidInput {
-  return { content: content && toLocalContent(content), template: template ? toTemplateReference(template) : null };
+  return { content: content && toLocalContent(content), ...(template && { template: toTemplateReference(template) }) };
 }

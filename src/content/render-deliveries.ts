@@ -48,7 +48,7 @@ export async function renderDeliveries(
   }
   const { content, named, labels } = compiled;
   const asksReader = named.user || named.installation || labels.length > 0 || content.variations.length > 0;
-  const readers = asksReader ? await readReaders(db, compiled, deliveryIds) : new Map();
+  const readers = asksReader && deliveryIds.length > 0 ? await readReaders(db, compiled, deliveryIds) : new Map();
   const { event, data } = notification;
   return (deliveryId) => renderContent(compiled, { ...(readers.get(deliveryId) ?? nobody(compiled)), event, data });
 }

@@ -2,6 +2,7 @@ import type { SendOutcome } from '../channels/channel.ts';
 import { type Database, sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import type { DueDelivery } from './begin-sends.ts';
+import { isOutdated } from './decide-outcome.ts';
 import { type Outcome, writeOutcomes } from './write-outcomes.ts';
 
 /** How a delivery's turn ended. */
@@ -33,13 +34,16 @@ export async function recordEnds(db: Database, token: string, ends: readonly Sen
   );
 }
 
-/** A push address that is gone is forgotten, unless the installation has registered another one meanwhile. */
+/**
+ * A push address that is gone is forgotten, unless the installation has registered it, or another one, since the provider
+ * knows, or since the send began: sealed anew, the same address is another text.
+ */
 async function retireAddresses(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
-  const gone = ends.flatMap(({ delivery: { installationId, addressCipher }, sent }) =>
-    sent?.kind === 'gone' && installationId !== null && addressCipher !== null
-      ? [{ id: installationId, addressCipher }]
-      : [],
-  );
+  const gone = ends.flatMap(({ delivery, sent }) => {
+    const { installationId: id, addressCipher } = delivery;
+    if (sent?.kind !== 'gone' || isOutdated(sent, delivery) || id === null || addressCipher === null) return [];
+    return [{ id, addressCipher }];
+  });
   if (gone.length === 0) return;
   await tx.$executeRaw(sql`
     with answered as (

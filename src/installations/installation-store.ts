@@ -5,7 +5,7 @@ import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 /** What callers may write to an installation's row. */
 export type InstallationData = Omit<
   Installation,
-  'id' | 'appId' | 'userId' | 'isPrimaryDevice' | 'subscribedAt' | 'createdAt' | 'lastSeenAt'
+  'id' | 'appId' | 'userId' | 'isPrimaryDevice' | 'addressRegisteredAt' | 'subscribedAt' | 'createdAt' | 'lastSeenAt'
 >;
 
 /** What is known of an installation of which nothing more was said. */
@@ -80,12 +80,13 @@ export async function insertInstallation(
   await tx.$executeRaw(sql`
     with installation as (
       insert into installations (
-        id, app_id, user_id, platform, address_hash, address_cipher, push_status, is_push_registration_enabled, language,
-        time_zone, app_version, os_version, device_model, custom_attributes, soft_prompt_declined_at
+        id, app_id, user_id, platform, address_hash, address_cipher, address_registered_at, push_status,
+        is_push_registration_enabled, language, time_zone, app_version, os_version, device_model, custom_attributes,
+        soft_prompt_declined_at
       ) values (
         ${id}::uuid, ${appId}::uuid, ${userId}::uuid, ${data.platform}::platform, ${data.addressHash},
-        ${data.addressCipher}, ${data.pushStatus}::push_status, ${data.isPushRegistrationEnabled}, ${data.language},
-        ${data.timeZone}, ${data.appVersion}, ${data.osVersion}, ${data.deviceModel},
+        ${data.addressCipher}, case when ${data.addressCipher}::bytea is not null then now() end,
+        ${data.pushStatus}::push_status, ${data.isPushRegistrationEnabled}, ${data.language}, ${data.timeZone}, ${data.appVersion}, ${data.osVersion}, ${data.deviceModel},
         ${JSON.stringify(data.customAttributes)}::jsonb, ${data.softPromptDeclinedAt}
       )
     )
@@ -107,6 +108,10 @@ export async function updateInstallationData(
   await tx.$executeRaw(sql`
     update installations set
       platform = ${data.platform}::platform, address_hash = ${data.addressHash}, address_cipher = ${data.addressCipher},
+      -- Sealed anew it is another text, also of the same address.
+      address_registered_at = case
+        when address_cipher is not distinct from ${data.addressCipher}::bytea then address_registered_at else now()
+      end,
       push_status = ${data.pushStatus}::push_status, is_push_registration_enabled = ${data.isPushRegistrationEnabled},
       language = ${data.language}, time_zone = ${data.timeZone}, app_version = ${data.appVersion},
       os_version = ${data.osVersion}, device_model = ${data.deviceModel},

@@ -33,6 +33,8 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     isOutboxAllowed: true,
     arePrivateEndpointsAllowed: true,
     smtp: null,
+    fcm: null,
+    apns: null,
     vapid: { subject: 'mailto:tests@example.com', publicKey: null, privateKey: null },
     infobip: null,
     ...settings,
