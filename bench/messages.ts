@@ -116,7 +116,7 @@ if (many > 0) {
 }
 await processOfWorker[Symbol.asyncDispose]();
 await bare.close();
-await channels.close();
+await environment.close();
 await bus.close();
 await storage.close();
 

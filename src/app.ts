@@ -13,7 +13,7 @@ import type { Throttle } from './door/throttle/throttle.ts';
 import { StartupError } from './errors.ts';
 import { schema } from './graphql/schema.ts';
 import { startHttpServer } from './http/server.ts';
-import { createLogger, type Logger } from './logger.ts';
+import { createLogger, createReadableLogger, type Logger } from './logger.ts';
 import { type Observation, openObservation } from './observation.ts';
 import { openBus } from './open-bus.ts';
 import { openPlace } from './open-place.ts';
@@ -61,7 +61,7 @@ export async function startApp(config: Config, workerOptions: WorkerOptions = {}
 }
 
 async function start(config: Config, closers: Closers, workerOptions: WorkerOptions): Promise<Omit<App, 'stop'>> {
-  const log = createLogger({ json: config.environment === 'production' });
+  const log = config.environment === 'production' ? createLogger() : await createReadableLogger();
   const place = await openPlace(config, closers);
   const storage = openStorage(place.url, { connectionsMax: 20 });
   closers.unshift(storage.close);

@@ -1,4 +1,5 @@
 import type { SendOutcome } from '../channels/channel.ts';
+import { lockWithOwners } from '../installations/installation-store.ts';
 import { type Database, sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import type { DueDelivery } from './begin-sends.ts';
@@ -45,18 +46,13 @@ async function retireAddresses(tx: Transaction, ends: readonly SendEnd[]): Promi
     return [{ id, addressCipher }];
   });
   if (gone.length === 0) return;
+  await lockWithOwners(tx, sql`i.id = any(${gone.map(({ id }) => id)}::uuid[])`);
   await tx.$executeRaw(sql`
-    with answered as (
-      select * from unnest(
-        ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ addressCipher }) => addressCipher)}::bytea[]
-      ) as given (id, address_cipher)
-    ),
-    held as (
-      select id from installations where id in (select id from answered) order by id for no key update
-    )
     update installations i set address_cipher = null, address_hash = null, push_status = 'ASK'
-    from held join answered using (id)
-    where i.id = held.id and i.address_cipher = answered.address_cipher
+    from unnest(
+      ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ addressCipher }) => addressCipher)}::bytea[]
+    ) as answered (id, address_cipher)
+    where i.id = answered.id and i.address_cipher = answered.address_cipher
   `);
 }
 
