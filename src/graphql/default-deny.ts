@@ -11,6 +11,7 @@ const embeddedTypes: ReadonlySet<string> = new Set([
   'NotificationReached',
   'NotificationTarget',
   'StreamPosition',
+  'TopicPreference',
   'UserReference',
 ]);
 

@@ -25,6 +25,8 @@ import '../recipients/schema.ts';
 import '../segments/membership-schema.ts';
 import '../segments/schema.ts';
 import '../segments/segment-mutations-schema.ts';
+import '../topics/schema.ts';
+import '../topics/topic-mutations-schema.ts';
 import '../users/schema.ts';
 import './errors.ts';
 import './scalars.ts';
