@@ -91,8 +91,9 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   let beginStop = readiness.stopping;
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
-    const { eventRetentionDays } = config;
-    const parts = { ...deployment, pool, channels, tracing, isAlone, eventRetentionDays };
+    const { eventRetentionDays, trackedEventRetentionDays } = config;
+    const retention = { eventRetentionDays, trackedEventRetentionDays };
+    const parts = { ...deployment, pool, channels, tracing, isAlone, ...retention };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
     beginStop = () => {

@@ -7,6 +7,7 @@ import { type GraphQLNamedType, type GraphQLObjectType, type GraphQLSchema, getN
 const embeddedTypes: ReadonlySet<string> = new Set([
   'DeliveryEvent',
   'NotificationContent',
+  'NotificationEvent',
   'NotificationProgress',
   'NotificationReached',
   'NotificationTarget',

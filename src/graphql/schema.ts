@@ -4,6 +4,7 @@ import '../apps/schema.ts';
 import '../apps/viewer-schema.ts';
 import '../attributes/schema.ts';
 import '../deliveries/schema.ts';
+import '../events/events-schema.ts';
 import '../identity/erase/erase-schema.ts';
 import '../identity/installations/import-installations-schema.ts';
 import '../identity/installations/installation-schema.ts';

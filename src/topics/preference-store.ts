@@ -1,3 +1,4 @@
+import { DomainError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import type { Preference } from './decide-preferences.ts';
@@ -33,6 +34,16 @@ export async function holdTopics(
     select id from topics where id = any(${[...topicIds]}::uuid[]) order by id for key share
   `);
   return new Set(rows.map(({ id }) => id));
+}
+
+/** Lets a topic stay until the commit. @throws DomainError `NOT_FOUND` at `path`. */
+export async function refuseUnknownTopic(
+  db: Pick<Transaction, '$queryRaw'>,
+  topicId: string,
+  path: readonly string[],
+): Promise<void> {
+  const held = await holdTopics(db, [topicId]);
+  if (!held.has(topicId)) throw new DomainError('NOT_FOUND', 'There is no such topic.', path);
 }
 
 /**

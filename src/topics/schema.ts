@@ -78,7 +78,10 @@ builder.prismaObjectField(UserObject, 'topicPreferences', (t) =>
       'What the user has said of topics, in their order. Of a topic that is not here nothing was said: its default counts.',
     resolve: async ({ id }, _, { loaders }) => {
       const said = await loaders.load(preferencesOfUser, id);
-      const topics = await loaders.loadMany(topicById, said.map(({ topicId }) => topicId));
+      const topics = await loaders.loadMany(
+        topicById,
+        said.map(({ topicId }) => topicId),
+      );
       const told = said.flatMap((preference, index) => {
         const topic = topics[index];
         return topic ? [{ ...preference, topic }] : [];

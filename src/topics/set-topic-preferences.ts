@@ -46,7 +46,10 @@ export async function setTopicPreferences(
     const [userId, ownId] = await resolveUserReferences(tx, references);
     if (!userId || (own && ownId !== userId)) throw noSuchUser();
     const saidAt = await lockSpeaker(tx, { userId, installationId });
-    const topics = await holdTopics(tx, preferences.map(({ topicId }) => topicId));
+    const topics = await holdTopics(
+      tx,
+      preferences.map(({ topicId }) => topicId),
+    );
     const missing = preferences.findIndex(({ topicId }) => !topics.has(topicId));
     if (missing >= 0) {
       throw new DomainError('NOT_FOUND', 'There is no such topic.', ['preferences', String(missing), 'topic']);

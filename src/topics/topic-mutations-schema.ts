@@ -149,7 +149,10 @@ builder.relayMutationField(
   {
     description: 'What a person says of topics.',
     inputFields: (t) => ({
-      user: t.field({ type: UserRefInput, description: 'Whose preferences. An installation may leave it out: its own user.' }),
+      user: t.field({
+        type: UserRefInput,
+        description: 'Whose preferences. An installation may leave it out: its own user.',
+      }),
       preferences: t.field({
         type: [TopicPreferenceInput],
         required: true,
