@@ -1,4 +1,5 @@
 import { resolveUserReferences, type UserReference } from '../identity/user-reference.ts';
+import { newId } from '../ids.ts';
 import { arrayLiteral } from '../storage/array-literal.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import type { SentEvent } from './parse-event.ts';
@@ -29,12 +30,12 @@ export async function insertEvents(tx: Transaction, events: readonly NewEvent[])
   const texts = (toText: (event: NewEvent) => string | null) => arrayLiteral(events.map(toText));
   await tx.$executeRaw(sql`
     insert into tracked_events (id, user_id, installation_id, name, properties, at)
-    select uuid_v7(), user_id, installation_id, name, properties, least(coalesce(at, now()), now())
+    select id, user_id, installation_id, name, properties, least(coalesce(at, now()), now())
     from unnest(
-      ${texts(({ userId }) => userId)}::uuid[], ${texts(({ installationId }) => installationId)}::uuid[],
+      ${texts(() => newId())}::uuid[], ${texts(({ userId }) => userId)}::uuid[], ${texts(({ installationId }) => installationId)}::uuid[],
       ${texts(({ name }) => name)}::text[], ${texts(({ properties }) => JSON.stringify(properties))}::jsonb[],
       ${texts(({ at }) => at?.toISOString() ?? null)}::timestamptz[]
-    ) as given (user_id, installation_id, name, properties, at)
+    ) as given (id, user_id, installation_id, name, properties, at)
   `);
 }
 

@@ -13,6 +13,9 @@ import { eventsMax, trackEvents } from './track-events.ts';
 export const eventNameDescription = `What it is called, such as "purchase": 1 to ${eventNameCharactersMax} characters. Case counts.`;
 export const eventPropertiesDescription = `What is known of it, such as \`{ "sku": "A-7", "amount": 19.9 }\`: at most ${propertiesBytesMax.toLocaleString('en')} bytes as JSON. In a variable, not in the document.`;
 
+/** Results that are counted into an operation's price: they are read from nowhere. An installation may ask for them too. */
+const resultsCounted = 1_000;
+
 const TrackedEventInput = builder.inputType('TrackedEventInput', {
   description: 'What a person did.',
   fields: (t) => ({
@@ -94,7 +97,7 @@ builder.relayMutationField(
       }),
       results: t.field({
         type: [TrackEventResult],
-        extensions: { listSizeMax: eventsMax },
+        extensions: { listSizeMax: resultsCounted },
         description: 'One for each of `events`, in their order.',
         resolve: ({ count, refused }) => {
           const refusalAt = new Map(refused.map((refusal) => [refusal.place, refusal]));
