@@ -6,6 +6,18 @@ import { memberSql, type ReadyFilter } from './known-segments.ts';
 export const audienceSql = ({ filter, scope }: ReadyFilter): Sql =>
   sql`u.merged_into_id is null and ${filterToSql(filter, scope)}`;
 
+/**
+ * Has statements of this transaction that ask a filter planned for what they are: pages of an audience, one after another, in
+ * the order of ids. A page is to cost what its users cost: what a condition holds for is not hashed for each as a whole, unless
+ * that is little, nor merged from its beginning on.
+ */
+export async function planForPages(tx: Pick<Transaction, '$executeRaw'>): Promise<void> {
+  // What a filter asks for is in its values: a plan for any values would not see which indexes serve these.
+  await tx.$executeRaw(sql`set local plan_cache_mode = force_custom_plan`);
+  await tx.$executeRaw(sql`set local enable_mergejoin = off`);
+  await tx.$executeRaw(sql`set local work_mem = '256kB'`);
+}
+
 /** How many there are, as of when. */
 export interface Count {
   count: number;

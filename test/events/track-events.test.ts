@@ -83,7 +83,7 @@ describe('trackEvents (rule A1)', () => {
         refusal('LIMIT_EXCEEDED', 7, 'properties'),
         refusal('VALUE_INVALID', 8, 'at'),
         refusal('VALUE_INVALID', 9, 'at'),
-        { code: 'NOT_FOUND', path: ['events', '10', 'user'] },
+        refusal('NO_REGISTRATION', 10, 'installation'),
         refusal('NO_REGISTRATION', 11, 'installation'),
         { place: 12 },
       ],
