@@ -91,6 +91,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.trackEvents': ['installation', 'server'],
   'Mutation.sendNotification': server,
   'Mutation.reportDelivery': everyone,
+  'Mutation.markInboxRead': ['installation'],
   'Mutation.createApp': server,
   'Mutation.updateApp': server,
   'Mutation.createApiKey': server,
@@ -98,6 +99,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.revokeApiKey': server,
   'Mutation.registerPartnerOperations': server,
   'Subscription.deliveryEvents': people,
+  'Subscription.inbox': ['installation'],
   'Subscription.notificationProgress': readers,
 };
 
@@ -260,6 +262,7 @@ test.each(
 /** Fields that not everybody may see who may see their object, and what leads an installation to its own object. */
 const guardedFields: Record<string, string> = {
   'App.allowedOrigins': '{ viewer { app { allowedOrigins } } }',
+  'App.channels': '{ viewer { app { channels { __typename } } } }',
   'App.isLimitedToOperations': '{ viewer { app { isLimitedToOperations } } }',
   'App.userTokenKeys': '{ viewer { app { userTokenKeys { __typename } } } }',
   'Delivery.notification': '{ viewer { user { deliveries { nodes { notification { id } } } } } }',

@@ -29,7 +29,8 @@ export const noEvent = definePredicate({
   args: eventConditionSchema.pick({ name: true }).extend({ within: durationSchema }),
   words: (condition) => `did not do ${eventInWords(condition)}`,
   event: (condition) => condition,
-  toSql: (condition) => sql`not exists (select from ${eventsOf(sql`u.id`, condition)})`,
+  // Not as `not exists`: of that PostgreSQL, for many events of each user, expects to find nobody, and looks through all of them.
+  toSql: (condition) => sql`exists (select from ${eventsOf(sql`u.id`, condition)}) is not true`,
   decide(condition, person) {
     const found = findEvents(person, condition);
     return { holds: found.count === 0, value: found };

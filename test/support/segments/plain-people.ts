@@ -14,7 +14,9 @@ export const eventNames = ['purchase', 'Purchase', 'login', '\u{1f600}'];
 /** Values of properties; absent ones among them. */
 export const propertyValues = [undefined, 'a', 'A', '1', 1, 0, -0.05, 1e21, true, false, '\u{1f600}'];
 
-/** U+FF5A and U+FFFD come before U+1F600 by code point, and after it in UTF-16. */
+const almost256 = 'a'.repeat(255);
+
+/** U+FF5A and U+FFFD come before U+1F600 by code point, and after it in UTF-16. Some differ after 256 characters only. */
 export const texts = [
   '',
   'a',
@@ -31,6 +33,10 @@ export const texts = [
   '\u{fffd}',
   '\u{1f600}',
   'a\u{1f600}',
+  `${almost256}\u{fffd}`,
+  `${almost256}\u{1f600}`,
+  `${almost256}\u{1f600}b`,
+  `${almost256}\u{1f600}c`,
 ];
 export const decimals = [
   '0',
