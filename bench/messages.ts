@@ -41,7 +41,7 @@ const [rounds = 0, users = 0, sent = 0, many = 0] = [values.rounds, values.users
 const answerMs = 20;
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
-const log = createLogger({ json: true, level: 'warn', stream: process.stderr });
+const log = createLogger({ level: 'warn', stream: process.stderr });
 const never = new AbortController().signal;
 
 await using database = await makeDatabase();
