@@ -33,7 +33,7 @@ export const event = definePredicate({
   argument: {
     type: argument,
     description:
-      'The user has done this, as `trackEvents` was told: also what was tracked for those who were merged into the user.',
+      'The user has done this, as `trackEvents` was told: also what was tracked for those who were merged into the user. `{ event: { name: "purchase", count: 3, within: { days: 30 } } }`',
   },
   args: eventConditionSchema.extend({ count: z.int().min(1).max(eventCountMax).optional() }),
   words: ({ count = 1, ...condition }) =>

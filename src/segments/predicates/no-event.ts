@@ -24,7 +24,7 @@ export const noEvent = definePredicate({
   argument: {
     type: argument,
     description:
-      'The user has not done this for so long, or never. With `event` under `all`: has done it, but not lately.',
+      'The user has not done this for so long, or never. With `event` under `all`: has done it, but not lately. `{ noEvent: { name: "login", within: { days: 90 } } }`',
   },
   args: eventConditionSchema.pick({ name: true }).extend({ within: durationSchema }),
   words: (condition) => `did not do ${eventInWords(condition)}`,

@@ -8,7 +8,7 @@ export const topic = definePredicate({
   argument: {
     type: 'TopicId',
     description:
-      'The user is subscribed to this topic, by one channel at least: by what was said (`setTopicPreferences`), else by the topic’s `isSubscribedByDefault`. Opt-outs of recipients do not count here. Global id.',
+      'The user is subscribed to this topic, by one channel at least: by what was said (`setTopicPreferences`), else by the topic’s `isSubscribedByDefault`. Opt-outs of recipients do not count here. Global id. `{ topic: "VG9waWM6MQ==" }`',
   },
   args: z.uuid(),
   words: (id) => `is subscribed to the topic ${id}`,
