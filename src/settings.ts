@@ -159,6 +159,10 @@ export const settingsSchema = z.object({
     meaning:
       'How many days delivery events are kept at least; a stream that stays away for longer may be told a `GAP`.',
   }),
+  TRACKED_EVENT_RETENTION_DAYS: count(1, 3_650).default(400).register(texts, {
+    default: '400',
+    meaning: 'How many days events that `trackEvents` has kept stay at least; filters look no further back.',
+  }),
   BLOCKED_IDENTIFIERS: z
     .string()
     .transform((text) => text.split(',').map((part) => part.trim().normalize('NFC').toLowerCase()))

@@ -5,6 +5,7 @@ import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
 import type { Worker } from './deliveries/worker.ts';
+import { forgetEvents } from './events/forget-events.ts';
 import { fanOutJob } from './notifications/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
 import type { Tracing } from './observability/tracing.ts';
@@ -47,10 +48,11 @@ export async function startWorker(
     pool: pg.Pool;
     isAlone: boolean;
     eventRetentionDays: number;
+    trackedEventRetentionDays: number;
   },
   options: WorkerOptions,
 ): Promise<RunningWorker> {
-  const { pool, isAlone, eventRetentionDays, ...deployment } = parts;
+  const { pool, isAlone, eventRetentionDays, trackedEventRetentionDays, ...deployment } = parts;
   const {
     leaseSeconds = 60,
     sweepMs = 10_000,
@@ -95,6 +97,11 @@ export async function startWorker(
       run: () => keepAttributeIndexes({ ...worker, pool }),
       everyMs: rotateMs,
       failure: 'The indexes of attributes could not be seen to.',
+    }),
+    repeat(worker, {
+      run: () => forgetEvents(worker.db, { keptDays: trackedEventRetentionDays, signal: worker.signal }),
+      everyMs: rotateMs,
+      failure: 'Events that are kept no longer could not be removed.',
     }),
     repeat(worker, {
       run: () => sweep(worker),

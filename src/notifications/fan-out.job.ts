@@ -6,7 +6,7 @@ import type { Channel } from '../generated/prisma/enums.ts';
 import { holdUsers } from '../identity/user-identity-store.ts';
 import { resolveUserReferences } from '../identity/user-reference.ts';
 import { addJob, type Job } from '../queue/job.ts';
-import { audienceSql } from '../segments/audience.ts';
+import { audienceSql, planForPages } from '../segments/audience.ts';
 import { filterToInstallationSql } from '../segments/filter.ts';
 import { prepareFilter } from '../segments/known-segments.ts';
 import { camelCaseKeys, type Sql, sql, type Transaction } from '../storage/database.ts';
@@ -100,12 +100,7 @@ async function readPage(
     return referencesPage(tx, target, audience ? { phase: 'segments', after: null } : null);
   if (!audience) return { userIds: [], installationIds: [], unknown: [], fits: null, next: null };
   const { filter, scope } = await prepareFilter(tx, audience);
-  // What a filter asks for is in its values: a plan for any values would not see which indexes serve these. And a page is small:
-  // it looks up whether each user is a member, rather than read all members of a large segment into a hash for every page.
-  await tx.$queryRaw(sql`
-    select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '1MB', true),
-      set_config('hash_mem_multiplier', '1', true)
-  `);
+  await planForPages(tx);
   const walk = {
     where: audienceSql({ filter, scope }),
     fits: filterToInstallationSql(filter, scope),

@@ -2,6 +2,7 @@ import { contentSchema } from '../content/content.ts';
 import { ContentInput, toLocalSaid } from '../content/content-schema.ts';
 import { findContentWarnings, warningsMax } from '../content/find-warnings.ts';
 import { WarningObject } from '../content/warning-schema.ts';
+import { eventNameDescription, eventPropertiesDescription } from '../events/events-schema.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { parseId } from '../graphql/global-id.ts';
@@ -11,6 +12,14 @@ import { ChannelEnum, toUserReferenceInput } from '../users/schema.ts';
 import { NotificationObject, notificationById, PurposeEnum } from './schema.ts';
 import { sendNotification } from './send-notification.ts';
 import { TargetInput } from './target-schema.ts';
+
+const NotificationEventInput = builder.inputType('NotificationEventInput', {
+  description: 'What people did, because of which they are written to.',
+  fields: (t) => ({
+    name: t.string({ required: true, description: eventNameDescription }),
+    properties: t.field({ type: 'JSONObject', description: eventPropertiesDescription }),
+  }),
+});
 
 builder.relayMutationField(
   'sendNotification',
@@ -34,7 +43,19 @@ builder.relayMutationField(
         defaultValue: false,
         description: "Push only to users' primary devices.",
       }),
-      purpose: t.field({ type: PurposeEnum, description: 'Default: TRANSACTIONAL.' }),
+      topic: t.id({
+        description:
+          'What it is about: who has declined this topic by a channel gets nothing by it (`TOPIC_OPTED_OUT`), unless the purpose is TRANSACTIONAL. Global id.',
+      }),
+      purpose: t.field({
+        type: PurposeEnum,
+        description: 'Default: MARKETING with a topic, TRANSACTIONAL without one.',
+      }),
+      event: t.field({
+        type: NotificationEventInput,
+        description:
+          'What the users that the target names in `users` have just done: it is tracked for each of them, as by `trackEvents`, if and only if this is accepted. Refused where there are none.',
+      }),
       ttlSeconds: t.int({
         description: 'What is not sent by then is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
       }),
@@ -55,11 +76,12 @@ builder.relayMutationField(
       'ATTRIBUTE_INVALID',
       'IDEMPOTENCY_KEY_REUSED',
     ),
-    resolve: async (_, { input: { target, content, template, ...rest } }, context) => {
+    resolve: async (_, { input: { target, content, template, topic, ...rest } }, context) => {
       const done = await sendNotification(context, {
         ...rest,
         ...toLocalSaid({ content, template }),
         principal: principalOf(context),
+        topicId: topic && parseId(topic, 'Topic', ['topic']),
         target: {
           users: target.users?.map(toUserReferenceInput),
           installations: target.installations?.map((id, index) =>
@@ -69,6 +91,7 @@ builder.relayMutationField(
           excludeSegments: target.excludeSegments?.map((id, index) =>
             parseId(id, 'Segment', ['target', 'excludeSegments', String(index)]),
           ),
+          topic: target.topic && parseId(target.topic, 'Topic', ['target', 'topic']),
           filter: target.filter && toLocalFilter(target.filter, ['target', 'filter']),
         },
       });

@@ -1,11 +1,14 @@
 import { freezeContent, parseSaid, type SaidInput } from '../content/settle-content.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
+import { trackForUsers } from '../events/event-store.ts';
+import { type EventInput, parseEvent } from '../events/parse-event.ts';
 import type { Channel, Purpose } from '../generated/prisma/enums.ts';
 import { newId } from '../ids.ts';
 import { addJob } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
+import { refuseUnknownTopic } from '../topics/preference-store.ts';
 import { fanOutJob, fanOutKey } from './fan-out.job.ts';
 import { freezeTarget, parseTarget, type TargetInput } from './parse-target.ts';
 
@@ -17,7 +20,12 @@ export interface SendRequest extends SaidInput {
   target: TargetInput;
   channels?: readonly Channel[] | null | undefined;
   targetOnlyPrimaryDevices: boolean;
+  /** What it is about. */
+  topicId?: string | null | undefined;
+  /** @default `MARKETING` with a topic, which one can decline; else `TRANSACTIONAL` */
   purpose?: Purpose | null | undefined;
+  /** What the users that the target names one by one have done. */
+  event?: EventInput | null | undefined;
   /** @default 172_800 // 48 hours */
   ttlSeconds?: number | null | undefined;
   idempotencyKey?: string | null | undefined;
@@ -34,7 +42,7 @@ const idempotencyKeptHours = 30 * 24;
  * target is, is decided when it is fanned out.
  *
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `NOT_FOUND`
- * (a segment, a template), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
+ * (a segment, a template, a topic), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
  */
 export async function sendNotification(
   deployment: Deployment,
@@ -45,9 +53,13 @@ export async function sendNotification(
   const data = parseValues(request.data);
   const named = parseTarget(request.target);
   const ttlSeconds = parseTtl(request.ttlSeconds ?? ttlSecondsDefault);
+  const event = request.event ? parseEvent(request.event, ['event']) : null;
   const channels = [...new Set(request.channels ?? [])];
   if (request.channels && channels.length === 0) {
     throw new DomainError('VALUE_INVALID', 'Name a channel, or leave the field out.', ['channels']);
+  }
+  if (event && named.users.length === 0) {
+    throw new DomainError('VALUE_INVALID', 'An event is tracked for the users of the target: name them.', ['event']);
   }
   if (named.installations.length > 0 && channels.length > 0 && !channels.includes('PUSH')) {
     throw new DomainError('VALUE_INVALID', 'Installations are reached by PUSH only.', ['channels']);
@@ -56,14 +68,19 @@ export async function sendNotification(
   return write(deployment, about, async (tx) => {
     const target = await freezeTarget(tx, named, request.target.filter);
     const content = await freezeContent(tx, said);
+    const { topicId = null } = request;
+    if (topicId !== null) await refuseUnknownTopic(tx, topicId, ['topic']);
+    const purpose = request.purpose ?? (topicId === null ? 'TRANSACTIONAL' : 'MARKETING');
     const id = newId();
+    if (event) await trackForUsers(tx, event, named.users);
     await tx.$executeRaw(sql`
       insert into notifications (
-        id, content, data, target, channels, target_only_primary_devices, purpose, created_by, expires_at, fan_out_cursor,
-        fan_out_claim_expires_at
+        id, content, data, target, channels, target_only_primary_devices, purpose, topic_id, event, created_by, expires_at,
+        fan_out_cursor, fan_out_claim_expires_at
       ) values (
         ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${data}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
-        ${request.targetOnlyPrimaryDevices}, ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
+        ${request.targetOnlyPrimaryDevices}, ${purpose}::purpose, ${topicId}::uuid, ${event === null ? null : JSON.stringify(event)}::jsonb,
+        ${principal},
         now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute'
       )
     `);

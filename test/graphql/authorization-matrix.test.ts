@@ -48,6 +48,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Query.segments': readers,
   'Query.previewSegment': readers,
   'Query.explainSegmentMembership': readers,
+  'Query.topics': ['app', ...people],
   'Query.attributeDefinitions': readers,
   'Query.template': readers,
   'Query.templates': readers,
@@ -92,6 +93,11 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.deleteTemplate': server,
   'Mutation.saveLabel': server,
   'Mutation.deleteLabel': server,
+  'Mutation.createTopic': server,
+  'Mutation.updateTopic': server,
+  'Mutation.deleteTopic': server,
+  'Mutation.setTopicPreferences': ['installation', 'server'],
+  'Mutation.trackEvents': ['installation', 'server'],
   'Mutation.sendNotification': server,
   'Mutation.reportDelivery': everyone,
   'Mutation.markInboxRead': ['installation'],
@@ -120,6 +126,7 @@ const maySee: Record<string, readonly CallerName[]> = {
   Segment: readers,
   Template: readers,
   Label: readers,
+  Topic: ['app', ...people],
   MergeRecord: readers,
   ApiKey: server,
 };
@@ -227,7 +234,9 @@ type Pair = readonly [GeneratedOperation, GeneratedOperation];
 function aboutBob(root: RootField): Pair[] {
   const byId = argumentsOf(root, 'ID').flatMap(({ path, isList }) => {
     const given = (id: string) => toOperation(root, { [path]: isList ? [id] : id });
-    return Object.entries({ ...bob.ids, App: otherApp }).flatMap(([type, id]): Pair[] => [
+    // Topics are for everybody's eyes.
+    const { Topic: _, ...ids } = bob.ids;
+    return Object.entries({ ...ids, App: otherApp }).flatMap(([type, id]): Pair[] => [
       [given(id), given(missing(type))],
       [given(localIdOf(id)), given(randomUUID())],
     ]);
