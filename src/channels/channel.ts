@@ -40,6 +40,9 @@ export interface Message {
   attempt: number;
 }
 
+/** Why a message will never be accepted. `OPTED_OUT`: the person has told the provider, by STOP or by blocking the sender. */
+export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAILED' | 'OPTED_OUT';
+
 /**
  * How one send ended. Every send ends in exactly one of these; a channel never throws for what a provider answers.
  *
@@ -55,7 +58,7 @@ export interface Message {
 export type SendOutcome =
   | { kind: 'accepted'; providerCode: string | null; receipt?: 'DELIVERED' | 'BOUNCED' }
   | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number }
-  | { kind: 'rejected'; providerCode: string | null; reason: 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAILED' }
+  | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason }
   | { kind: 'gone'; providerCode: string | null }
   | { kind: 'channelDown'; providerCode: string | null };
 
@@ -66,7 +69,7 @@ export type Verdict = WithoutProviderCode<SendOutcome>;
 
 /** A way to send: one provider's protocol. */
 export interface Channel {
-  /** For logs and the banner: `smtp`, `web-push`, `infobip`, `outbox`. */
+  /** For logs, the banner and pauses: `smtp`, `web-push`, `infobip`, `outbox`. One for each provider of a channel. */
   readonly name: string;
   /**
    * Sends one message. Answers `retry` when `signal` aborts or the provider does not answer in time; whether the provider

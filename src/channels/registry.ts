@@ -2,14 +2,24 @@ import type { Channel as ChannelName } from '../generated/prisma/enums.ts';
 import type { Database } from '../storage/database.ts';
 import type { AddressKind, Channel } from './channel.ts';
 import { createInfobipSmsChannel, type InfobipOptions } from './infobip-sms.ts';
+import { createInfobipWhatsAppChannel } from './infobip-whatsapp.ts';
 import { createOutboxChannel } from './outbox.ts';
 import { createSmtpChannel, type SmtpOptions } from './smtp.ts';
+import type { TwilioOptions } from './twilio.ts';
+import { createTwilioSmsChannel } from './twilio-sms.ts';
+import { createTwilioWhatsAppChannel } from './twilio-whatsapp.ts';
 import { createWebPushChannel, type Vapid } from './web-push.ts';
+
+/** Who sends WhatsApp messages. */
+export type WhatsAppOptions = ({ provider: 'infobip' } & InfobipOptions) | ({ provider: 'twilio' } & TwilioOptions);
 
 /** What decides which provider serves which channel. A provider that is null is not configured. */
 export interface ChannelsOptions {
   smtp: SmtpOptions | null;
+  /** SMS has one provider at most. */
   infobip: InfobipOptions | null;
+  twilio: TwilioOptions | null;
+  whatsApp: WhatsAppOptions | null;
   vapid: Vapid;
   /** Whether a channel without provider goes to the outbox; else its deliveries end as CHANNEL_NOT_CONFIGURED. */
   isOutboxAllowed: boolean;
@@ -58,7 +68,13 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
       channel: 'SMS',
       address: 'phone',
       audience: 'all',
-      via: options.infobip ? createInfobipSmsChannel(options.infobip) : outbox,
+      via: openSms(options) ?? outbox,
+    },
+    {
+      channel: 'WHATSAPP',
+      address: 'phone',
+      audience: 'all',
+      via: openWhatsApp(options) ?? outbox,
     },
     { channel: 'IN_APP', address: 'inbox', audience: 'all', via: outbox },
   ];
@@ -71,12 +87,29 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
       PUSH: describeRoutes(routes, 'PUSH'),
       EMAIL: describeRoutes(routes, 'EMAIL'),
       SMS: describeRoutes(routes, 'SMS'),
+      WHATSAPP: describeRoutes(routes, 'WHATSAPP'),
       IN_APP: describeRoutes(routes, 'IN_APP'),
     }),
     async close() {
       await Promise.all([...new Set(routes.map((route) => route.via))].map((channel) => channel?.close()));
     },
   };
+}
+
+function openSms({ infobip, twilio }: Pick<ChannelsOptions, 'infobip' | 'twilio'>): Channel | null {
+  if (infobip) return createInfobipSmsChannel(infobip);
+  return twilio && createTwilioSmsChannel(twilio);
+}
+
+function openWhatsApp({ whatsApp }: Pick<ChannelsOptions, 'whatsApp'>): Channel | null {
+  switch (whatsApp?.provider) {
+    case undefined:
+      return null;
+    case 'infobip':
+      return createInfobipWhatsAppChannel(whatsApp);
+    case 'twilio':
+      return createTwilioWhatsAppChannel(whatsApp);
+  }
 }
 
 /** The provider of a channel's first route, then those that serve others otherwise: `web-push, outbox for apps`. */

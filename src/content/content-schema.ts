@@ -26,6 +26,10 @@ export const ContentInput = builder.inputType('NotificationContentInput', {
     icon: t.string({ description: 'http or https URL of an icon.' }),
     image: t.string({ description: 'http or https URL of a picture.' }),
     url: t.string({ description: 'http or https URL that a click opens.' }),
-    data: t.field({ type: 'JSONObject', description: 'Travels with a push, untouched.' }),
+    data: t.field({
+      type: 'JSONObject',
+      description:
+        'Travels with a push, untouched. A WhatsApp is sent by the template that its `whatsApp` names, `{ template, language, parameters }`, else as text, which WhatsApp takes within 24 hours of the person\'s last message only.',
+    }),
   }),
 });

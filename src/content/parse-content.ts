@@ -1,4 +1,5 @@
 import type { MessageContent } from '../channels/channel.ts';
+import { parseWhatsAppTemplate } from '../channels/whatsapp-template.ts';
 import { DomainError } from '../errors.ts';
 import { isHttpUrl } from '../users/user-attributes.ts';
 import { contentSchema } from './content.ts';
@@ -25,6 +26,13 @@ export function parseContent(input: ContentInput): MessageContent {
     if (typeof value === 'string' && !isHttpUrl(value)) {
       throw new DomainError('VALUE_INVALID', 'Not an http or https URL.', ['content', name]);
     }
+  }
+  if (parseWhatsAppTemplate(data ?? null) === undefined) {
+    throw new DomainError('VALUE_INVALID', 'Not a WhatsApp template: { template, language, parameters }.', [
+      'content',
+      'data',
+      'whatsApp',
+    ]);
   }
   const content = contentSchema.parse({
     title: title ?? null,

@@ -63,6 +63,7 @@ function toAddress(worker: Worker, delivery: DueDelivery): Address | null {
     case 'EMAIL':
       return delivery.address === null ? null : { kind: 'email', email: delivery.address };
     case 'SMS':
+    case 'WHATSAPP':
       return delivery.address === null ? null : { kind: 'phone', phone: delivery.address };
     case 'IN_APP':
       return delivery.userId === null ? null : { kind: 'inbox', userId: delivery.userId };

@@ -1,14 +1,18 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Channel, Message } from '../../src/channels/channel.ts';
 import { createInfobipSmsChannel } from '../../src/channels/infobip-sms.ts';
+import { createInfobipWhatsAppChannel } from '../../src/channels/infobip-whatsapp.ts';
 import { createOutboxChannel } from '../../src/channels/outbox.ts';
 import { createSmtpChannel } from '../../src/channels/smtp.ts';
+import { createTwilioSmsChannel } from '../../src/channels/twilio-sms.ts';
+import { createTwilioWhatsAppChannel } from '../../src/channels/twilio-whatsapp.ts';
 import { createWebPushChannel, generateVapidKeys } from '../../src/channels/web-push.ts';
 import { useDatabase } from '../support/database.ts';
 import { breakages, startBrokenServer } from '../support/fakes/broken-server.ts';
 import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
 import { startFakePushService } from '../support/fakes/fake-push-service.ts';
 import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
+import { startFakeTwilio } from '../support/fakes/fake-twilio.ts';
 import { makeMessage } from '../support/make-message.ts';
 
 const database = useDatabase();
@@ -16,6 +20,7 @@ const vapid = { subject: 'mailto:ops@example.com', ...generateVapidKeys() };
 const webPushOptions = { vapid, arePrivateEndpointsAllowed: true };
 const toAda: Message = makeMessage({ channel: 'EMAIL', address: { kind: 'email', email: 'ada@example.com' } });
 const toPhone: Message = makeMessage({ channel: 'SMS', address: { kind: 'phone', phone: '+385916242493' } });
+const toWhatsApp: Message = { ...toPhone, channel: 'WHATSAPP' };
 
 interface Case {
   channel: Channel;
@@ -80,11 +85,50 @@ const subjects: Subject[] = [
     },
   },
   {
+    name: 'infobip, WhatsApp',
+    async open() {
+      const { baseUrl, apiKey } = closing(await startFakeInfobip());
+      const options = { baseUrl, apiKey, from: '+385912345678' };
+      return { channel: closing(createInfobipWhatsAppChannel(options)), message: toWhatsApp };
+    },
+    openAt(port, timeoutMs) {
+      const options = { baseUrl: `http://127.0.0.1:${port}`, apiKey: 'key', from: '+385912345678', timeoutMs };
+      return { channel: closing(createInfobipWhatsAppChannel(options)), message: toWhatsApp };
+    },
+  },
+  {
+    name: 'twilio',
+    async open() {
+      const { baseUrl, accountSid, authToken } = closing(await startFakeTwilio());
+      const options = { baseUrl, accountSid, authToken, from: '+385912345678' };
+      return { channel: closing(createTwilioSmsChannel(options)), message: toPhone };
+    },
+    openAt(port, timeoutMs) {
+      return { channel: closing(createTwilioSmsChannel(anyTwilioAccount(port, timeoutMs))), message: toPhone };
+    },
+  },
+  {
+    name: 'twilio, WhatsApp',
+    async open() {
+      const { baseUrl, accountSid, authToken } = closing(await startFakeTwilio());
+      const options = { baseUrl, accountSid, authToken, from: '+385912345678' };
+      return { channel: closing(createTwilioWhatsAppChannel(options)), message: toWhatsApp };
+    },
+    openAt(port, timeoutMs) {
+      return { channel: closing(createTwilioWhatsAppChannel(anyTwilioAccount(port, timeoutMs))), message: toWhatsApp };
+    },
+  },
+  {
     name: 'outbox',
     open: async () => ({ channel: closing(createOutboxChannel(database.db)), message: toAda }),
   },
 ];
 const overTheNetwork = subjects.flatMap(({ openAt, ...subject }) => (openAt ? [{ ...subject, openAt }] : []));
+
+function anyTwilioAccount(port: number, timeoutMs: number) {
+  const baseUrl = `http://127.0.0.1:${port}`;
+  return { baseUrl, accountSid: `AC${'0'.repeat(32)}`, authToken: 'token', from: '+385912345678', timeoutMs };
+}
 
 /** The keys of RFC 8291's example: any real ones will do. */
 const anySubscription = {

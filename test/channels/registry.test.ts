@@ -12,6 +12,8 @@ function open(options: Partial<ChannelsOptions>) {
   return createChannels({
     smtp: null,
     infobip: null,
+    twilio: null,
+    whatsApp: null,
     isOutboxAllowed: true,
     arePrivateEndpointsAllowed: false,
     vapid: { subject: 'mailto:ops@example.com', ...generateVapidKeys() },
@@ -26,9 +28,10 @@ test('what has no provider goes to the outbox where it is allowed', async () => 
     PUSH: 'web-push, outbox for apps',
     EMAIL: 'outbox',
     SMS: 'outbox',
+    WHATSAPP: 'outbox',
     IN_APP: 'outbox',
   });
-  expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS', 'IN_APP']);
+  expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS', 'WHATSAPP', 'IN_APP']);
   expect(channels.channelFor('PUSH', 'webPush')?.name).toBe('web-push');
   expect(channels.channelFor('PUSH', 'apns')?.name).toBe('outbox');
   await channels.close();
@@ -40,6 +43,7 @@ test('what has no provider is not configured where the outbox is not allowed', a
     PUSH: 'web-push, not configured for apps',
     EMAIL: 'not configured',
     SMS: 'not configured',
+    WHATSAPP: 'not configured',
     IN_APP: 'not configured',
   });
   expect(channels.configuredChannels()).toEqual(['PUSH']);

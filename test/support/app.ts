@@ -35,6 +35,10 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     smtp: null,
     vapid: { subject: 'mailto:tests@example.com', publicKey: null, privateKey: null },
     infobip: null,
+    twilio: null,
+    smpp: null,
+    whatsApp: null,
+    ratesPerSecond: {},
     ...settings,
   };
 }
