@@ -17,7 +17,13 @@ const requirements: Requirement[] = [
   { when: 'DATABASE_URL', needs: ['DATA_ENCRYPTION_KEY'], isOnlyUse: false },
   { when: 'SMTP_URL', needs: ['MAIL_FROM'], isOnlyUse: true },
   { when: 'SMS_PROVIDER', value: 'infobip', needs: ['SMS_BASE_URL', 'SMS_FROM', 'INFOBIP_API_KEY'], isOnlyUse: true },
-  { when: 'SMS_PROVIDER', value: 'twilio', needs: ['SMS_FROM', ...twilioAccount], takes: ['SMS_BASE_URL'], isOnlyUse: true },
+  {
+    when: 'SMS_PROVIDER',
+    value: 'twilio',
+    needs: ['SMS_FROM', ...twilioAccount],
+    takes: ['SMS_BASE_URL'],
+    isOnlyUse: true,
+  },
   { when: 'SMS_PROVIDER', value: 'smpp', needs: ['SMS_BASE_URL', 'SMS_FROM'], isOnlyUse: true },
   {
     when: 'WHATSAPP_PROVIDER',
@@ -41,7 +47,9 @@ type Environment = Record<string, string | undefined>;
 export function listMissing(given: Environment): string[] {
   const missing = requirements
     .filter((requirement) => applies(requirement, given))
-    .flatMap(({ when, needs }) => needs.filter((name) => !given[name]).map((name) => `${name} is required with ${when}.`));
+    .flatMap(({ when, needs }) =>
+      needs.filter((name) => !given[name]).map((name) => `${name} is required with ${when}.`),
+    );
   const names = new Set(requirements.flatMap(namesOf));
   return [...missing, ...[...names].flatMap((name) => listUseless(name, given))];
 }

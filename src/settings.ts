@@ -250,13 +250,10 @@ export const settingsSchema = z.object({
   VAPID_PRIVATE_KEY: bytes(32, 'base64url')
     .optional()
     .register(texts, { default: 'generated', meaning: 'Private key of web push, base64url; with `VAPID_PUBLIC_KEY`.' }),
-  SMS_PROVIDER: z
-    .enum(['infobip', 'twilio', 'smpp'], 'must be infobip, twilio or smpp.')
-    .optional()
-    .register(texts, {
-      default: 'outbox',
-      meaning: '`infobip`, `twilio` or `smpp`: who sends SMS; makes `SMS_FROM` and its credentials required.',
-    }),
+  SMS_PROVIDER: z.enum(['infobip', 'twilio', 'smpp'], 'must be infobip, twilio or smpp.').optional().register(texts, {
+    default: 'outbox',
+    meaning: '`infobip`, `twilio` or `smpp`: who sends SMS; makes `SMS_FROM` and its credentials required.',
+  }),
   SMS_BASE_URL: url(['https:', 'http:', 'smpp:', 'smpps:'], 'https://host, or smpp://user:password@host')
     .optional()
     .register(texts, {
@@ -277,20 +274,14 @@ export const settingsSchema = z.object({
     default: 'unlimited',
     meaning: 'How many SMS a worker process hands to the provider in a second at most.',
   }),
-  WHATSAPP_PROVIDER: z
-    .enum(['infobip', 'twilio'], 'must be infobip or twilio.')
-    .optional()
-    .register(texts, {
-      default: 'outbox',
-      meaning:
-        '`infobip` or `twilio`: who sends WhatsApp messages; makes `WHATSAPP_FROM` and its credentials required.',
-    }),
-  WHATSAPP_BASE_URL: url(['https:', 'http:'], 'https://host')
-    .optional()
-    .register(texts, {
-      default: "Twilio's; else none",
-      meaning: "The WhatsApp provider's API, such as `https://abc123.api.infobip.com`.",
-    }),
+  WHATSAPP_PROVIDER: z.enum(['infobip', 'twilio'], 'must be infobip or twilio.').optional().register(texts, {
+    default: 'outbox',
+    meaning: '`infobip` or `twilio`: who sends WhatsApp messages; makes `WHATSAPP_FROM` and its credentials required.',
+  }),
+  WHATSAPP_BASE_URL: url(['https:', 'http:'], 'https://host').optional().register(texts, {
+    default: "Twilio's; else none",
+    meaning: "The WhatsApp provider's API, such as `https://abc123.api.infobip.com`.",
+  }),
   WHATSAPP_FROM: z
     .string()
     .regex(/^\S{1,50}$/, 'must have 1 to 50 characters, without blanks.')
@@ -300,9 +291,7 @@ export const settingsSchema = z.object({
     default: 'unlimited',
     meaning: 'How many WhatsApp messages a worker process hands to the provider in a second at most.',
   }),
-  INFOBIP_API_KEY: visibleAscii()
-    .optional()
-    .register(texts, { default: 'none', meaning: 'Key of the Infobip API.' }),
+  INFOBIP_API_KEY: visibleAscii().optional().register(texts, { default: 'none', meaning: 'Key of the Infobip API.' }),
   TWILIO_ACCOUNT_SID: z
     .string()
     .regex(/^AC[0-9a-fA-F]{32}$/, 'must be AC and 32 hexadecimal digits.')

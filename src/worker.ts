@@ -1,8 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { findDefaultAppId } from './apps/default-app.ts';
 import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
+import type { Config } from './config.ts';
+import { hastenProbes } from './deliveries/channel-pause-store.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
+import { createSendRates } from './deliveries/send-rates.ts';
 import type { Worker } from './deliveries/worker.ts';
 import { fanOutJob } from './notifications/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
@@ -46,10 +50,12 @@ export async function startWorker(
     pool: pg.Pool;
     isAlone: boolean;
     eventRetentionDays: number;
+    ratesPerSecond: Config['ratesPerSecond'];
   },
   options: WorkerOptions,
 ): Promise<RunningWorker> {
-  const { pool, isAlone, eventRetentionDays, ...deployment } = parts;
+  const { pool, isAlone, eventRetentionDays, ratesPerSecond, ...deployment } = parts;
+  const { db, log, channels } = deployment;
   const {
     leaseSeconds = 60,
     sweepMs = 10_000,
@@ -59,13 +65,24 @@ export async function startWorker(
   } = options;
   const stopping = new AbortController();
   const cuttingOff = new AbortController();
+  const defaultAppId = await findDefaultAppId(db);
+  if (defaultAppId === null) throw new Error('A worker starts after the first start has made an app.');
   const worker: Worker = {
     ...deployment,
     leaseSeconds,
-    pauses: createChannelPauses(deployment.log, { pauseMs: channelPauseMs }),
+    defaultAppId,
+    pauses: createChannelPauses({
+      db,
+      log,
+      listProviders: () => channels.listProviders().map((provider) => ({ ...provider, appId: defaultAppId })),
+      pauseMs: channelPauseMs,
+      signal: cuttingOff.signal,
+    }),
+    rates: createSendRates(ratesPerSecond),
     signal: stopping.signal,
     sendSignal: cuttingOff.signal,
   };
+  await hastenProbes(db);
   const rotation = {
     run: () => rotateLog({ pool, log: worker.log, retentionDays: eventRetentionDays }),
     everyMs: rotateMs,

@@ -72,6 +72,11 @@ export interface Channel {
   /** For logs, the banner and pauses: `smtp`, `web-push`, `infobip`, `outbox`. One for each provider of a channel. */
   readonly name: string;
   /**
+   * Whether each address names its own service, as in web push: failures in a row then say nothing of the next one, and
+   * nothing is paused for them. @default false
+   */
+  readonly hasManyServices?: boolean;
+  /**
    * Sends one message. Answers `retry` when `signal` aborts or the provider does not answer in time; whether the provider
    * took it is then unknown, and a repeat carries the same id. Throws only for what is ours: a lost database (outbox), or
    * an address of another channel.

@@ -34,6 +34,8 @@ export interface Channels {
   channelFor(channel: ChannelName, addressKind: AddressKind): Channel | null;
   /** The channels for which at least one form of address has a provider or the outbox. */
   configuredChannels(): ChannelName[];
+  /** By which providers each channel is served, the outbox among them: each once. */
+  listProviders(): { channel: ChannelName; provider: string }[];
   /** What serves each channel, for a person: `smtp`, `web-push, outbox for apps`, `not configured`. */
   describe(): Record<ChannelName, string>;
   /** Ends idle connections. Sends under way end by themselves, or by their signal. */
@@ -83,6 +85,10 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
     channelFor: (channel, addressKind) =>
       routes.find((route) => route.channel === channel && route.address === addressKind)?.via ?? null,
     configuredChannels: () => [...new Set(routes.filter((route) => route.via).map((route) => route.channel))],
+    listProviders: () =>
+      [...Map.groupBy(routes, ({ channel }) => channel)].flatMap(([channel, served]) =>
+        [...new Set(served.flatMap(({ via }) => via?.name ?? []))].map((provider) => ({ channel, provider })),
+      ),
     describe: () => ({
       PUSH: describeRoutes(routes, 'PUSH'),
       EMAIL: describeRoutes(routes, 'EMAIL'),

@@ -29,7 +29,7 @@ export const ContentInput = builder.inputType('NotificationContentInput', {
     data: t.field({
       type: 'JSONObject',
       description:
-        'Travels with a push, untouched. A WhatsApp is sent by the template that its `whatsApp` names, `{ template, language, parameters }`, else as text, which WhatsApp takes within 24 hours of the person\'s last message only.',
+        "Travels with a push, untouched. A WhatsApp is sent by the template that its `whatsApp` names, `{ template, language, parameters }`, else as text, which WhatsApp takes within 24 hours of the person's last message only.",
     }),
   }),
 });

@@ -72,6 +72,18 @@ async function endOf(worker: Worker, notification: NotificationToSend, delivery:
     const outcome = { deliveryId, status: 'DISCARDED' as const, reason, providerCode: null, isUncounted: true };
     return { delivery, sent, outcome };
   }
+  if (sent.kind === 'putOff') {
+    const { delayMs } = sent;
+    const outcome = {
+      deliveryId,
+      status: 'QUEUED' as const,
+      reason: null,
+      providerCode: null,
+      delayMs,
+      isUncounted: true,
+    };
+    return { delivery, sent: null, outcome };
+  }
   return { delivery, sent, outcome: toOutcome(worker, delivery, sent) };
 }
 

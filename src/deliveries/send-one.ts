@@ -1,6 +1,7 @@
-import type { Address, MessageContent, SendOutcome } from '../channels/channel.ts';
+import type { Address, MessageContent } from '../channels/channel.ts';
 import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
+import type { Turn } from './channel-pauses.ts';
 import { attemptsMax } from './decide-outcome.ts';
 import { createReceiptToken } from './receipt-token.ts';
 import type { Worker } from './worker.ts';
@@ -13,7 +14,8 @@ export interface NotificationToSend {
 }
 
 /**
- * Sends one delivery and answers how that ended; null when nothing is configured for its address. Never throws, so that
+ * Sends one delivery when its channel is not paused and at its rate, and answers how that ended; null when nothing is
+ * configured for its address. Never throws, so that
  * one delivery cannot take others down with it: an address that cannot be read fails for good, and what a channel throws
  * is tried again as often as anything else.
  */
@@ -21,7 +23,7 @@ export async function sendOne(
   worker: Worker,
   notification: NotificationToSend,
   delivery: DueDelivery,
-): Promise<SendOutcome | null> {
+): Promise<Turn | null> {
   const about = { deliveryId: delivery.id, notificationId: notification.id };
   // No attempt so far lived to tell how it ended.
   if (delivery.attempts > attemptsMax) return { kind: 'retry', providerCode: 'INTERRUPTED' };
@@ -34,7 +36,6 @@ export async function sendOne(
   }
   const channel = address && worker.channels.channelFor(delivery.channel, address.kind);
   if (!address || !channel) return null;
-  if (!worker.pauses.mayBegin(delivery.channel)) return { kind: 'channelDown', providerCode: null };
   const message = {
     ...about,
     channel: delivery.channel,
@@ -45,11 +46,13 @@ export async function sendOne(
     expiresAt: notification.expiresAt,
     attempt: delivery.attempts,
   };
+  const provider = { appId: worker.defaultAppId, channel: delivery.channel, provider: channel.name };
   try {
-    const outcome = await channel.send(message, worker.sendSignal);
-    if (outcome.kind === 'channelDown') worker.pauses.markDown(delivery.channel, outcome.providerCode);
-    else if (outcome.kind !== 'retry') worker.pauses.markUp(delivery.channel);
-    return outcome;
+    const send = async (): Promise<Turn> => {
+      const isItsTurn = await worker.rates.take(delivery.channel, worker.sendSignal);
+      return isItsTurn ? channel.send(message, worker.sendSignal) : { kind: 'putOff', delayMs: 0 };
+    };
+    return await worker.pauses.guard(provider, send, channel.hasManyServices !== true);
   } catch (err) {
     worker.log.error({ err, ...about, channel: channel.name }, 'A channel failed; the delivery will be tried again.');
     return { kind: 'retry', providerCode: 'INTERNAL_ERROR' };

@@ -3,6 +3,7 @@ import '../apps/audit-schema.ts';
 import '../apps/schema.ts';
 import '../apps/viewer-schema.ts';
 import '../attributes/schema.ts';
+import '../deliveries/channel-pauses-schema.ts';
 import '../deliveries/schema.ts';
 import '../identity/erase/erase-schema.ts';
 import '../identity/installations/import-installations-schema.ts';

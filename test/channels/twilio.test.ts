@@ -213,7 +213,9 @@ test.each([
   }
 });
 
-test.each([21606, 21659])('a sender that is refused (%i) stops the channel, but a short code only that message', async (code) => {
+test.each([
+  21606, 21659,
+])('a sender that is refused (%i) stops the channel, but a short code only that message', async (code) => {
   twilio.refuseNext(400, code);
   expect(toWords(await sms.send(toPhone(), never))).toBe(`channelDown (${code})`);
   twilio.refuseNext(400, code);

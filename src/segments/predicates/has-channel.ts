@@ -20,7 +20,7 @@ export const hasChannel = definePredicate({
     where r.user_id = u.id and r.channel = any(${channels.map(recipientChannelOf)}::channel[])
       and (r.channel <> 'PUSH' or i.address_cipher is not null)
   )`,
-  decide: (wanted, { channels }) => ({ 
+  decide: (wanted, { channels }) => ({
     holds: wanted.some((channel) => channels.includes(recipientChannelOf(channel))),
     value: channels,
   }),

@@ -1,0 +1,150 @@
+import { findDefaultAppId } from '../apps/default-app.ts';
+import { AppObject, appById } from '../apps/schema.ts';
+import type { App, ChannelPause } from '../generated/prisma/client.ts';
+import { type Channel, ChannelPauseCause } from '../generated/prisma/enums.ts';
+import { builder } from '../graphql/builder.ts';
+import { refusedWith } from '../graphql/errors.ts';
+import { parseId } from '../graphql/global-id.ts';
+import type { Loader } from '../graphql/loaders.ts';
+import { principalOf } from '../graphql/principal.ts';
+import { ChannelEnum } from '../users/schema.ts';
+import { resumeChannel } from './resume-channel.ts';
+
+/** No more are expected of an app, for the price of an operation. */
+const providersMax = 16;
+
+/** What is paused of an app, and whether it is the one that the settings configure. */
+const channelStateOfApp: Loader<string, { isDefault: boolean; pauses: ChannelPause[] }> = {
+  async load(db, ids) {
+    const pauses = await db.channelPause.findMany({ where: { appId: { in: [...ids] } } });
+    const byApp = Map.groupBy(pauses, ({ appId }) => appId);
+    const defaultAppId = await findDefaultAppId(db);
+    return ids.map((id) => ({ isDefault: id === defaultAppId, pauses: byApp.get(id) ?? [] }));
+  },
+};
+
+const PauseCauseEnum = builder.enumType('ChannelPauseCause', {
+  description: 'Why a channel is paused.',
+  values: {
+    [ChannelPauseCause.REFUSED]: {
+      description: 'The provider said that nothing can be sent, as with wrong credentials or without credit.',
+    },
+    [ChannelPauseCause.UNAVAILABLE]: { description: 'The provider failed, or did not answer, many times in a row.' },
+  },
+});
+
+/** A provider of a channel of an app, and its pause. */
+interface AppChannel {
+  channel: Channel;
+  provider: string;
+  pause: ChannelPause | null;
+}
+
+const AppChannelObject = builder.objectRef<AppChannel>('AppChannel').implement({
+  description: 'A provider that sends by a channel, and whether it is down.',
+  authScopes: { readAll: true },
+  fields: (t) => ({
+    channel: t.expose('channel', { type: ChannelEnum, description: 'By which channel it sends.' }),
+    provider: t.exposeString('provider', {
+      description: 'Such as `smtp` or `twilio`; `outbox`: there is none, and messages are kept instead of being sent.',
+    }),
+    isPaused: t.boolean({
+      description:
+        'It is down: deliveries wait, and one of them tries it now and then. It goes on by itself when that succeeds, or with `resumeChannel`.',
+      resolve: ({ pause }) => pause !== null,
+    }),
+    pausedSince: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'Since when it is down; null: it is not.',
+      resolve: ({ pause }) => pause?.pausedAt,
+    }),
+    cause: t.field({
+      type: PauseCauseEnum,
+      nullable: true,
+      description: 'Why it is paused; null: it is not.',
+      resolve: ({ pause }) => pause?.cause,
+    }),
+    providerCode: t.string({
+      nullable: true,
+      description: "The provider's own word for what is wrong, or why it was not reached.",
+      resolve: ({ pause }) => pause?.providerCode,
+    }),
+    nextTryAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'From when on one delivery tries it; null: it is not paused.',
+      resolve: ({ pause }) => pause?.probeAt,
+    }),
+  }),
+});
+
+builder.prismaObjectField(AppObject, 'channels', (t) =>
+  t.field({
+    type: [AppChannelObject],
+    authScopes: { readAll: true },
+    description: 'What sends its messages, and what of it is paused. For server and dashboard keys.',
+    extensions: { listSizeMax: providersMax },
+    resolve: async ({ id }, _, { loaders, channels }) => {
+      const { isDefault, pauses } = await loaders.load(channelStateOfApp, id);
+      return toAppChannels(isDefault ? channels.listProviders() : [], pauses);
+    },
+  }),
+);
+
+/** What this process is configured with; what only others are is told where it is paused. */
+function toAppChannels(
+  configured: readonly { channel: Channel; provider: string }[],
+  pauses: readonly ChannelPause[],
+): AppChannel[] {
+  const isOf = (one: { channel: Channel; provider: string }) => (other: { channel: Channel; provider: string }) =>
+    one.channel === other.channel && one.provider === other.provider;
+  const unknown = pauses.filter((pause) => !configured.some(isOf(pause)));
+  return [...configured, ...unknown].map(({ channel, provider }) => {
+    const pause = pauses.find(isOf({ channel, provider })) ?? null;
+    return { channel, provider, pause };
+  });
+}
+
+async function getApp(found: Promise<App | null>): Promise<App> {
+  const app = await found;
+  if (!app) throw new Error('The app that was written is not there.');
+  return app;
+}
+
+builder.relayMutationField(
+  'resumeChannel',
+  {
+    description: 'Which channel is to be used again.',
+    inputFields: (t) => ({
+      app: t.id({ required: true, description: 'Global id.' }),
+      channel: t.field({ type: ChannelEnum, required: true, description: 'All of its providers.' }),
+      idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
+    }),
+  },
+  {
+    description:
+      'Ends the pause of a channel whose provider was down, once what was wrong is mended; else the next send would try. Workers go on within seconds. A provider that is still down is paused again.',
+    authScopes: { administer: true },
+    errors: refusedWith('NOT_FOUND', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
+    resolve: async (_, { input: { app, ...input } }, context) => {
+      const done = await resumeChannel(context, {
+        ...input,
+        appId: parseId(app, 'App', ['app']),
+        principal: principalOf(context),
+      });
+      context.loaders.renew();
+      return done;
+    },
+  },
+  {
+    description: 'The app.',
+    outputFields: (t) => ({
+      app: t.field({
+        type: AppObject,
+        description: 'As it is now.',
+        resolve: ({ appId }, _, { loaders }) => getApp(loaders.load(appById, appId)),
+      }),
+    }),
+  },
+);
