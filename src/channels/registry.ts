@@ -4,6 +4,7 @@ import type { AddressKind, Channel } from './channel.ts';
 import { createInfobipSmsChannel, type InfobipOptions } from './infobip-sms.ts';
 import { createInfobipWhatsAppChannel } from './infobip-whatsapp.ts';
 import { createOutboxChannel } from './outbox.ts';
+import { createSmppChannel, type SmppOptions } from './smpp.ts';
 import { createSmtpChannel, type SmtpOptions } from './smtp.ts';
 import type { TwilioOptions } from './twilio.ts';
 import { createTwilioSmsChannel } from './twilio-sms.ts';
@@ -19,6 +20,7 @@ export interface ChannelsOptions {
   /** SMS has one provider at most. */
   infobip: InfobipOptions | null;
   twilio: TwilioOptions | null;
+  smpp: SmppOptions | null;
   whatsApp: WhatsAppOptions | null;
   vapid: Vapid;
   /** Whether a channel without provider goes to the outbox; else its deliveries end as CHANNEL_NOT_CONFIGURED. */
@@ -102,9 +104,10 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
   };
 }
 
-function openSms({ infobip, twilio }: Pick<ChannelsOptions, 'infobip' | 'twilio'>): Channel | null {
+function openSms({ infobip, twilio, smpp }: Pick<ChannelsOptions, 'infobip' | 'twilio' | 'smpp'>): Channel | null {
   if (infobip) return createInfobipSmsChannel(infobip);
-  return twilio && createTwilioSmsChannel(twilio);
+  if (twilio) return createTwilioSmsChannel(twilio);
+  return smpp && createSmppChannel(smpp);
 }
 
 function openWhatsApp({ whatsApp }: Pick<ChannelsOptions, 'whatsApp'>): Channel | null {

@@ -177,7 +177,7 @@ const errorSchema = z.object({ code: z.int().min(0) });
 const messageSchema = z.object({ status: z.string(), error_code: z.int().nullish() });
 
 /** What came of a request. What is not Twilio's form is `retry`. */
-export function classifyTwilio(result: HttpResult, sender: { isShortCode: boolean }): SendOutcome {
+function classifyTwilio(result: HttpResult, sender: { isShortCode: boolean }): SendOutcome {
   if (!result.isReply) return { kind: 'retry', providerCode: result.failureCode };
   const { status, retryAfter, text } = result;
   const json = parseJson(text);

@@ -3,6 +3,7 @@ import type { Channel, Message } from '../../src/channels/channel.ts';
 import { createInfobipSmsChannel } from '../../src/channels/infobip-sms.ts';
 import { createInfobipWhatsAppChannel } from '../../src/channels/infobip-whatsapp.ts';
 import { createOutboxChannel } from '../../src/channels/outbox.ts';
+import { createSmppChannel } from '../../src/channels/smpp.ts';
 import { createSmtpChannel } from '../../src/channels/smtp.ts';
 import { createTwilioSmsChannel } from '../../src/channels/twilio-sms.ts';
 import { createTwilioWhatsAppChannel } from '../../src/channels/twilio-whatsapp.ts';
@@ -11,6 +12,7 @@ import { useDatabase } from '../support/database.ts';
 import { breakages, startBrokenServer } from '../support/fakes/broken-server.ts';
 import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
 import { startFakePushService } from '../support/fakes/fake-push-service.ts';
+import { startFakeSmsc } from '../support/fakes/fake-smsc.ts';
 import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { startFakeTwilio } from '../support/fakes/fake-twilio.ts';
 import { makeMessage } from '../support/make-message.ts';
@@ -116,6 +118,17 @@ const subjects: Subject[] = [
     },
     openAt(port, timeoutMs) {
       return { channel: closing(createTwilioWhatsAppChannel(anyTwilioAccount(port, timeoutMs))), message: toWhatsApp };
+    },
+  },
+  {
+    name: 'smpp',
+    async open() {
+      const { url } = closing(await startFakeSmsc());
+      return { channel: closing(createSmppChannel({ url, from: 'Carillon' })), message: toPhone };
+    },
+    openAt(port, timeoutMs) {
+      const options = { url: `smpp://carillon:right@127.0.0.1:${port}`, from: 'Carillon', timeoutMs };
+      return { channel: closing(createSmppChannel(options)), message: toPhone };
     },
   },
   {

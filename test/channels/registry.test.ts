@@ -13,6 +13,7 @@ function open(options: Partial<ChannelsOptions>) {
     smtp: null,
     infobip: null,
     twilio: null,
+    smpp: null,
     whatsApp: null,
     isOutboxAllowed: true,
     arePrivateEndpointsAllowed: false,
