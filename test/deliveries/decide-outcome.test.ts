@@ -18,7 +18,12 @@ describe('what a provider answered becomes', () => {
     ['rejected', { kind: 'rejected', providerCode, reason: 'PROVIDER_REJECTED' }, 'FAILED', 'PROVIDER_REJECTED'],
     ['not rendered', { kind: 'rejected', providerCode, reason: 'RENDER_FAILED' }, 'FAILED', 'RENDER_FAILED'],
     ['a hard bounce', { kind: 'rejected', providerCode, reason: 'HARD_BOUNCE' }, 'BOUNCED', 'HARD_BOUNCE'],
-    ['an opt-out that the provider knows of', { kind: 'rejected', providerCode, reason: 'OPTED_OUT' }, 'DISCARDED', 'OPTED_OUT'],
+    [
+      'an opt-out that the provider knows of',
+      { kind: 'rejected', providerCode, reason: 'OPTED_OUT' },
+      'DISCARDED',
+      'OPTED_OUT',
+    ],
     ['gone', { kind: 'gone', providerCode }, 'FAILED', 'ADDRESS_GONE'],
     ['to be tried again', { kind: 'retry', providerCode }, 'QUEUED', null],
     ['a channel that is down', { kind: 'channelDown', providerCode }, 'QUEUED', null],

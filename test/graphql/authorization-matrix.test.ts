@@ -85,6 +85,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.removeFromSegment': server,
   'Mutation.sendNotification': server,
   'Mutation.reportDelivery': everyone,
+  'Mutation.markInboxRead': ['installation'],
   'Mutation.createApp': server,
   'Mutation.updateApp': server,
   'Mutation.resumeChannel': server,
@@ -93,6 +94,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.revokeApiKey': server,
   'Mutation.registerPartnerOperations': server,
   'Subscription.deliveryEvents': people,
+  'Subscription.inbox': ['installation'],
   'Subscription.notificationProgress': readers,
 };
 
