@@ -7,8 +7,10 @@ import { DeliveryReason } from '../../src/generated/prisma/enums.ts';
 const providerCode = 'CODE';
 const chance = { random: 0.5, channelDownMs: 30_000 };
 const delivery = { id: 'delivery', attempts: 1, channel: 'PUSH' } as const;
-const decide = (outcome: SendOutcome, over: Partial<{ attempts: number; channel: 'PUSH' | 'EMAIL' | 'SMS' }> = {}) =>
-  decideOutcome({ ...delivery, ...over }, outcome, chance);
+const decide = (
+  outcome: SendOutcome,
+  over: Partial<{ attempts: number; channel: 'PUSH' | 'EMAIL' | 'SMS' | 'WHATSAPP' }> = {},
+) => decideOutcome({ ...delivery, ...over }, outcome, chance);
 
 describe('what a provider answered becomes', () => {
   test.each([
