@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { findDefaultAppId } from './apps/default-app.ts';
 import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
 import type { Config } from './config.ts';
-import { hastenProbes } from './deliveries/channel-pause-store.ts';
+import { forgetPauses, hastenProbes } from './deliveries/channel-pause-store.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
 import { createSendRates } from './deliveries/send-rates.ts';
@@ -82,6 +82,7 @@ export async function startWorker(
     signal: stopping.signal,
     sendSignal: cuttingOff.signal,
   };
+  await forgetPauses(db, defaultAppId, channels.listProviders());
   await hastenProbes(db);
   const rotation = {
     run: () => rotateLog({ pool, log: worker.log, retentionDays: eventRetentionDays }),

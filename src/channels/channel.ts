@@ -47,7 +47,8 @@ export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAIL
  * How one send ended. Every send ends in exactly one of these; a channel never throws for what a provider answers.
  *
  * - `accepted`: the provider took it over. `receipt` says whether it already confirmed more than that.
- * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff).
+ * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff). With `isMessageOnly` the provider works, and
+ *   puts off this message or its recipient alone; many others in a row mean that it is down.
  * - `rejected`: this message will never be accepted; the address may be good.
  * - `gone`: the address is no longer anybody's; retire it.
  * - `channelDown`: nothing can be sent now (bad credentials, say): keep every delivery, tell the operator.
@@ -57,7 +58,7 @@ export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAIL
  */
 export type SendOutcome =
   | { kind: 'accepted'; providerCode: string | null; receipt?: 'DELIVERED' | 'BOUNCED' }
-  | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number }
+  | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number; isMessageOnly?: true }
   | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason }
   | { kind: 'gone'; providerCode: string | null }
   | { kind: 'channelDown'; providerCode: string | null };

@@ -114,7 +114,7 @@ const byStatusName = new Map<string, Verdict>([
   ['REJECTED_PREPAID_PACKAGE_EXPIRED', channelDown],
   ['REJECTED_SOURCE', channelDown], // our sender ID is not registered
   ['REJECTED_SENDER', channelDown], // our sender ID is blocked
-  ['REJECTED_FLOODING_FILTER', retry], // too many messages to this number in an hour
+  ['REJECTED_FLOODING_FILTER', { kind: 'retry', isMessageOnly: true }], // too many to this number in an hour
   ['REJECTED_SYSTEM_ERROR', retry], // "retry the submission"
   ['UNDELIVERABLE_REJECTED_PLATFORM', retry], // "temporarily unavailable"
 ]);

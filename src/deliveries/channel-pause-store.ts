@@ -59,6 +59,21 @@ export async function deletePause(db: Queries, provider: Provider): Promise<bool
   return rows.length > 0;
 }
 
+/** Ends the pauses of an app's providers that are not among these: nothing will be sent by them. */
+export async function forgetPauses(
+  db: Pick<Database, '$executeRaw'>,
+  appId: string,
+  providers: readonly Omit<Provider, 'appId'>[],
+): Promise<void> {
+  await db.$executeRaw(sql`
+    delete from channel_pauses where app_id = ${appId}::uuid and (channel, provider) not in (
+      select * from unnest(
+        ${providers.map(({ channel }) => channel)}::channel[], ${providers.map(({ provider }) => provider)}::text[]
+      )
+    )
+  `);
+}
+
 /** Allows a try of whatever is paused at once: a worker that starts may have other settings. */
 export async function hastenProbes(db: Pick<Database, '$executeRaw'>): Promise<void> {
   await db.$executeRaw(sql`update channel_pauses set probe_at = now() where probe_at > now()`);

@@ -107,9 +107,9 @@ export function createChannelPauses(options: ChannelPausesOptions): ChannelPause
     });
   }
 
-  async function note(provider: Provider, { kind, ...outcome }: SendOutcome, counts: boolean) {
-    if (kind === 'channelDown') return begin(provider, 'REFUSED', outcome.providerCode);
-    if (kind !== 'retry') {
+  async function note(provider: Provider, outcome: SendOutcome, counts: boolean) {
+    if (outcome.kind === 'channelDown') return begin(provider, 'REFUSED', outcome.providerCode);
+    if (outcome.kind !== 'retry' || outcome.isMessageOnly) {
       failures.delete(toKey(provider));
       return end(provider);
     }

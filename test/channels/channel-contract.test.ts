@@ -1,3 +1,4 @@
+import { createServer } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Channel, Message } from '../../src/channels/channel.ts';
 import { createInboxChannel } from '../../src/channels/inbox.ts';
@@ -17,6 +18,7 @@ import { startFakePushService } from '../support/fakes/fake-push-service.ts';
 import { startFakeSmsc } from '../support/fakes/fake-smsc.ts';
 import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { startFakeTwilio } from '../support/fakes/fake-twilio.ts';
+import { closeHttp, listenOnLoopback } from '../support/fakes/loopback.ts';
 import { makeMessage } from '../support/make-message.ts';
 
 const database = useDatabase();
@@ -36,6 +38,7 @@ interface Subject {
   name: string;
   /** In SMTP the server does. */
   serverSpeaksFirst?: boolean;
+  speaksHttp?: boolean;
   open(): Promise<Case>;
   openAt?(port: number, timeoutMs: number): Case;
 }
@@ -66,6 +69,7 @@ const subjects: Subject[] = [
   },
   {
     name: 'web-push',
+    speaksHttp: true,
     async open() {
       const service = closing(await startFakePushService());
       const message = makeMessage({ channel: 'PUSH', address: { kind: 'webPush', ...service.subscribe() } });
@@ -79,6 +83,7 @@ const subjects: Subject[] = [
   },
   {
     name: 'infobip',
+    speaksHttp: true,
     async open() {
       const { baseUrl, apiKey } = closing(await startFakeInfobip());
       return { channel: closing(createInfobipSmsChannel({ baseUrl, apiKey, from: 'Carillon' })), message: toPhone };
@@ -90,6 +95,7 @@ const subjects: Subject[] = [
   },
   {
     name: 'infobip, WhatsApp',
+    speaksHttp: true,
     async open() {
       const { baseUrl, apiKey } = closing(await startFakeInfobip());
       const options = { baseUrl, apiKey, from: '+385912345678' };
@@ -102,6 +108,7 @@ const subjects: Subject[] = [
   },
   {
     name: 'twilio',
+    speaksHttp: true,
     async open() {
       const { baseUrl, accountSid, authToken } = closing(await startFakeTwilio());
       const options = { baseUrl, accountSid, authToken, from: '+385912345678' };
@@ -113,6 +120,7 @@ const subjects: Subject[] = [
   },
   {
     name: 'twilio, WhatsApp',
+    speaksHttp: true,
     async open() {
       const { baseUrl, accountSid, authToken } = closing(await startFakeTwilio());
       const options = { baseUrl, accountSid, authToken, from: '+385912345678' };
@@ -182,6 +190,25 @@ describe.each(subjects)('$name', ({ open }) => {
   test('a message expired already ends in an outcome all the same', async () => {
     const { channel, message } = await open();
     expect(await channel.send({ ...message, expiresAt: new Date(0) }, never)).toMatchObject({ kind: 'accepted' });
+  });
+});
+
+describe.each(overTheNetwork.filter(({ speaksHttp }) => speaksHttp))('$name, over HTTP', ({ openAt }) => {
+  test.each([
+    429, 500, 502, 503,
+  ])('a message is tried again after a %i, and not before the provider asks', async (status) => {
+    const server = createServer((request, response) => {
+      request.resume();
+      response.writeHead(status, { 'retry-after': '7' }).end('<html>');
+    });
+    const port = await listenOnLoopback(server);
+    closing({ close: () => closeHttp(server) });
+    const { channel, message } = openAt(port, patientMs);
+    expect(await channel.send(message, never)).toEqual({
+      kind: 'retry',
+      providerCode: String(status),
+      retryAfterMs: 7_000,
+    });
   });
 });
 

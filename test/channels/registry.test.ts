@@ -61,6 +61,19 @@ test('a provider that is configured is used', async () => {
   await channels.close();
 });
 
+test.each([
+  ['twilio', 'SMS', { twilio: { accountSid: 'AC', authToken: 'token', from: '+385912345678' } }],
+  ['smpp', 'SMS', { smpp: { url: 'smpp://carillon:right@127.0.0.1:1', from: 'Carillon' } }],
+  ['infobip', 'WHATSAPP', { whatsApp: { provider: 'infobip', ...infobip } }],
+  ['twilio', 'WHATSAPP', { whatsApp: { provider: 'twilio', accountSid: 'AC', authToken: 'token', from: '+1' } }],
+] as const)('%s serves %s where it is configured', async (name, channel, options) => {
+  const channels = open({ ...options, isOutboxAllowed: false });
+  expect(channels.channelFor(channel, 'phone')?.name).toBe(name);
+  expect(channels.listProviders()).toContainEqual({ channel, provider: name });
+  expect(channels.describe()[channel]).toBe(name);
+  await channels.close();
+});
+
 test('a channel does not serve the addresses of another', async () => {
   const channels = open({ smtp, infobip });
   expect(channels.channelFor('EMAIL', 'phone')).toBeNull();

@@ -12,6 +12,7 @@ const pauseMs = 60_000;
 const accepted: SendOutcome = { kind: 'accepted', providerCode: null };
 const rejected: SendOutcome = { kind: 'rejected', reason: 'PROVIDER_REJECTED', providerCode: '550' };
 const refused: SendOutcome = { kind: 'channelDown', providerCode: '535' };
+const greylisted: SendOutcome = { kind: 'retry', providerCode: '451', isMessageOnly: true };
 const failed: SendOutcome = { kind: 'retry', providerCode: 'TIMEOUT' };
 const putOff = { kind: 'putOff', delayMs: pauseMs };
 
@@ -89,6 +90,7 @@ describe('a provider that fails', () => {
   test.each([
     ['takes one', accepted],
     ['refuses only one', rejected],
+    ['puts off only one', greylisted],
   ])('now and then, and %s in between, is not', async (_, outcome) => {
     const pauses = makeProcess();
     for (const next of [failed, failed, outcome, failed, failed]) await send(pauses, next);

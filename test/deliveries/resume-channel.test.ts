@@ -73,6 +73,15 @@ describe('a channel that is down', () => {
   });
 });
 
+test('the pause of a provider that is configured no longer ends with the next worker, and of another app it stays', async () => {
+  const pause = { cause: 'REFUSED' as const, providerCode: null, pauseMs: 60_000 };
+  const [{ id: appId } = { id: '' }] = await g.db.app.findMany({ orderBy: { createdAt: 'asc' }, take: 1 });
+  const { id: other } = await makeApp(g);
+  for (const id of [appId, other]) await insertPause(g.db, { appId: id, channel: 'EMAIL', provider: 'former' }, pause);
+  await g.startWorker(options);
+  expect(await g.db.channelPause.findMany({ select: { appId: true } })).toEqual([{ appId: other }]);
+});
+
 test('a provider that does not answer is paused, and its deliveries keep their attempts', async () => {
   const dead = { smtp: { url: 'smtp://127.0.0.1:1', from: 'carillon@example.com' } };
   await g.startWorker(dead, { channelPauseMs: 600_000 });
