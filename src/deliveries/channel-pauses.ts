@@ -10,8 +10,17 @@ interface PutOff {
   delayMs: number;
 }
 
-/** What came of a delivery's turn. */
-export type Turn = SendOutcome | PutOff;
+/** One delivery's turn with its provider. */
+interface Turn {
+  /** Waits until it may be sent, at the channel's rate. False: it was given up before. */
+  wait(): Promise<boolean>;
+  send(): Promise<SendOutcome>;
+  /** Whether failures in a row mean that the provider is down. */
+  counts: boolean;
+}
+
+/** What came of a turn. */
+export type TurnEnd = SendOutcome | PutOff;
 
 /**
  * The providers that are down, so that one with wrong credentials neither fails a million deliveries nor tries them all, and
@@ -24,12 +33,10 @@ export interface ChannelPauses {
   /** Hears of what other processes have found, and of what was resumed. */
   refresh(): Promise<void>;
   /**
-   * Sends, unless the provider is paused. Where this send is the try, those that come meanwhile wait for how it ends. What
+   * Sends, unless the provider is paused. Where this turn is the try, those that come meanwhile wait for how it ends. What
    * `send` throws is thrown, and counts as nothing.
-   *
-   * @param counts whether failures in a row mean that the provider is down.
    */
-  guard(provider: Provider, send: () => Promise<Turn>, counts: boolean): Promise<Turn>;
+  guard(provider: Provider, turn: Turn): Promise<TurnEnd>;
   /** Channels whose deliveries need not be looked at now: each of their providers is paused and none may be tried. */
   listPaused(): Channel[];
   /** Until a provider that is down is tried again, in milliseconds. */
@@ -121,24 +128,27 @@ export function createChannelPauses(options: ChannelPausesOptions): ChannelPause
 
   const putOff = (): PutOff => ({ kind: 'putOff', delayMs: pauseMs });
 
-  async function run(provider: Provider, send: () => Promise<Turn>, counts: boolean): Promise<Turn> {
-    const outcome = await send();
-    if (outcome.kind !== 'putOff') await note(provider, outcome, counts);
+  async function run(provider: Provider, turn: Turn, { isProbe = false } = {}): Promise<TurnEnd> {
+    if (!(await turn.wait())) return { kind: 'putOff', delayMs: 0 };
+    // Those before it may have found out meanwhile.
+    if (!isProbe && pauses.has(toKey(provider))) return putOff();
+    const outcome = await turn.send();
+    await note(provider, outcome, turn.counts);
     return outcome;
   }
 
-  async function probe(pause: Pause, send: () => Promise<Turn>, counts: boolean): Promise<Turn> {
+  async function probe(pause: Pause, turn: Turn): Promise<TurnEnd> {
     // Whoever comes meanwhile waits, and this is the only one of the process that asks.
     const { promise, resolve } = Promise.withResolvers<void>();
     pause.probe = promise;
     try {
       if (await takeProbe(db, pause.provider, pauseMs)) {
         pause.until = now() + pauseMs;
-        return await run(pause.provider, send, counts);
+        return await run(pause.provider, turn, { isProbe: true });
       }
       pause.probe = null;
       await refresh();
-      return pauses.has(toKey(pause.provider)) ? putOff() : await run(pause.provider, send, counts);
+      return pauses.has(toKey(pause.provider)) ? putOff() : await run(pause.provider, turn);
     } finally {
       pause.probe = null;
       resolve();
@@ -148,14 +158,14 @@ export function createChannelPauses(options: ChannelPausesOptions): ChannelPause
   return {
     pauseMs,
     refresh,
-    async guard(provider, send, counts) {
+    async guard(provider, turn) {
       const pause = pauses.get(toKey(provider));
-      if (!pause) return run(provider, send, counts);
+      if (!pause) return run(provider, turn);
       if (pause.probe) {
         await pause.probe;
-        return pauses.has(toKey(provider)) ? putOff() : run(provider, send, counts);
+        return pauses.has(toKey(provider)) ? putOff() : run(provider, turn);
       }
-      return now() < pause.until ? putOff() : probe(pause, send, counts);
+      return now() < pause.until ? putOff() : probe(pause, turn);
     },
     listPaused() {
       const isOpen = (provider: Provider) => now() >= (pauses.get(toKey(provider))?.until ?? 0);

@@ -1,7 +1,7 @@
 import type { Address, MessageContent } from '../channels/channel.ts';
 import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
-import type { Turn } from './channel-pauses.ts';
+import type { TurnEnd } from './channel-pauses.ts';
 import { attemptsMax } from './decide-outcome.ts';
 import { createReceiptToken } from './receipt-token.ts';
 import type { Worker } from './worker.ts';
@@ -23,7 +23,7 @@ export async function sendOne(
   worker: Worker,
   notification: NotificationToSend,
   delivery: DueDelivery,
-): Promise<Turn | null> {
+): Promise<TurnEnd | null> {
   const about = { deliveryId: delivery.id, notificationId: notification.id };
   // No attempt so far lived to tell how it ended.
   if (delivery.attempts > attemptsMax) return { kind: 'retry', providerCode: 'INTERRUPTED' };
@@ -48,11 +48,11 @@ export async function sendOne(
   };
   const provider = { appId: worker.defaultAppId, channel: delivery.channel, provider: channel.name };
   try {
-    const send = async (): Promise<Turn> => {
-      const isItsTurn = await worker.rates.take(delivery.channel, worker.sendSignal);
-      return isItsTurn ? channel.send(message, worker.sendSignal) : { kind: 'putOff', delayMs: 0 };
-    };
-    return await worker.pauses.guard(provider, send, channel.hasManyServices !== true);
+    return await worker.pauses.guard(provider, {
+      wait: () => worker.rates.take(delivery.channel, worker.sendSignal),
+      send: () => channel.send(message, worker.sendSignal),
+      counts: channel.hasManyServices !== true,
+    });
   } catch (err) {
     worker.log.error({ err, ...about, channel: channel.name }, 'A channel failed; the delivery will be tried again.');
     return { kind: 'retry', providerCode: 'INTERNAL_ERROR' };

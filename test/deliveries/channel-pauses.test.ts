@@ -42,7 +42,13 @@ function makeProcess(): ChannelPauses {
 
 /** A send by SMTP that ends so. */
 const send = (pauses: ChannelPauses, outcome: SendOutcome, provider = smtp) =>
-  pauses.guard(provider, async () => outcome, true);
+  pauses.guard(
+    provider,
+    toTurn(async () => outcome),
+  );
+
+const toTurn = (act: () => Promise<SendOutcome>, counts = true) => ({ wait: async () => true, send: act, counts });
+const lose = () => Promise.reject(new Error('The database is lost.'));
 
 const makeProbesDue = () => hastenProbes(database.db);
 const listRows = () => database.db.channelPause.findMany();
@@ -65,6 +71,15 @@ describe('a provider that refuses', () => {
     const late = makeProcess();
     await late.refresh();
     expect([await send(other, accepted), await send(late, accepted)]).toEqual([putOff, putOff]);
+  });
+
+  test('is paused also for those who have waited for their turn meanwhile', async () => {
+    const pauses = makeProcess();
+    const turn = Promise.withResolvers<boolean>();
+    const waiting = pauses.guard(smtp, { ...toTurn(async () => accepted), wait: () => turn.promise });
+    await send(pauses, refused);
+    turn.resolve(true);
+    expect(await waiting).toEqual(putOff);
   });
 
   test('is told of once by all processes, and its end once', async () => {
@@ -107,14 +122,18 @@ describe('a provider that fails', () => {
 
   test('where each address is a service of its own is not', async () => {
     const pauses = makeProcess();
-    for (const _ of Array(5)) await pauses.guard(smtp, async () => failed, false);
+    for (const _ of Array(5))
+      await pauses.guard(
+        smtp,
+        toTurn(async () => failed, false),
+      );
     expect(await listRows()).toEqual([]);
   });
 
   test('because of ourselves is not', async () => {
     const pauses = makeProcess();
     for (const _ of Array(5)) {
-      const thrown = pauses.guard(smtp, () => Promise.reject(new Error('The database is lost.')), true);
+      const thrown = pauses.guard(smtp, toTurn(lose));
       await expect(thrown).rejects.toThrow('lost');
     }
     expect(await listRows()).toEqual([]);
@@ -132,7 +151,7 @@ describe('a try', () => {
       return refused;
     };
     for (const pauses of processes) await pauses.refresh();
-    const turns = processes.flatMap((pauses) => Array.from({ length: 5 }, () => pauses.guard(smtp, attempt, true)));
+    const turns = processes.flatMap((pauses) => Array.from({ length: 5 }, () => pauses.guard(smtp, toTurn(attempt))));
     expect((await Promise.all(turns)).filter(({ kind }) => kind === 'putOff')).toHaveLength(14);
     expect(tries).toBe(1);
   });
@@ -161,7 +180,7 @@ describe('a try', () => {
     await send(pauses, refused);
     await makeProbesDue();
     await pauses.refresh();
-    const thrown = pauses.guard(smtp, () => Promise.reject(new Error('The database is lost.')), true);
+    const thrown = pauses.guard(smtp, toTurn(lose));
     const waiting = send(pauses, accepted);
     await expect(thrown).rejects.toThrow('lost');
     expect(await waiting).toEqual(putOff);
@@ -175,6 +194,12 @@ describe('a try', () => {
     await database.pool.query('delete from channel_pauses');
     expect(await Promise.all([send(pauses, accepted), send(pauses, accepted)])).toEqual([accepted, accepted]);
   });
+});
+
+test('a turn that is given up while it waits is put off, and due at once', async () => {
+  const pauses = makeProcess();
+  const turn = { ...toTurn(async () => accepted), wait: async () => false };
+  expect(await pauses.guard(smtp, turn)).toEqual({ kind: 'putOff', delayMs: 0 });
 });
 
 test('a channel with a provider that works is not passed over', async () => {
