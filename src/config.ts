@@ -1,10 +1,13 @@
+import type { ApnsOptions } from './channels/apns.ts';
+import { readMailAddress } from './channels/credential-forms.ts';
+import type { FcmOptions } from './channels/fcm.ts';
 import type { ChannelsOptions } from './channels/registry.ts';
 import type { IdentityRules } from './deployment.ts';
 import { StartupError } from './errors.ts';
 import type { Channel } from './generated/prisma/enums.ts';
 import { findNearMiss } from './near-miss.ts';
 import { listMissing } from './setting-requirements.ts';
-import { deriveVapidPublicKey, readMailAddress, settingsSchema } from './settings.ts';
+import { deriveVapidPublicKey, settingsSchema } from './settings.ts';
 
 /** What the operator decided, parsed. Absent settings are null where the program decides by itself. */
 export interface Config {
@@ -40,6 +43,10 @@ export interface Config {
   arePrivateEndpointsAllowed: boolean;
   /** Null: no SMTP server. */
   smtp: { url: string; from: string } | null;
+  /** Null: nothing is sent by FCM. */
+  fcm: Pick<FcmOptions, 'account' | 'baseUrl'> | null;
+  /** Null: nothing is sent by APNs. */
+  apns: Pick<ApnsOptions, 'key' | 'keyId' | 'teamId' | 'topic' | 'baseUrl'> | null;
   /** Keys, base64url, are both there or both null: generated. `subject` is a mailto: or https: URL (RFC 8292). */
   vapid: { subject: string; publicKey: string | null; privateKey: string | null };
   /** Who sends SMS: one of these, or none. */
@@ -56,7 +63,7 @@ export interface Config {
 const unknownSubject = 'https://carillon.invalid';
 
 /** Variables that begin so can only be meant for this program. */
-const ownPrefixes = ['VAPID_', 'SMS_', 'WHATSAPP_', 'INFOBIP_', 'TWILIO_'];
+const ownPrefixes = ['FCM_', 'APNS_', 'VAPID_', 'SMS_', 'WHATSAPP_', 'INFOBIP_', 'TWILIO_'];
 
 type Environment = Record<string, string | undefined>;
 type Settings = ReturnType<typeof settingsSchema.parse>;
@@ -108,6 +115,10 @@ function toConfig(settings: Settings): Config {
     isOutboxAllowed: settings.NODE_ENV === 'development' || settings.ALLOW_OUTBOX,
     arePrivateEndpointsAllowed: settings.ALLOW_PRIVATE_ENDPOINTS,
     smtp: SMTP_URL && MAIL_FROM ? { url: SMTP_URL, from: MAIL_FROM } : null,
+    fcm: settings.FCM_SERVICE_ACCOUNT
+      ? { account: settings.FCM_SERVICE_ACCOUNT, baseUrl: settings.FCM_BASE_URL }
+      : null,
+    apns: toApns(settings),
     vapid: {
       subject: settings.VAPID_SUBJECT ?? (MAIL_FROM ? `mailto:${readMailAddress(MAIL_FROM)}` : unknownSubject),
       publicKey: settings.VAPID_PUBLIC_KEY ?? null,
@@ -147,6 +158,11 @@ function toTwilio(
   { from, baseUrl }: { from: string; baseUrl: string | undefined },
 ): Config['twilio'] {
   return accountSid && authToken ? { accountSid, authToken, from, ...(baseUrl && { baseUrl }) } : null;
+}
+
+function toApns(settings: Settings): Config['apns'] {
+  const { APNS_KEY: key, APNS_KEY_ID: keyId, APNS_TEAM_ID: teamId, APNS_TOPIC: topic } = settings;
+  return key && keyId && teamId && topic ? { key, keyId, teamId, topic, baseUrl: settings.APNS_BASE_URL } : null;
 }
 
 /** The endpoint of traces is taken as it is, the one of all signals has a path for each (the OTLP exporter's specification). */

@@ -38,6 +38,13 @@ const requirements: Requirement[] = [
     takes: ['WHATSAPP_BASE_URL'],
     isOnlyUse: true,
   },
+  { when: 'FCM_SERVICE_ACCOUNT', needs: [], takes: ['FCM_BASE_URL'], isOnlyUse: true },
+  {
+    when: 'APNS_KEY',
+    needs: ['APNS_KEY_ID', 'APNS_TEAM_ID', 'APNS_TOPIC'],
+    takes: ['APNS_BASE_URL'],
+    isOnlyUse: true,
+  },
   { when: 'VAPID_PUBLIC_KEY', needs: ['VAPID_PRIVATE_KEY'], isOnlyUse: true },
 ];
 

@@ -74,7 +74,8 @@ export async function startWorker(
     pauses: createChannelPauses({
       db,
       log,
-      listProviders: () => channels.listProviders().map((provider) => ({ ...provider, appId: defaultAppId })),
+      listProviders: () =>
+        channels.listProviders().map(({ ownerId, ...provider }) => ({ ...provider, appId: ownerId ?? defaultAppId })),
       pauseMs: channelPauseMs,
       signal: cuttingOff.signal,
     }),

@@ -50,7 +50,8 @@ export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAIL
  * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff). With `isMessageOnly` the provider works, and
  *   puts off this message or its recipient alone; many others in a row mean that it is down.
  * - `rejected`: this message will never be accepted; the address may be good.
- * - `gone`: the address is no longer anybody's; retire it.
+ * - `gone`: the address is no longer anybody's; retire it, unless the installation has registered it later than `since`
+ *   (absent: the provider does not tell since when).
  * - `channelDown`: nothing can be sent now (bad credentials, say): keep every delivery, tell the operator.
  *
  * `providerCode` is the provider's own word for it, such as `410` or `EC_INVALID_DESTINATION`; never an address or text
@@ -60,7 +61,7 @@ export type SendOutcome =
   | { kind: 'accepted'; providerCode: string | null; receipt?: 'DELIVERED' | 'BOUNCED' }
   | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number; isMessageOnly?: true }
   | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason }
-  | { kind: 'gone'; providerCode: string | null }
+  | { kind: 'gone'; providerCode: string | null; since?: Date }
   | { kind: 'channelDown'; providerCode: string | null };
 
 type WithoutProviderCode<Outcome> = Outcome extends SendOutcome ? Omit<Outcome, 'providerCode'> : never;
@@ -70,7 +71,7 @@ export type Verdict = WithoutProviderCode<SendOutcome>;
 
 /** A way to send: one provider's protocol. */
 export interface Channel {
-  /** For logs, the banner and pauses: `smtp`, `web-push`, `infobip`, `outbox`. One for each provider of a channel. */
+  /** For logs, the banner and pauses: `smtp`, `web-push`, `fcm`, `infobip`, `outbox`. One for each provider of a channel. */
   readonly name: string;
   /**
    * Whether each address names its own service, as in web push: failures in a row then say nothing of the next one, and

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Channel, Message, SendOutcome, Verdict } from './channel.ts';
-import { below, type HttpResult, parseJson, postToProvider } from './http-exchange.ts';
+import { below, type HttpResult, postToProvider } from './http-exchange.ts';
+import { parseJson } from './parse-json.ts';
 import { renderSms } from './render-sms.ts';
 import { parseRetryAfter } from './retry-after.ts';
 

@@ -1,6 +1,8 @@
 import type { Channel as ChannelName } from '../generated/prisma/enums.ts';
 import type { Database } from '../storage/database.ts';
+import { type ApnsOptions, createApnsChannel } from './apns.ts';
 import type { AddressKind, Channel } from './channel.ts';
+import { createFcmChannel, type FcmOptions } from './fcm.ts';
 import { createInboxChannel } from './inbox.ts';
 import { createInfobipSmsChannel, type InfobipOptions } from './infobip-sms.ts';
 import { createInfobipWhatsAppChannel } from './infobip-whatsapp.ts';
@@ -23,7 +25,10 @@ export interface ChannelsOptions {
   twilio: TwilioOptions | null;
   smpp: SmppOptions | null;
   whatsApp: WhatsAppOptions | null;
-  vapid: Vapid;
+  /** Null: web push has no key pair, so that browsers are not served. */
+  vapid: Vapid | null;
+  fcm: FcmOptions | null;
+  apns: ApnsOptions | null;
   /** Whether a channel without provider goes to the outbox; else its deliveries end as CHANNEL_NOT_CONFIGURED. */
   isOutboxAllowed: boolean;
   /** Lets web push endpoints be plain http, loopback or private. For tests. */
@@ -31,7 +36,20 @@ export interface ChannelsOptions {
   db: Database;
 }
 
-/** The channels of one process. */
+/** Nothing is configured. */
+export const noProviders = {
+  smtp: null,
+  infobip: null,
+  twilio: null,
+  smpp: null,
+  whatsApp: null,
+  vapid: null,
+  fcm: null,
+  apns: null,
+  isOutboxAllowed: false,
+} satisfies Partial<ChannelsOptions>;
+
+/** The channels of one process, or of one app. */
 export interface Channels {
   /** What sends to such an address; null: nothing is configured for it (CHANNEL_NOT_CONFIGURED). */
   channelFor(channel: ChannelName, addressKind: AddressKind): Channel | null;
@@ -60,9 +78,14 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
 
   // A provider is added here: what serves which address of which channel.
   const routes: readonly Route[] = [
-    { channel: 'PUSH', address: 'webPush', audience: 'browsers', via: createWebPushChannel(options) },
-    { channel: 'PUSH', address: 'fcm', audience: 'apps', via: outbox },
-    { channel: 'PUSH', address: 'apns', audience: 'apps', via: outbox },
+    { channel: 'PUSH', address: 'webPush', audience: 'browsers', via: openWebPush(options) },
+    { channel: 'PUSH', address: 'fcm', audience: 'apps', via: options.fcm ? createFcmChannel(options.fcm) : outbox },
+    {
+      channel: 'PUSH',
+      address: 'apns',
+      audience: 'apps',
+      via: options.apns ? createApnsChannel(options.apns) : outbox,
+    },
     {
       channel: 'EMAIL',
       address: 'email',
@@ -120,6 +143,10 @@ function openWhatsApp({ whatsApp }: Pick<ChannelsOptions, 'whatsApp'>): Channel 
     case 'twilio':
       return createTwilioWhatsAppChannel(whatsApp);
   }
+}
+
+function openWebPush({ vapid, ...options }: Omit<ChannelsOptions, 'db'>): Channel | null {
+  return vapid && createWebPushChannel({ vapid, ...options });
 }
 
 /** The provider of a channel's first route, then those that serve others otherwise: `web-push, outbox for apps`. */

@@ -1,7 +1,7 @@
 import { findDefaultAppId } from '../apps/default-app.ts';
 import { AppObject, appById } from '../apps/schema.ts';
 import type { App, ChannelPause } from '../generated/prisma/client.ts';
-import { type Channel, ChannelPauseCause } from '../generated/prisma/enums.ts';
+import { type AppChannelProvider, type Channel, ChannelPauseCause } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { parseId } from '../graphql/global-id.ts';
@@ -13,14 +13,36 @@ import { resumeChannel } from './resume-channel.ts';
 /** No more are expected of an app, for the price of an operation. */
 const providersMax = 16;
 
-/** What is paused of an app, and whether it is the one that the settings configure. */
-const channelStateOfApp: Loader<string, { isDefault: boolean; pauses: ChannelPause[] }> = {
+/** By what an app sends, and what of it is paused. */
+interface SendersOfApp {
+  /** Whether it is the one that the settings configure. */
+  isDefault: boolean;
+  ownCredentials: AppChannelProvider[];
+  pauses: ChannelPause[];
+}
+
+const sendersOfApp: Loader<string, SendersOfApp> = {
   async load(db, ids) {
-    const pauses = await db.channelPause.findMany({ where: { appId: { in: [...ids] } } });
-    const byApp = Map.groupBy(pauses, ({ appId }) => appId);
+    const where = { appId: { in: [...ids] } };
+    const pauses = Map.groupBy(await db.channelPause.findMany({ where }), ({ appId }) => appId);
+    const own = await db.appChannel.findMany({ where, select: { appId: true, provider: true } });
+    const ownByApp = Map.groupBy(own, ({ appId }) => appId);
     const defaultAppId = await findDefaultAppId(db);
-    return ids.map((id) => ({ isDefault: id === defaultAppId, pauses: byApp.get(id) ?? [] }));
+    return ids.map((id) => ({
+      isDefault: id === defaultAppId,
+      ownCredentials: (ownByApp.get(id) ?? []).map(({ provider }) => provider),
+      pauses: pauses.get(id) ?? [],
+    }));
   },
+};
+
+/** What each of an app's own credentials make, by the name of its channel. */
+const madeBy: Record<AppChannelProvider, { channel: Channel; provider: string }> = {
+  FCM: { channel: 'PUSH', provider: 'fcm' },
+  APNS: { channel: 'PUSH', provider: 'apns' },
+  WEB_PUSH: { channel: 'PUSH', provider: 'web-push' },
+  SMTP: { channel: 'EMAIL', provider: 'smtp' },
+  INFOBIP: { channel: 'SMS', provider: 'infobip' },
 };
 
 const PauseCauseEnum = builder.enumType('ChannelPauseCause', {
@@ -34,13 +56,13 @@ const PauseCauseEnum = builder.enumType('ChannelPauseCause', {
 });
 
 /** A provider of a channel of an app, and its pause. */
-interface AppChannel {
+interface ChannelSender {
   channel: Channel;
   provider: string;
   pause: ChannelPause | null;
 }
 
-const AppChannelObject = builder.objectRef<AppChannel>('AppChannel').implement({
+const ChannelSenderObject = builder.objectRef<ChannelSender>('ChannelSender').implement({
   description: 'A provider that sends by a channel, and whether it is down.',
   authScopes: { readAll: true },
   fields: (t) => ({
@@ -79,31 +101,30 @@ const AppChannelObject = builder.objectRef<AppChannel>('AppChannel').implement({
   }),
 });
 
-builder.prismaObjectField(AppObject, 'channels', (t) =>
+builder.prismaObjectField(AppObject, 'senders', (t) =>
   t.field({
-    type: [AppChannelObject],
+    type: [ChannelSenderObject],
     authScopes: { readAll: true },
-    description: 'What sends its messages, and what of it is paused. For server and dashboard keys.',
+    description:
+      'What sends by its own credentials, and for the default app what the environment of the program configures, which sends for all that have none of their own; and what of it is paused. For server and dashboard keys.',
     extensions: { listSizeMax: providersMax },
     resolve: async ({ id }, _, { loaders, channels }) => {
-      const { isDefault, pauses } = await loaders.load(channelStateOfApp, id);
-      return toAppChannels(isDefault ? channels.listProviders() : [], pauses);
+      const { isDefault, ownCredentials, pauses } = await loaders.load(sendersOfApp, id);
+      const own = ownCredentials.map((provider) => madeBy[provider]);
+      return toSenders([...own, ...(isDefault ? channels.listProviders() : [])], pauses);
     },
   }),
 );
 
-/** What this process is configured with; what only others are is told where it is paused. */
-function toAppChannels(
+/** What is configured, as far as this process knows, and what is paused, each once. */
+function toSenders(
   configured: readonly { channel: Channel; provider: string }[],
   pauses: readonly ChannelPause[],
-): AppChannel[] {
-  const isOf = (one: { channel: Channel; provider: string }) => (other: { channel: Channel; provider: string }) =>
-    one.channel === other.channel && one.provider === other.provider;
-  const unknown = pauses.filter((pause) => !configured.some(isOf(pause)));
-  return [...configured, ...unknown].map(({ channel, provider }) => {
-    const pause = pauses.find(isOf({ channel, provider })) ?? null;
-    return { channel, provider, pause };
-  });
+): ChannelSender[] {
+  const toKey = ({ channel, provider }: { channel: Channel; provider: string }) => `${channel} ${provider}`;
+  const paused = new Map(pauses.map((pause) => [toKey(pause), pause]));
+  const all = new Map([...configured, ...pauses].map((one) => [toKey(one), one]));
+  return [...all].map(([key, { channel, provider }]) => ({ channel, provider, pause: paused.get(key) ?? null }));
 }
 
 async function getApp(found: Promise<App | null>): Promise<App> {

@@ -34,27 +34,34 @@ export async function sendOne(
     worker.log.error({ err, ...about }, 'The address of a delivery cannot be read.');
     return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: 'ADDRESS_UNREADABLE' };
   }
-  const channel = address && worker.channels.channelFor(delivery.channel, address.kind);
-  if (!address || !channel) return null;
-  const message = {
-    ...about,
-    channel: delivery.channel,
-    platform: delivery.platform,
-    address,
-    content: notification.content,
-    receiptToken: createReceiptToken(worker.cipher, delivery.id),
-    expiresAt: notification.expiresAt,
-    attempt: delivery.attempts,
-  };
-  const provider = { appId: worker.defaultAppId, channel: delivery.channel, provider: channel.name };
+  if (!address) return null;
   try {
+    // Whom mail and SMS are to is of no app, as the keys that send are: the default app sends them.
+    const appId = delivery.appId ?? worker.defaultAppId;
+    const sender = await worker.channels.senderFor(appId, delivery.channel, address.kind);
+    if (!sender) return null;
+    const { via, ownerId } = sender;
+    const message = {
+      ...about,
+      channel: delivery.channel,
+      platform: delivery.platform,
+      address,
+      content: notification.content,
+      receiptToken: createReceiptToken(worker.cipher, delivery.id),
+      expiresAt: notification.expiresAt,
+      attempt: delivery.attempts,
+    };
+    const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
     return await worker.pauses.guard(provider, {
       wait: () => worker.rates.take(delivery.channel, worker.sendSignal),
-      send: () => channel.send(message, worker.sendSignal),
-      counts: channel.hasManyServices !== true,
+      send: () => via.send(message, worker.sendSignal),
+      counts: via.hasManyServices !== true,
     });
   } catch (err) {
-    worker.log.error({ err, ...about, channel: channel.name }, 'A channel failed; the delivery will be tried again.');
+    worker.log.error(
+      { err, ...about, channel: delivery.channel },
+      'A channel failed; the delivery will be tried again.',
+    );
     return { kind: 'retry', providerCode: 'INTERNAL_ERROR' };
   }
 }

@@ -1,12 +1,12 @@
-import type { Channels } from '../channels/registry.ts';
 import type { Deployment } from '../deployment.ts';
 import type { Tracing } from '../observability/tracing.ts';
+import type { AppChannels } from './app-channels.ts';
 import type { ChannelPauses } from './channel-pauses.ts';
 import type { SendRates } from './send-rates.ts';
 
 /** What the jobs of one worker process work with. */
 export interface Worker extends Deployment {
-  channels: Channels;
+  channels: AppChannels;
   tracing: Pick<Tracing, 'trace'>;
   /** Whose providers the environment configures. */
   defaultAppId: string;

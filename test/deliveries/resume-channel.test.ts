@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { insertPause } from '../../src/deliveries/channel-pause-store.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
-import { channelsOf, resumeChannel } from '../support/channel-operations.ts';
+import { resumeChannel, sendersOf } from '../support/channel-operations.ts';
 import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeApp } from '../support/make-app.ts';
@@ -29,7 +29,7 @@ async function sendEmail(emails = [newEmail()]): Promise<string> {
 /** As soon as it is paused. */
 const paused = (provider: string) =>
   until(
-    async () => (await channelsOf(g.server)).channels.find((one) => one.provider === provider && one.isPaused) ?? false,
+    async () => (await sendersOf(g.server)).senders.find((one) => one.provider === provider && one.isPaused) ?? false,
   );
 
 describe('a channel that is down', () => {
@@ -54,10 +54,10 @@ describe('a channel that is down', () => {
     await sendEmail();
     await paused('smtp');
     const waiting = await sendEmail();
-    const { id } = await channelsOf(g.server);
+    const { id } = await sendersOf(g.server);
     const resumed = await resumeChannel(g.server, { app: id, channel: 'EMAIL' });
     if (resumed?.__typename !== 'ResumeChannelPayload') throw new Error('It was refused.');
-    expect(resumed.app.channels.filter(({ isPaused }) => isPaused)).toEqual([]);
+    expect(resumed.app.senders.filter(({ isPaused }) => isPaused)).toEqual([]);
     expect(await settledDeliveries(g.server, waiting)).toMatchObject({ progress: { sent: 1 } });
   });
 
@@ -100,7 +100,7 @@ test('a provider that does not answer is paused, and its deliveries keep their a
 
 describe('resumeChannel', () => {
   test('of a channel that is not paused changes nothing, and a repeat is the same call', async () => {
-    const { id } = await channelsOf(g.server);
+    const { id } = await sendersOf(g.server);
     const input = { app: id, channel: 'SMS' as const, idempotencyKey: crypto.randomUUID() };
     for (const _ of Array(2)) {
       expect(await resumeChannel(g.server, input)).toMatchObject({ __typename: 'ResumeChannelPayload', app: { id } });
@@ -131,7 +131,7 @@ describe('resumeChannel', () => {
         { appId: other, channel: 'SMS' },
       ]),
     );
-    expect((await channelsOf(g.server, globalIdOf('App', id))).channels).toMatchObject([
+    expect((await sendersOf(g.server, globalIdOf('App', id))).senders).toMatchObject([
       { channel: 'EMAIL', provider: 'x', isPaused: true },
     ]);
   });

@@ -2,9 +2,9 @@ import { graphql } from '../generated/gql.ts';
 import type { ResumeChannelInput } from '../generated/graphql.ts';
 import type { Client } from './client.ts';
 
-const Channels = graphql(`
-  query ChannelsOfApp($id: ID) {
-    app(id: $id) { id channels { channel provider isPaused pausedSince cause providerCode nextTryAt } }
+const Senders = graphql(`
+  query SendersOfApp($id: ID) {
+    app(id: $id) { id senders { channel provider isPaused pausedSince cause providerCode nextTryAt } }
   }
 `);
 
@@ -13,13 +13,13 @@ const Resume = graphql(`
     resumeChannel(input: $input) {
       __typename
       ... on Error { code path }
-      ... on ResumeChannelPayload { app { id channels { channel isPaused } } }
+      ... on ResumeChannelPayload { app { id senders { channel isPaused } } }
     }
   }
 `);
 
-/** An app with its channels; without an id the default one. */
-export const channelsOf = async (client: Client, id: string | null = null) => (await client.run(Channels, { id })).app;
+/** An app with its senders; without an id the default one. */
+export const sendersOf = async (client: Client, id: string | null = null) => (await client.run(Senders, { id })).app;
 
 export const resumeChannel = async (client: Client, input: ResumeChannelInput) =>
   (await client.run(Resume, { input })).resumeChannel;
