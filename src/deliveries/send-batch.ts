@@ -113,6 +113,18 @@ async function endOf(worker: Worker, { notification, delivery, rendering }: Turn
     const outcome = { deliveryId, status: 'DISCARDED' as const, reason, providerCode: null, isUncounted: true };
     return { delivery, sent, outcome };
   }
+  if (sent.kind === 'putOff') {
+    const { delayMs } = sent;
+    const outcome = {
+      deliveryId,
+      status: 'QUEUED' as const,
+      reason: null,
+      providerCode: null,
+      delayMs,
+      isUncounted: true,
+    };
+    return { delivery, sent: null, outcome };
+  }
   return { delivery, sent, outcome: { ...toOutcome(worker, delivery, sent), variation: said.variation } };
 }
 

@@ -6,6 +6,7 @@ import '../attributes/schema.ts';
 import '../content/label-schema.ts';
 import '../content/preview-schema.ts';
 import '../content/template-schema.ts';
+import '../deliveries/channel-pauses-schema.ts';
 import '../deliveries/schema.ts';
 import '../events/events-schema.ts';
 import '../identity/erase/erase-schema.ts';

@@ -117,7 +117,7 @@ export const NotificationObject = builder.prismaObject('Notification', {
     }),
     channels: t.expose('channels', {
       type: [ChannelEnum],
-      description: 'By which channels; empty: by every configured one that a user has an address for.',
+      description: 'By which channels; empty: by every configured one, but WHATSAPP, that a user has an address for.',
     }),
     purpose: t.expose('purpose', { type: PurposeEnum, description: 'Why it is sent.' }),
     topic: t.field({

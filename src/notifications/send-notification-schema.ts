@@ -36,7 +36,7 @@ builder.relayMutationField(
       channels: t.field({
         type: [ChannelEnum],
         description:
-          'By which channels; a user without an address for one gets a delivery that says so. Default: every configured channel that a user has an address for.',
+          'By which channels; a user without an address for one gets a delivery that says so. WHATSAPP goes to the phones of SMS, and only if it is named. Default: every other configured channel that a user has an address for.',
       }),
       targetOnlyPrimaryDevices: t.boolean({
         required: true,

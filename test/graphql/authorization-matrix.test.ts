@@ -103,6 +103,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.markInboxRead': ['installation'],
   'Mutation.createApp': server,
   'Mutation.updateApp': server,
+  'Mutation.resumeChannel': server,
   'Mutation.createApiKey': server,
   'Mutation.rotateApiKey': server,
   'Mutation.revokeApiKey': server,
@@ -273,8 +274,8 @@ test.each(
 /** Fields that not everybody may see who may see their object, and what leads an installation to its own object. */
 const guardedFields: Record<string, string> = {
   'App.allowedOrigins': '{ viewer { app { allowedOrigins } } }',
-  'App.channels': '{ viewer { app { channels { __typename } } } }',
   'App.isLimitedToOperations': '{ viewer { app { isLimitedToOperations } } }',
+  'App.senders': '{ viewer { app { senders { __typename } } } }',
   'App.userTokenKeys': '{ viewer { app { userTokenKeys { __typename } } } }',
   'Delivery.notification': '{ viewer { user { deliveries { nodes { notification { id } } } } } }',
   'Delivery.recipient': '{ viewer { user { deliveries { nodes { recipient { id } } } } } }',
