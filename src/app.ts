@@ -16,6 +16,7 @@ import { createLogger, type Logger } from './logger.ts';
 import { type Observation, openObservation } from './observation.ts';
 import { openBus } from './open-bus.ts';
 import { openPlace } from './open-place.ts';
+import { openRoutes } from './open-routes.ts';
 import { prepareQueue } from './queue/job-runner.ts';
 import { type Cipher, createCipher } from './storage/cipher.ts';
 import { keepFirstApiKeys } from './storage/data-directory.ts';
@@ -83,7 +84,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const channels = createChannels({ ...config, db, vapid });
   closers.unshift(channels.close);
 
-  const deployment = { db, bus, cipher, log, rules: config.rules };
+  const deployment = { db, bus, cipher, log, rules: config.rules, publicUrl: config.publicUrl };
   const hub = config.role === 'worker' ? null : createHub({ pool, bus, log });
   const placeInLog = hub ? () => hub.place() : undefined;
   const observation = await openObservation(config, { databaseUrl: place.url, bus, log, placeInLog, closers });
@@ -175,6 +176,8 @@ async function openDoor(
     arePrivateEndpointsAllowed: config.arePrivateEndpointsAllowed,
   });
   closers.unshift(door.close);
+  const { routes, close: closeRoutes } = await openRoutes(config, deployment, throttle);
+  closers.unshift(closeRoutes);
   const server = await startHttpServer({
     door,
     observer: observation.observer,
@@ -184,6 +187,7 @@ async function openDoor(
     host: config.host,
     port: config.port,
     readiness: observation.readiness,
+    routes,
   });
   // Callers first: a stream that ends while they listen tells them that there is no more to come, and they stay away.
   closers.unshift(server.stop, hub.close);

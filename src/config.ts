@@ -20,6 +20,8 @@ export interface Config {
   databaseUrl: string | null;
   /** Null: wake-ups stay in this process. */
   redisUrl: string | null;
+  /** Where people and providers reach this program, without a slash at the end. Null: nobody has said. */
+  publicUrl: string | null;
   /** IP addresses and networks (`10.0.0.0/8`) whose X-Forwarded-For is believed. */
   trustedProxies: readonly string[];
   /** 32 bytes. Null only with the embedded database: generated. */
@@ -33,7 +35,9 @@ export interface Config {
   appKey: string | null;
   /** Whether a channel without a provider may write to the outbox. */
   isOutboxAllowed: boolean;
-  /** Whether a web push endpoint may be loopback, private or plain http. */
+  /** With which Twilio signs its receipts. Null: none are taken. */
+  twilioAuthToken: string | null;
+  /** Whether a web push endpoint or a webhook may be loopback, private or plain http. */
   arePrivateEndpointsAllowed: boolean;
   /** Null: no SMTP server. */
   smtp: { url: string; from: string } | null;
@@ -55,7 +59,7 @@ const requirements: { when: SettingName; value?: string; needs: SettingName[]; i
 ];
 
 /** Variables that begin so can only be meant for this program. */
-const ownPrefixes = ['VAPID_', 'SMS_', 'INFOBIP_'];
+const ownPrefixes = ['VAPID_', 'SMS_', 'INFOBIP_', 'TWILIO_'];
 
 type Environment = Record<string, string | undefined>;
 
@@ -92,6 +96,7 @@ function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
     dataDirectory: settings.DATA_DIR,
     databaseUrl: settings.DATABASE_URL ?? null,
     redisUrl: settings.REDIS_URL ?? null,
+    publicUrl: settings.PUBLIC_URL ?? null,
     trustedProxies: settings.TRUSTED_PROXIES ?? [],
     dataEncryptionKey: settings.DATA_ENCRYPTION_KEY ?? null,
     eventRetentionDays: settings.EVENT_RETENTION_DAYS,
@@ -104,6 +109,7 @@ function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
     serverKey: settings.SERVER_KEY ?? null,
     appKey: settings.APP_KEY ?? null,
     isOutboxAllowed: settings.NODE_ENV === 'development' || settings.ALLOW_OUTBOX,
+    twilioAuthToken: settings.TWILIO_AUTH_TOKEN ?? null,
     arePrivateEndpointsAllowed: settings.ALLOW_PRIVATE_ENDPOINTS,
     smtp: SMTP_URL && MAIL_FROM ? { url: SMTP_URL, from: MAIL_FROM } : null,
     vapid: {

@@ -142,6 +142,15 @@ export const settingsSchema = z.object({
       meaning:
         'Redis 6 or later, for wake-ups between processes; of a Redis Cluster (7 or later) one node or several, separated by commas and tried in turn; without it other processes are heard by polling.',
     }),
+  PUBLIC_URL: url(['https:', 'http:'], 'https://carillon.example.com')
+    .transform((text) => text.replace(/\/+$/, ''))
+    .refine((text) => /^[^?#@]+$/.test(text), 'must be an address without user, query and fragment.')
+    .optional()
+    .register(texts, {
+      default: 'none',
+      meaning:
+        'Where people and providers reach this program: for links to unsubscribe, tracked links, and the signatures of receipts from Twilio.',
+    }),
   TRUSTED_PROXIES: z
     .string()
     .transform((text) => text.split(',').map((part) => part.trim()))
@@ -257,6 +266,14 @@ export const settingsSchema = z.object({
     .regex(/^[\x21-\x7e]+$/, 'must consist of visible ASCII characters, without blanks.')
     .optional()
     .register(texts, { default: 'none', meaning: 'Key of the Infobip API.' }),
+  TWILIO_AUTH_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must consist of visible ASCII characters, without blanks.')
+    .optional()
+    .register(texts, {
+      default: 'none',
+      meaning: 'Auth token of the Twilio account, with which it signs its receipts; they need `PUBLIC_URL` too.',
+    }),
   OTEL_EXPORTER_OTLP_ENDPOINT: url(['https:', 'http:'], 'http://127.0.0.1:4318').optional().register(texts, {
     default: 'none',
     meaning:
@@ -271,7 +288,7 @@ export const settingsSchema = z.object({
     .register(texts, { default: 'carillon', meaning: "The program's name in traces." }),
   ALLOW_PRIVATE_ENDPOINTS: flag().default(false).register(texts, {
     default: '0',
-    meaning: '1: web push endpoints may be loopback, private or plain http. For tests only.',
+    meaning: '1: web push endpoints and webhooks may be loopback, private or plain http. For tests only.',
   }),
 });
 

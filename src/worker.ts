@@ -42,7 +42,7 @@ const concurrency = 4;
  * @param isAlone no other worker can be alive: what an earlier process held is taken back at once.
  */
 export async function startWorker(
-  parts: Pick<Worker, 'db' | 'bus' | 'cipher' | 'log' | 'rules' | 'channels' | 'tracing'> & {
+  parts: Pick<Worker, 'db' | 'bus' | 'cipher' | 'log' | 'rules' | 'publicUrl' | 'channels' | 'tracing'> & {
     pool: pg.Pool;
     isAlone: boolean;
     eventRetentionDays: number;

@@ -43,7 +43,8 @@ export interface Message {
 /**
  * How one send ended. Every send ends in exactly one of these; a channel never throws for what a provider answers.
  *
- * - `accepted`: the provider took it over. `receipt` says whether it already confirmed more than that.
+ * - `accepted`: the provider took it over. `receipt` says whether it already confirmed more than that, `providerMessageId`
+ *   what the provider calls it in later receipts, where that is not the delivery's id.
  * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff).
  * - `rejected`: this message will never be accepted; the address may be good.
  * - `gone`: the address is no longer anybody's; retire it.
@@ -53,7 +54,12 @@ export interface Message {
  * that could hold one.
  */
 export type SendOutcome =
-  | { kind: 'accepted'; providerCode: string | null; receipt?: 'DELIVERED' | 'BOUNCED' }
+  | {
+      kind: 'accepted';
+      providerCode: string | null;
+      receipt?: 'DELIVERED' | 'BOUNCED';
+      providerMessageId?: string | undefined;
+    }
   | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number }
   | { kind: 'rejected'; providerCode: string | null; reason: 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAILED' }
   | { kind: 'gone'; providerCode: string | null }

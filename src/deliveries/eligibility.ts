@@ -12,6 +12,7 @@ export const ineligibility = (onlyPrimary: Sql): Sql => sql`
   case
     when r.id is null then 'NO_ADDRESS'
     when not r.is_subscribed then 'OPTED_OUT'
+    when r.retired_at is not null then 'ADDRESS_GONE'
     when r.channel <> 'PUSH' then null
     when not i.is_push_registration_enabled then 'PUSH_DISABLED'
     when i.push_status = 'BLOCKED' then 'PERMISSION_BLOCKED'

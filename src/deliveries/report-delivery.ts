@@ -4,13 +4,14 @@ import { DomainError } from '../errors.ts';
 import type { Delivery } from '../generated/prisma/client.ts';
 import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
-import { decideReceipt, type Receipt } from './delivery-state.ts';
+import type { ReceiverReceipt } from './delivery-state.ts';
 import { isReceiptToken } from './receipt-token.ts';
+import { recordReceipts } from './record-receipts.ts';
 
 /** What a client tells about a delivery that it received. */
 export interface Report {
   deliveryId: string;
-  status: Receipt | 'DISMISSED';
+  status: ReceiverReceipt | 'DISMISSED';
   /** When it happened; absent: now. Never later than now, never before the delivery was made. */
   at?: Date | null | undefined;
   /** From inside the push; stands in for other credentials. */
@@ -46,7 +47,7 @@ export async function reportDelivery(
     const mayReport = delivery && (hasToken || caller?.kind === 'SERVER' || (await isReceiver(tx, caller, delivery)));
     if (!mayReport) throw new DomainError('NOT_FOUND', 'There is no such delivery.', ['delivery']);
     if (status === 'DISMISSED') await recordDismissal(tx, delivery, at ?? null);
-    else for (const next of decideReceipt(delivery, status)) await moveDelivery(tx, delivery.id, next, at ?? null);
+    else await recordReceipts(tx, [{ deliveryId, receipt: status, reason: null, providerCode: null, at: at ?? null }]);
     return { deliveryId };
   });
 }
@@ -63,15 +64,6 @@ async function isReceiver(tx: Transaction, caller: Caller | null, delivery: Deli
     where id = ${delivery.recipientId}::uuid and installation_id = ${caller.installationId}::uuid
   `);
   return rows.length > 0;
-}
-
-async function moveDelivery(tx: Transaction, id: string, status: string, at: Date | null): Promise<void> {
-  await tx.$executeRaw(sql`
-    update deliveries set
-      status = ${status}::delivery_status, reason = null, claim_token = null, claim_expires_at = null,
-      status_at = least(now(), greatest(coalesce(${at}::timestamptz, now()), created_at))
-    where id = ${id}::uuid
-  `);
 }
 
 /** Told once; a dismissal is an event, not a state. */

@@ -8,6 +8,8 @@ export interface Outcome {
   status: Extract<DeliveryStatus, 'QUEUED' | 'SENT' | 'FAILED' | 'BOUNCED' | 'DISCARDED' | 'EXPIRED' | 'CANCELLED'>;
   reason: DeliveryReason | null;
   providerCode: string | null;
+  /** What the provider calls the message; absent: nothing else than the delivery's id. */
+  providerMessageId?: string | undefined;
   /** Milliseconds. @default 0 */
   delayMs?: number;
   /** Takes the attempt back that was counted when the send began. @default false */
@@ -32,8 +34,9 @@ export async function writeOutcomes(
         ${outcomes.map(({ reason }) => reason)}::delivery_reason[],
         ${outcomes.map(({ providerCode }) => providerCode)}::text[],
         ${outcomes.map(({ delayMs }) => (delayMs ?? 0) / 1000)}::double precision[],
-        ${outcomes.map(({ isUncounted }) => (isUncounted ? 1 : 0))}::int[]
-      ) as given (id, status, reason, provider_code, delay_seconds, uncounted)
+        ${outcomes.map(({ isUncounted }) => (isUncounted ? 1 : 0))}::int[],
+        ${outcomes.map(({ providerMessageId }) => providerMessageId ?? null)}::text[]
+      ) as given (id, status, reason, provider_code, delay_seconds, uncounted, provider_message_id)
     ),
     held as (
       select id from deliveries
@@ -44,6 +47,7 @@ export async function writeOutcomes(
     update deliveries d set
       status = outcome.status, reason = outcome.reason, provider_code = outcome.provider_code, status_at = now(),
       claim_token = null, claim_expires_at = null, attempts = d.attempts - outcome.uncounted,
+      provider_message_id = coalesce(outcome.provider_message_id, d.provider_message_id),
       next_attempt_at = now() + make_interval(secs => outcome.delay_seconds)
     from held join outcome using (id)
     where d.id = held.id
