@@ -92,8 +92,11 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   let beginStop = readiness.stopping;
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
-    const { eventRetentionDays } = config;
-    const parts = { ...deployment, pool, channels, tracing, isAlone, eventRetentionDays };
+    const { eventRetentionDays, arePrivateEndpointsAllowed } = config;
+    const parts = {
+      ...{ ...deployment, pool, channels, tracing },
+      ...{ isAlone, eventRetentionDays, arePrivateEndpointsAllowed },
+    };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
     beginStop = () => {

@@ -3,6 +3,8 @@ import type { Deployment } from './deployment.ts';
 import type { Throttle } from './door/throttle/throttle.ts';
 import { createReceiptsRoute } from './http/receipts-route.ts';
 import type { HttpRoute } from './http/route.ts';
+import { createTrackingRoutes } from './http/tracking-routes.ts';
+import { createUnsubscribeRoute } from './http/unsubscribe-route.ts';
 import { createReceiptDesk } from './receipts/receipt-desk.ts';
 import { createReceiptIntake } from './receipts/receipt-intake.ts';
 import { openReceiptSecrets } from './receipts/receipt-secrets.ts';
@@ -23,5 +25,10 @@ export async function openRoutes(
   const intake = createReceiptIntake(deployment);
   const secrets = await openReceiptSecrets(deployment);
   const desk = createReceiptDesk({ deployment, intake, secrets, twilioAuthToken });
-  return { routes: [createReceiptsRoute({ desk, throttle })], close: intake.close };
+  const routes = [
+    createReceiptsRoute({ desk, throttle }),
+    createUnsubscribeRoute(deployment, throttle),
+    ...createTrackingRoutes({ deployment, intake, throttle }),
+  ];
+  return { routes, close: intake.close };
 }

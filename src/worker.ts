@@ -10,6 +10,7 @@ import type { Tracing } from './observability/tracing.ts';
 import { type BoundJob, bindJob, startJobRunner } from './queue/job-runner.ts';
 import { attributeIndexesJob, keepAttributeIndexes } from './segments/attribute-indexes.ts';
 import { rotateLog } from './stream/log/rotate-log.ts';
+import { startWebhookFeed } from './webhooks/webhook-feed.ts';
 
 /** How a worker works. Tests shorten the times. */
 export interface WorkerOptions {
@@ -46,10 +47,11 @@ export async function startWorker(
     pool: pg.Pool;
     isAlone: boolean;
     eventRetentionDays: number;
+    arePrivateEndpointsAllowed: boolean;
   },
   options: WorkerOptions,
 ): Promise<RunningWorker> {
-  const { pool, isAlone, eventRetentionDays, ...deployment } = parts;
+  const { pool, isAlone, eventRetentionDays, arePrivateEndpointsAllowed, ...deployment } = parts;
   const {
     leaseSeconds = 60,
     sweepMs = 10_000,
@@ -84,6 +86,7 @@ export async function startWorker(
     ].map((job) => traced(job, worker.tracing)),
     concurrency,
   });
+  const feed = startWebhookFeed({ ...deployment, arePrivateEndpointsAllowed, leaseSeconds, isAlone });
   const chores = [
     repeat(worker, rotation),
     // Attributes come and go too.
@@ -104,6 +107,7 @@ export async function startWorker(
     const grace = setTimeout(() => cuttingOff.abort(), graceMs);
     await Promise.all(chores);
     await runner.stop();
+    await feed.stop();
     clearTimeout(grace);
   }
   const stop = () => {

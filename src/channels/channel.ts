@@ -32,6 +32,10 @@ export interface Message {
   platform: Platform | null;
   address: Address;
   content: MessageContent;
+  /** E-mail: where its receiver opts out, by one click (RFC 8058). Null: the message offers no way to. */
+  unsubscribeUrl: string | null;
+  /** E-mail: an image that tells us that it was opened. Null: nobody wants to know. */
+  openUrl: string | null;
   /** Lets the receiving client report on this delivery without other credentials. Travels inside a push. */
   receiptToken: string;
   /** After this moment the message is worthless; the provider is told, where its protocol can say it. */

@@ -122,7 +122,7 @@ function toReadableAddress(address: Address): string {
 function renderForOutbox(message: Message): RenderedEmail | PushPayload | { text: string } {
   switch (message.address.kind) {
     case 'email':
-      return renderEmail(message.content);
+      return renderEmail(message.content, message);
     case 'phone':
       return { text: renderSms(message.content) };
     default:

@@ -1,4 +1,4 @@
-import type { MessageContent } from './channel.ts';
+import type { Message, MessageContent } from './channel.ts';
 
 /** An e-mail's three readable parts. */
 export interface RenderedEmail {
@@ -12,9 +12,13 @@ const subjectLengthMax = 255;
 
 /**
  * The e-mail that says `content`: the title (else the body's first line) is the subject and the heading; image and link
- * follow the body. Pure. Everything is escaped, and only http and https addresses become a link or an image.
+ * follow the body, then how to unsubscribe, and the image that tells of the opening. Pure. Everything is escaped, and only http
+ * and https addresses become a link or an image.
  */
-export function renderEmail(content: MessageContent): RenderedEmail {
+export function renderEmail(
+  content: MessageContent,
+  { unsubscribeUrl, openUrl }: Pick<Message, 'unsubscribeUrl' | 'openUrl'>,
+): RenderedEmail {
   const { title, body } = content;
   const url = toWebUrl(content.url);
   const image = toWebUrl(content.image);
@@ -23,10 +27,13 @@ export function renderEmail(content: MessageContent): RenderedEmail {
     `<p>${escapeHtml(body).replace(/\r\n|\r|\n/g, '<br>')}</p>`,
     image === null ? null : `<p><img src="${escapeHtml(image)}" alt="" style="max-width:100%"></p>`,
     url === null ? null : `<p><a href="${escapeHtml(url)}">${escapeHtml(url)}</a></p>`,
+    unsubscribeUrl === null ? null : `<p><a href="${escapeHtml(unsubscribeUrl)}">Unsubscribe</a></p>`,
+    openUrl === null ? null : `<img src="${escapeHtml(openUrl)}" alt="" width="1" height="1">`,
   ];
+  const unsubscribe = unsubscribeUrl === null ? null : `Unsubscribe: ${unsubscribeUrl}`;
   return {
     subject: toSubject(title) || toSubject(body) || 'Notification',
-    text: [title, body, url].filter((part) => part !== null).join('\n\n'),
+    text: [title, body, url, unsubscribe].filter((part) => part !== null).join('\n\n'),
     html: `<!doctype html><html><body>${paragraphs.filter((part) => part !== null).join('')}</body></html>`,
   };
 }

@@ -15,6 +15,7 @@ const dueDeliverySchema = z.object({
   /** PUSH: the sealed address. */
   addressCipher: z.instanceof(Uint8Array).nullable(),
   installationId: z.uuid().nullable(),
+  recipientId: z.uuid().nullable(),
   /** Why it must not be sent after all. */
   refusal: z.enum(DeliveryReason).nullable(),
 });
@@ -66,7 +67,7 @@ export async function beginSends(
     where d.id = due.id
     returning
       d.id, d.attempts, d.channel::text, due.platform::text, d.user_id, due.address, due.address_cipher,
-      due.installation_id, due.refusal::text
+      due.installation_id, d.recipient_id, due.refusal::text
   `);
   return rows.map((row) => dueDeliverySchema.parse(camelCaseKeys<unknown>(row)));
 }

@@ -31,10 +31,9 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
       leaseSeconds: worker.leaseSeconds,
       pausedChannels: worker.pauses.listPaused(),
     });
-    await sendBatch(worker, {
-      claim,
-      notification: { id: notificationId, content, expiresAt: notification.expiresAt },
-    });
+    const { expiresAt, purpose, trackLinks, trackOpens } = notification;
+    const wishes = { purpose, trackLinks, trackOpens };
+    await sendBatch(worker, { claim, notification: { id: notificationId, content, expiresAt, wishes } });
     const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
     if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
     else await comeBackWhenDue(worker, notificationId);

@@ -2,6 +2,7 @@ import type { Address, MessageContent, SendOutcome } from '../channels/channel.t
 import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
 import { attemptsMax } from './decide-outcome.ts';
+import { type LinkWishes, linkContent } from './message-links.ts';
 import { createReceiptToken } from './receipt-token.ts';
 import type { Worker } from './worker.ts';
 
@@ -10,6 +11,7 @@ export interface NotificationToSend {
   id: string;
   content: MessageContent;
   expiresAt: Date;
+  wishes: LinkWishes;
 }
 
 /**
@@ -40,7 +42,7 @@ export async function sendOne(
     channel: delivery.channel,
     platform: delivery.platform,
     address,
-    content: notification.content,
+    ...linkContent(worker, notification.content, { delivery, wishes: notification.wishes }),
     receiptToken: createReceiptToken(worker.cipher, delivery.id),
     expiresAt: notification.expiresAt,
     attempt: delivery.attempts,

@@ -16,6 +16,7 @@ const nodeTypes = [
   'MergeRecord',
   'App',
   'ApiKey',
+  'Webhook',
 ] as const;
 
 export type NodeType = (typeof nodeTypes)[number];

@@ -26,6 +26,7 @@ import '../segments/membership-schema.ts';
 import '../segments/schema.ts';
 import '../segments/segment-mutations-schema.ts';
 import '../users/schema.ts';
+import '../webhooks/schema.ts';
 import './errors.ts';
 import './scalars.ts';
 import { builder } from './builder.ts';

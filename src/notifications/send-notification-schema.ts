@@ -27,6 +27,18 @@ builder.relayMutationField(
         description: "Push only to users' primary devices.",
       }),
       purpose: t.field({ type: PurposeEnum, description: 'Default: TRANSACTIONAL.' }),
+      trackLinks: t.boolean({
+        required: true,
+        defaultValue: false,
+        description:
+          'Whether web links lead through this gateway, which counts them as CLICKED: the `url` by any channel, and links in the text of an SMS. Needs the setting PUBLIC_URL.',
+      }),
+      trackOpens: t.boolean({
+        required: true,
+        defaultValue: false,
+        description:
+          'Whether an e-mail tells by an image that it was opened. Some mail programs load images for nobody, others always. Needs the setting PUBLIC_URL.',
+      }),
       ttlSeconds: t.int({
         description: 'What is not sent by then is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
       }),

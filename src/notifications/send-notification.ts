@@ -17,6 +17,10 @@ export interface SendRequest {
   channels?: readonly Channel[] | null | undefined;
   targetOnlyPrimaryDevices: boolean;
   purpose?: Purpose | null | undefined;
+  /** @default false */
+  trackLinks?: boolean | null | undefined;
+  /** @default false */
+  trackOpens?: boolean | null | undefined;
   /** @default 172_800 // 48 hours */
   ttlSeconds?: number | null | undefined;
   idempotencyKey?: string | null | undefined;
@@ -50,6 +54,7 @@ export async function sendNotification(
   if (named.installations.length > 0 && channels.length > 0 && !channels.includes('PUSH')) {
     throw new DomainError('VALUE_INVALID', 'Installations are reached by PUSH only.', ['channels']);
   }
+  parseTracking(deployment, request);
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
   return write(deployment, about, async (tx) => {
     const target = await freezeTarget(tx, named, request.target.filter);
@@ -57,11 +62,12 @@ export async function sendNotification(
     await tx.$executeRaw(sql`
       insert into notifications (
         id, content, target, channels, target_only_primary_devices, purpose, created_by, expires_at, fan_out_cursor,
-        fan_out_claim_expires_at
+        fan_out_claim_expires_at, track_links, track_opens
       ) values (
         ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
         ${request.targetOnlyPrimaryDevices}, ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
-        now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute'
+        now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute',
+        ${request.trackLinks ?? false}, ${request.trackOpens ?? false}
       )
     `);
     await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id) });
@@ -73,5 +79,13 @@ function parseTtl(seconds: number): number {
   if (seconds >= ttlSecondsMin && seconds <= ttlSecondsMax) return seconds;
   throw new DomainError('VALUE_INVALID', `A time to live is ${ttlSecondsMin} to ${ttlSecondsMax} seconds.`, [
     'ttlSeconds',
+  ]);
+}
+
+/** A link that leads through us needs to know where we are. */
+function parseTracking({ publicUrl }: Deployment, { trackLinks, trackOpens }: SendRequest): void {
+  if (publicUrl !== null || !(trackLinks || trackOpens)) return;
+  throw new DomainError('VALUE_INVALID', 'Links can be tracked where the setting PUBLIC_URL says where they lead to.', [
+    trackLinks ? 'trackLinks' : 'trackOpens',
   ]);
 }

@@ -5,17 +5,21 @@ import { sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import type { ProviderReceipt, ReceiptChannel } from './told.ts';
 
-/** A receipt, and where it came in. */
+/** A receipt, and where it came in: from a provider, or by a link of ours. */
 export interface IncomingReceipt extends ProviderReceipt {
-  via: ReceiptChannel;
+  via: ReceiptChannel | 'link';
 }
 
-/** Of deliveries by these channels a provider of that kind may tell. WhatsApp is sent to the phone of SMS. */
+/** Of deliveries by these channels a provider of that kind may tell; a link may be in any. WhatsApp is sent to the phone of SMS. */
 const channelsOf: Record<ReceiptChannel, readonly string[]> = {
   sms: ['SMS', 'WHATSAPP'],
   whatsapp: ['SMS', 'WHATSAPP'],
   email: ['EMAIL'],
 };
+
+function mayTell(via: IncomingReceipt['via'], channel: string | null): boolean {
+  return via === 'link' || channelsOf[via].includes(channel ?? '');
+}
 
 /** A receipt of a delivery that is known. */
 type KnownReceipt = DeliveryReceipt & { isAddressGone: boolean };
@@ -31,7 +35,7 @@ export async function applyReceipts(tx: Transaction, receipts: readonly Incoming
   for (const receipt of receipts) {
     const { about, via, ...told } = receipt;
     const delivery = find(receipt);
-    if (delivery && channelsOf[via].includes(delivery.channel ?? '')) known.push({ ...told, deliveryId: delivery.id });
+    if (delivery && mayTell(via, delivery.channel)) known.push({ ...told, deliveryId: delivery.id });
     else if (!delivery && 'providerMessageId' in about) early.push(receipt);
   }
   await keepEarlyReceipts(tx, early);

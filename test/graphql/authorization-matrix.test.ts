@@ -41,6 +41,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Query.apiKeys': server,
   'Query.auditLog': server,
   'Query.partnerOperations': server,
+  'Query.webhooks': server,
   'Query.user': people,
   'Query.users': readers,
   'Query.installation': people,
@@ -91,6 +92,9 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.rotateApiKey': server,
   'Mutation.revokeApiKey': server,
   'Mutation.registerPartnerOperations': server,
+  'Mutation.createWebhook': server,
+  'Mutation.deleteWebhook': server,
+  'Mutation.resumeWebhook': server,
   'Subscription.deliveryEvents': people,
   'Subscription.notificationProgress': readers,
 };
@@ -109,6 +113,7 @@ const maySee: Record<string, readonly CallerName[]> = {
   Segment: readers,
   MergeRecord: readers,
   ApiKey: server,
+  Webhook: server,
 };
 
 const secrets = new Map<CallerName, string | null>([
