@@ -1,4 +1,4 @@
-import type { DeliveryReason, DeliveryStatus } from '../generated/prisma/enums.ts';
+import type { Channel, DeliveryReason, DeliveryStatus } from '../generated/prisma/enums.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { decideReceipt, type Receipt } from './delivery-state.ts';
 
@@ -30,6 +30,13 @@ export async function recordReceipts(tx: Transaction, receipts: readonly Deliver
     tx,
     receipts.map(({ deliveryId }) => deliveryId),
   );
+  await markItemsRead(
+    tx,
+    receipts.filter(
+      ({ deliveryId, receipt }) =>
+        (receipt === 'OPENED' || receipt === 'CLICKED') && known.get(deliveryId.toLowerCase())?.channel === 'IN_APP',
+    ),
+  );
   const steps: Move[][] = [];
   const stepCounts = new Map<string, number>();
   for (const { receipt, ...told } of receipts) {
@@ -51,18 +58,36 @@ export async function recordReceipts(tx: Transaction, receipts: readonly Deliver
 
 interface DeliveryState {
   id: string;
+  channel: Channel | null;
   status: DeliveryStatus;
   attempts: number;
 }
 
 async function lockDeliveries(tx: Transaction, ids: readonly string[]): Promise<Map<string, DeliveryState>> {
   const rows = await tx.$queryRaw<DeliveryState[]>(sql`
-    select id, status::text, attempts from deliveries
+    select id, channel::text, status::text, attempts from deliveries
     where id = any(${[...new Set(ids)]}::uuid[])
     order by id
     for no key update
   `);
   return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** What was opened is not new in the inbox any more. */
+async function markItemsRead(tx: Transaction, opened: readonly DeliveryReceipt[]): Promise<void> {
+  if (opened.length === 0) return;
+  await tx.$executeRaw(sql`
+    update inbox_items i set read_at = least(now(), greatest(coalesce(opened.at, now()), i.created_at))
+    from (
+      select id, min(at) as at
+      from unnest(
+        ${opened.map(({ deliveryId }) => deliveryId)}::uuid[],
+        ${opened.map(({ at }) => at?.toISOString() ?? null)}::timestamptz[]
+      ) as given (id, at)
+      group by id
+    ) opened
+    where i.id = opened.id and i.read_at is null
+  `);
 }
 
 async function moveDeliveries(tx: Transaction, moves: readonly Move[]): Promise<void> {

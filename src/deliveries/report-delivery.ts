@@ -20,8 +20,8 @@ export interface Report {
 }
 
 /**
- * Records a receipt. Allowed are the installation that the push was for, a server key, and whoever holds the receipt token;
- * to anyone else the delivery does not exist. A repeated or late receipt changes nothing.
+ * Records a receipt. Allowed are the installation that the push was for (for an inbox: any of its user's), a server key, and
+ * whoever holds the receipt token; to anyone else the delivery does not exist. A repeated or late receipt changes nothing.
  *
  * @param caller null: nobody but the holder of a receipt token.
  * @throws DomainError `NOT_FOUND`, `TOKEN_INVALID`, `IDEMPOTENCY_KEY_REUSED`.
@@ -57,11 +57,18 @@ async function lockDelivery(tx: Transaction, id: string): Promise<Delivery | nul
   return row ? camelCaseKeys<Delivery>(row) : null;
 }
 
+/** The installation that a push was for; for the inbox, any of its user's. */
 async function isReceiver(tx: Transaction, caller: Caller | null, delivery: Delivery): Promise<boolean> {
   if (caller?.kind !== 'INSTALLATION' || caller.isExpired || delivery.recipientId === null) return false;
   const rows = await tx.$queryRaw<unknown[]>(sql`
-    select id from recipients
-    where id = ${delivery.recipientId}::uuid and installation_id = ${caller.installationId}::uuid
+    select r.id from recipients r
+    where r.id = ${delivery.recipientId}::uuid and (
+      r.installation_id = ${caller.installationId}::uuid
+      or (r.channel = 'IN_APP' and exists (
+        select from users u join installations i on i.user_id = coalesce(u.merged_into_id, u.id)
+        where u.id = r.user_id and i.id = ${caller.installationId}::uuid
+      ))
+    )
   `);
   return rows.length > 0;
 }

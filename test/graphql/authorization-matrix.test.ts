@@ -86,6 +86,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.removeFromSegment': server,
   'Mutation.sendNotification': server,
   'Mutation.reportDelivery': everyone,
+  'Mutation.markInboxRead': ['installation'],
   'Mutation.createApp': server,
   'Mutation.updateApp': server,
   'Mutation.createApiKey': server,
@@ -96,6 +97,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.deleteWebhook': server,
   'Mutation.resumeWebhook': server,
   'Subscription.deliveryEvents': people,
+  'Subscription.inbox': ['installation'],
   'Subscription.notificationProgress': readers,
 };
 
