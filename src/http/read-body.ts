@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { GraphQLError } from 'graphql';
 import { refuseRequest } from './request-form.ts';
 
 /** What is too long is read on up to so many times its limit and forgotten, since who is cut off while writing does not read why. */
@@ -42,4 +43,10 @@ function read<T>(body: Readable, bytesMax: number, toResult: (bytes: Buffer) => 
       if (!body.readableEnded) reject(refuseRequest(400, 'The body was not sent whole.'));
     });
   });
+}
+
+/** The status of HTTP for what `readBody` and `readBytes` throw. Null: that is not what was thrown. */
+export function unreadableStatusOf(error: unknown): number | null {
+  const http = error instanceof GraphQLError ? Object(error.extensions.http) : {};
+  return typeof http.status === 'number' ? http.status : null;
 }

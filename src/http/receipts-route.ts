@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { GraphQLError } from 'graphql';
 import type { Throttle } from '../door/throttle/throttle.ts';
 import type { ReceiptDesk } from '../receipts/receipt-desk.ts';
 import { receiptChannels } from '../receipts/told.ts';
-import { readBytes } from './read-body.ts';
+import { readBytes, unreadableStatusOf } from './read-body.ts';
 import { type HttpRoute, restOfPath } from './route.ts';
 
 const prefix = '/receipts/';
@@ -50,7 +49,7 @@ export function createReceiptsRoute({ desk, throttle }: { desk: ReceiptDesk; thr
       try {
         await answer(request, response, addressPrefix);
       } catch (error) {
-        const status = statusOf(error);
+        const status = unreadableStatusOf(error);
         if (status === null) throw error;
         end(response, status);
       }
@@ -60,10 +59,4 @@ export function createReceiptsRoute({ desk, throttle }: { desk: ReceiptDesk; thr
 
 function end(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
   response.writeHead(status, { 'cache-control': 'no-store', ...headers }).end();
-}
-
-/** Of a body that cannot be read. Null: that is not what went wrong. */
-function statusOf(error: unknown): number | null {
-  const http = error instanceof GraphQLError ? Object(error.extensions.http) : {};
-  return typeof http.status === 'number' ? http.status : null;
 }

@@ -4,7 +4,7 @@ import type { Deployment } from '../deployment.ts';
 import type { Throttle } from '../door/throttle/throttle.ts';
 import { sayConsent } from '../receipts/say-consent.ts';
 import { sendPage } from './page.ts';
-import { readBytes } from './read-body.ts';
+import { readBytes, unreadableStatusOf } from './read-body.ts';
 import { type HttpRoute, restOfPath } from './route.ts';
 
 const prefix = '/unsubscribe/';
@@ -22,7 +22,13 @@ const budget = { limit: 5_000, drainPerSecond: 100 } as const;
  */
 export function createUnsubscribeRoute(deployment: Deployment, throttle: Throttle): HttpRoute {
   async function unsubscribe(request: IncomingMessage, response: ServerResponse, recipientId: string) {
-    await readBytes(request, bodyBytesMax);
+    try {
+      await readBytes(request, bodyBytesMax);
+    } catch (error) {
+      const status = unreadableStatusOf(error);
+      if (status === null) throw error;
+      return sendPage(response, status, { title: 'That was too much', text: 'Open the link in the message again.' });
+    }
     await sayConsent(deployment, { recipientId, isSubscribed: false, by: 'person:unsubscribe' });
     sendPage(response, 200, {
       title: 'You are unsubscribed',

@@ -91,7 +91,7 @@ const unknownNumbers = new Set(['EC_UNKNOWN_SUBSCRIBER', 'EC_ILLEGAL_SUBSCRIBER'
  * | EXPIRED | BOUNCED, SOFT_BOUNCE: the phone was not reached in the message's time |
  * | REJECTED | FAILED, PROVIDER_REJECTED |
  */
-export function classifyInfobipReport(
+function classifyInfobipReport(
   { groupName, name }: z.infer<typeof statusSchema>,
   error?: z.infer<typeof errorSchema>,
 ): { receipt: Receipt; reason: DeliveryReason | null } | null {

@@ -63,7 +63,7 @@ const states = new Map<string, Receipt>([
  * | read | OPENED |
  * | undelivered, failed | by the error code above; else FAILED, PROVIDER_REJECTED |
  */
-export function classifyTwilioStatus(status: string, errorCode: string | null): Meaning | null {
+function classifyTwilioStatus(status: string, errorCode: string | null): Meaning | null {
   if (status === 'undelivered' || status === 'failed') {
     const known = errorCode === null ? undefined : byErrorCode.get(errorCode);
     return known ?? { receipt: 'FAILED', reason: 'PROVIDER_REJECTED', isAddressGone: false };

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createEndpointClient } from '../channels/endpoint-client.ts';
 import type { Deployment } from '../deployment.ts';
 import { newId } from '../ids.ts';
+import { createPulse, type Next } from '../stream/pulse.ts';
 import { type Teller, tellWebhook } from './tell-webhook.ts';
 import { type ClaimedWebhook, claimWebhooks, releaseWebhooks } from './webhook-store.ts';
 
@@ -9,8 +9,6 @@ import { type ClaimedWebhook, claimWebhooks, releaseWebhooks } from './webhook-s
 const concurrency = 16;
 /** How often the log is looked at when nobody says that it has grown. @default 1_000 // 1 second */
 const pollMs = 1_000;
-/** How often at most, however fast it grows. @default 50 */
-const pauseMs = 50;
 /** @default 15_000 // 15 seconds, as Standard Webhooks recommends; a quarter of a lease at most */
 const timeoutMsMax = 15_000;
 
@@ -34,14 +32,12 @@ export interface WebhookFeed {
  */
 export function startWebhookFeed({ leaseSeconds, isAlone, bus, ...options }: FeedOptions): WebhookFeed {
   const stopping = new AbortController();
-  const { signal } = stopping;
   const client = createEndpointClient(options);
   const timeoutMs = Math.min(timeoutMsMax, leaseSeconds * 250);
-  const teller: Teller = { ...options, client, timeoutMs, signal };
+  const teller: Teller = { ...options, client, timeoutMs, signal: stopping.signal };
   const token = newId();
   const underWay = new Set<Promise<void>>();
-  let wake = Promise.withResolvers<void>();
-  const unlisten = bus.listen(() => wake.resolve());
+  let isFirst = true;
 
   async function tell(webhook: ClaimedWebhook): Promise<void> {
     try {
@@ -52,54 +48,40 @@ export function startWebhookFeed({ leaseSeconds, isAlone, bus, ...options }: Fee
     }
   }
 
-  /** @returns whether there may be more to tell at once. */
-  async function begin(): Promise<boolean> {
-    const limit = concurrency - underWay.size;
-    if (limit === 0) return false;
-    const webhooks = await claimWebhooks(options.db, { token, limit, leaseSeconds });
-    for (const webhook of webhooks) {
-      const work = tell(webhook).finally(() => {
-        underWay.delete(work);
-        // It may have more to be told, and its place is free.
-        wake.resolve();
-      });
-      underWay.add(work);
-    }
-    return webhooks.length === limit;
-  }
-
-  async function run(): Promise<void> {
-    if (isAlone) await attempt(() => releaseWebhooks(options.db, null));
-    while (!signal.aborted) {
-      wake = Promise.withResolvers();
-      const hasMore = await attempt(begin);
-      if (!hasMore) await Promise.race([wake.promise, pause(pollMs)]);
-      await pause(pauseMs);
-    }
-    await Promise.all(underWay);
-    await attempt(() => releaseWebhooks(options.db, token));
-  }
-
-  async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
+  async function step(): Promise<Next> {
     try {
-      return await work();
+      if (isFirst && isAlone) await releaseWebhooks(options.db, null);
+      isFirst = false;
+      const limit = concurrency - underWay.size;
+      const webhooks = limit > 0 ? await claimWebhooks(options.db, { token, limit, leaseSeconds }) : [];
+      for (const webhook of webhooks) {
+        const work = tell(webhook).finally(() => {
+          underWay.delete(work);
+          // It may have more to be told, and its place is free.
+          pulse.wake();
+        });
+        underWay.add(work);
+      }
     } catch (err) {
       options.log.error({ err }, 'Webhooks that have something to be told could not be looked for.');
-      return null;
     }
+    return { kind: 'onWake', ms: pollMs };
   }
 
-  /** A stop wakes it. */
-  const pause = (ms: number) => sleep(ms, undefined, { signal }).catch(() => undefined);
-
-  const running = run();
+  const pulse = createPulse(step, () => true);
+  const unlisten = bus.listen(pulse.wake);
+  pulse.wake();
   return {
     async stop() {
-      stopping.abort();
-      wake.resolve();
       unlisten();
-      await running;
+      stopping.abort();
+      await pulse.stop();
+      await Promise.all(underWay);
       client.close();
+      // What a lost database keeps held is free when its lease is over.
+      await releaseWebhooks(options.db, token).catch((err: unknown) => {
+        options.log.warn({ err }, 'Webhooks could not be given back.');
+      });
     },
   };
 }

@@ -24,11 +24,18 @@ export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; 
   const notificationId = await insertNotification(g.pool);
   const { id: segmentId } = await g.db.segment.create({ data: { id: randomUUID(), name: 'of both' } });
   const otherApp = await g.db.app.create({ data: { id: randomUUID(), name: 'of neither' } });
+  const webhook = await g.db.webhook.create({
+    data: {
+      ...{ id: randomUUID(), url: 'https://a.example/', secretCipher: Buffer.alloc(0), events: ['SENT'] },
+      ...{ cursorEpoch: randomUUID(), cursorPosition: 0n, cursorTag: 0, disabledAt: new Date() },
+    },
+  });
   const common = {
     App: toGlobalId('App', (await g.db.app.findFirstOrThrow({ where: { name: 'default' } })).id),
     ApiKey: toGlobalId('ApiKey', (await g.db.apiKey.findFirstOrThrow()).id),
     Notification: toGlobalId('Notification', notificationId),
     Segment: toGlobalId('Segment', segmentId),
+    Webhook: toGlobalId('Webhook', webhook.id),
   };
   const make = async (): Promise<Owner> => {
     const { ids, ...owner } = await makeOwner(g, { notificationId, segmentId });
