@@ -66,6 +66,8 @@ function toMail(message: Message, from: string) {
     // As an object: a text would be parsed as a list of addresses.
     to: { name: '', address: message.address.email },
     messageId: toMessageId(message.deliveryId, from),
+    // Where the server knows it (RFC 3461), a notification of a failure names the delivery, whatever of the mail comes back.
+    dsn: { id: message.deliveryId, return: 'headers', notify: 'failure' },
     headers: { 'Auto-Submitted': 'auto-generated', ...toListHeaders(message) },
     ...renderEmail(message.content, message),
   };

@@ -13,7 +13,7 @@ export interface SendEnd {
 }
 
 /**
- * Writes how sends ended, in one transaction: push addresses that are gone are forgotten, then outcomes, then what the
+ * Writes how sends ended, in one transaction: push addresses that are gone are forgotten, others retired, then outcomes, then what the
  * provider confirmed with its answer already. Repeated when it deadlocks, as what was sent must be known to be.
  */
 export async function recordEnds(db: Database, token: string, ends: readonly SendEnd[]): Promise<void> {
@@ -21,7 +21,8 @@ export async function recordEnds(db: Database, token: string, ends: readonly Sen
   await inTransaction(
     db,
     async (tx) => {
-      await retireAddresses(tx, ends);
+      await forgetPushAddresses(tx, ends);
+      await retireRecipients(tx, ends);
       await writeOutcomes(
         tx,
         token,
@@ -34,7 +35,7 @@ export async function recordEnds(db: Database, token: string, ends: readonly Sen
 }
 
 /** A push address that is gone is forgotten, unless the installation has registered another one meanwhile. */
-async function retireAddresses(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
+async function forgetPushAddresses(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
   const gone = ends.flatMap(({ delivery: { installationId, addressCipher }, sent }) =>
     sent?.kind === 'gone' && installationId !== null && addressCipher !== null
       ? [{ id: installationId, addressCipher }]
@@ -53,6 +54,23 @@ async function retireAddresses(tx: Transaction, ends: readonly SendEnd[]): Promi
     update installations i set address_cipher = null, address_hash = null, push_status = 'ASK'
     from held join answered using (id)
     where i.id = held.id and i.address_cipher = answered.address_cipher
+  `);
+}
+
+/** Of an e-mail address or a phone that is nobody's it is remembered, as when its message comes back later. */
+async function retireRecipients(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
+  const gone = ends.flatMap(({ delivery: { recipientId, address }, sent }) =>
+    sent?.kind === 'gone' && recipientId !== null && address !== null ? [recipientId] : [],
+  );
+  if (gone.length === 0) return;
+  await tx.$executeRaw(sql`
+    with held as (
+      select id from recipients
+      where id = any(${gone}::uuid[]) and channel in ('EMAIL', 'SMS') and retired_at is null
+      order by id
+      for no key update
+    )
+    update recipients r set retired_at = now() from held where r.id = held.id
   `);
 }
 
