@@ -80,16 +80,19 @@ async function findDeliveries(tx: Transaction, receipts: readonly IncomingReceip
 async function retireAddresses(tx: Transaction, deliveryIds: readonly string[]): Promise<void> {
   if (deliveryIds.length === 0) return;
   await tx.$executeRaw(sql`
-    with gone as (
+    with told as (
+      select recipient_id, max(created_at) as made_at
+      from deliveries
+      where id = any(${[...deliveryIds]}::uuid[]) and attempts > 0 and status in ('QUEUED', 'SENDING', 'SENT')
+      group by recipient_id
+    ),
+    gone as (
       select r.id
-      from recipients r
-      where r.channel in ('EMAIL', 'SMS') and r.retired_at is null and exists (
-        select from deliveries d
-        where d.id = any(${[...deliveryIds]}::uuid[]) and d.recipient_id = r.id and d.attempts > 0
-          and d.status in ('QUEUED', 'SENDING', 'SENT') and (r.consent_at is null or r.consent_at < d.created_at)
-      ) and r.id in (select recipient_id from deliveries where id = any(${[...deliveryIds]}::uuid[]))
+      from told join recipients r on r.id = told.recipient_id
+      where r.channel in ('EMAIL', 'SMS') and r.retired_at is null
+        and (r.consent_at is null or r.consent_at < told.made_at)
       order by r.id
-      for no key update
+      for no key update of r
     )
     update recipients r set retired_at = now() from gone where r.id = gone.id
   `);
