@@ -4,6 +4,7 @@ import type { BannerFacts } from './banner.ts';
 import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
+import { createAppChannels } from './deliveries/app-channels.ts';
 import type { Deployment } from './deployment.ts';
 import { createDoor } from './door/door.ts';
 import { createInProcessThrottle } from './door/throttle/in-process-throttle.ts';
@@ -12,7 +13,7 @@ import type { Throttle } from './door/throttle/throttle.ts';
 import { StartupError } from './errors.ts';
 import { schema } from './graphql/schema.ts';
 import { startHttpServer } from './http/server.ts';
-import { createLogger, type Logger } from './logger.ts';
+import { createLogger, createReadableLogger, type Logger } from './logger.ts';
 import { type Observation, openObservation } from './observation.ts';
 import { openBus } from './open-bus.ts';
 import { openPlace } from './open-place.ts';
@@ -61,7 +62,7 @@ export async function startApp(config: Config, workerOptions: WorkerOptions = {}
 }
 
 async function start(config: Config, closers: Closers, workerOptions: WorkerOptions): Promise<Omit<App, 'stop'>> {
-  const log = createLogger({ json: config.environment === 'production' });
+  const log = config.environment === 'production' ? createLogger() : await createReadableLogger();
   const place = await openPlace(config, closers);
   const storage = openStorage(place.url, { connectionsMax: 20 });
   closers.unshift(storage.close);
@@ -93,8 +94,10 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
     const { eventRetentionDays, arePrivateEndpointsAllowed } = config;
+    const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
+    closers.unshift(ofApps.close);
     const parts = {
-      ...{ ...deployment, pool, channels, tracing },
+      ...{ ...deployment, pool, channels: ofApps, tracing },
       ...{ isAlone, eventRetentionDays, arePrivateEndpointsAllowed },
     };
     const worker = await startWorker(parts, workerOptions);

@@ -51,7 +51,8 @@ export interface Message {
  *   what the provider calls it in later receipts, where that is not the delivery's id.
  * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff).
  * - `rejected`: this message will never be accepted; the address may be good.
- * - `gone`: the address is no longer anybody's; retire it.
+ * - `gone`: the address is no longer anybody's; retire it, unless the installation has registered it later than `since`
+ *   (absent: the provider does not tell since when).
  * - `channelDown`: nothing can be sent now (bad credentials, say): keep every delivery, tell the operator.
  *
  * `providerCode` is the provider's own word for it, such as `410` or `EC_INVALID_DESTINATION`; never an address or text
@@ -66,7 +67,7 @@ export type SendOutcome =
     }
   | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number }
   | { kind: 'rejected'; providerCode: string | null; reason: 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAILED' }
-  | { kind: 'gone'; providerCode: string | null }
+  | { kind: 'gone'; providerCode: string | null; since?: Date }
   | { kind: 'channelDown'; providerCode: string | null };
 
 type WithoutProviderCode<Outcome> = Outcome extends SendOutcome ? Omit<Outcome, 'providerCode'> : never;
@@ -76,7 +77,7 @@ export type Verdict = WithoutProviderCode<SendOutcome>;
 
 /** A way to send: one provider's protocol. */
 export interface Channel {
-  /** For logs and the banner: `smtp`, `web-push`, `infobip`, `outbox`. */
+  /** For logs and the banner: `smtp`, `web-push`, `fcm`, `apns`, `infobip`, `outbox`. */
   readonly name: string;
   /**
    * Sends one message. Answers `retry` when `signal` aborts or the provider does not answer in time; whether the provider

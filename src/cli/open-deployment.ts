@@ -91,7 +91,7 @@ export async function withDeployment<Result>(
         cipher,
         rules: config.rules,
         publicUrl: config.publicUrl,
-        log: createLogger({ json: true, level: 'warn', stream: process.stderr }),
+        log: createLogger({ level: 'warn', stream: process.stderr }),
       });
     } finally {
       await bus.close();

@@ -14,8 +14,12 @@ const dueDeliverySchema = z.object({
   address: z.string().nullable(),
   /** PUSH: the sealed address. */
   addressCipher: z.instanceof(Uint8Array).nullable(),
+  /** PUSH: when the installation last registered it; null: nobody knows. */
+  addressRegisteredAt: z.date().nullable(),
   installationId: z.uuid().nullable(),
   recipientId: z.uuid().nullable(),
+  /** PUSH: the app of the installation. */
+  appId: z.uuid().nullable(),
   /** Why it must not be sent after all. */
   refusal: z.enum(DeliveryReason).nullable(),
 });
@@ -41,7 +45,8 @@ export async function beginSends(
     ),
     due as (
       select
-        d.id, i.platform, r.address, i.address_cipher, r.installation_id,
+        d.id, i.platform, r.address, i.address_cipher, i.address_registered_at, i.app_id,
+        r.installation_id,
         coalesce(
           case when n.expires_at <= now() then 'TTL_PASSED'::delivery_reason end,
           -- What was addressed to an installation still goes there, if it has left the user before that was erased.
@@ -67,7 +72,7 @@ export async function beginSends(
     where d.id = due.id
     returning
       d.id, d.attempts, d.channel::text, due.platform::text, d.user_id, due.address, due.address_cipher,
-      due.installation_id, d.recipient_id, due.refusal::text
+      due.address_registered_at, due.app_id, due.installation_id, d.recipient_id, due.refusal::text
   `);
   return rows.map((row) => dueDeliverySchema.parse(camelCaseKeys<unknown>(row)));
 }

@@ -1,7 +1,9 @@
+import { lockFilters } from '../attributes/filter-lock.ts';
 import { DomainError } from '../errors.ts';
 import { parseUserReference, type UserReferenceInput } from '../identity/user-reference.ts';
 import { isUuid } from '../ids.ts';
 import { parseKnownFilter } from '../segments/segment-filter.ts';
+import { refuseTooLargeTarget } from '../segments/target-size.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import type { Target } from './target.ts';
 
@@ -54,16 +56,21 @@ function parseIds(ids: readonly string[], path: readonly string[]): string[] {
 }
 
 /**
- * The target in normal form: its filter names what there is, and until the commit none of its segments is deleted; from then on
- * the notification keeps them.
+ * The target in normal form: its filter names what there is, until the commit none of its segments and attributes goes or grows,
+ * and from then on the notification keeps them.
  *
- * @throws DomainError `NOT_FOUND` (a segment), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter)
+ * @throws DomainError `NOT_FOUND` (a segment), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter), `LIMIT_EXCEEDED`
  */
 export async function freezeTarget(tx: Transaction, named: NamedTarget, filter: unknown): Promise<Target> {
+  const hasFilter = filter !== null && filter !== undefined;
+  if (!hasFilter && named.segments.length + named.excludeSegments.length === 0) return { ...named, filter: null };
+  await lockFilters(tx, 'together');
   await refuseUnknownSegments(tx, named.segments, ['target', 'segments']);
   await refuseUnknownSegments(tx, named.excludeSegments, ['target', 'excludeSegments']);
-  const hasFilter = filter !== null && filter !== undefined;
-  return { ...named, filter: hasFilter ? await parseKnownFilter(tx, filter, ['target', 'filter']) : null };
+  const stored = hasFilter ? await parseKnownFilter(tx, filter, ['target', 'filter']) : null;
+  const target = { ...named, filter: stored };
+  await refuseTooLargeTarget(tx, target, ['target']);
+  return target;
 }
 
 async function refuseUnknownSegments(tx: Transaction, ids: readonly string[], path: readonly string[]): Promise<void> {

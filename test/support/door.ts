@@ -127,6 +127,7 @@ export function useDoor(settings: DoorSettings = {}): Door {
   });
   afterAll(async () => {
     await opened?.close();
+    opened = undefined;
   });
   return new Door(database, () => {
     if (!opened) throw new Error('The door is open from the first beforeAll on.');
