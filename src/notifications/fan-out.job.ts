@@ -38,7 +38,7 @@ export const fanOutJob: Job<Worker, { notificationId: string }> = {
   payload: z.object({ notificationId: z.uuid() }),
   async run(worker, { notificationId }) {
     const configured = await worker.channels.configuredChannels(worker.defaultAppId);
-    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, { notificationId, configured }));
+    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, { notificationId, configured }), 'ONCE');
     worker.bus.wake();
   },
 };
@@ -100,8 +100,12 @@ async function readPage(
     return referencesPage(tx, target, audience ? { phase: 'segments', after: null } : null);
   if (!audience) return { userIds: [], installationIds: [], unknown: [], fits: null, next: null };
   const { filter, scope } = await prepareFilter(tx, audience);
-  // What a filter asks for is in its values: a plan for any values would not see which indexes serve these.
-  await tx.$executeRaw(sql`set local plan_cache_mode = force_custom_plan`);
+  // What a filter asks for is in its values: a plan for any values would not see which indexes serve these. And a page is small:
+  // it looks up whether each user is a member, rather than read all members of a large segment into a hash for every page.
+  await tx.$queryRaw(sql`
+    select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '1MB', true),
+      set_config('hash_mem_multiplier', '1', true)
+  `);
   const walk = {
     where: audienceSql({ filter, scope }),
     fits: filterToInstallationSql(filter, scope),
