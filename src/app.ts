@@ -92,10 +92,11 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   let beginStop = readiness.stopping;
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
-    const { eventRetentionDays, ratesPerSecond, arePrivateEndpointsAllowed } = config;
+    const { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, arePrivateEndpointsAllowed } = config;
     const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
     closers.unshift(ofApps.close);
-    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, eventRetentionDays, ratesPerSecond };
+    const retention = { eventRetentionDays, trackedEventRetentionDays };
+    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, ratesPerSecond, ...retention };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
     beginStop = () => {

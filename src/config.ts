@@ -32,6 +32,8 @@ export interface Config {
   dataEncryptionKey: Buffer | null;
   /** How many days delivery events are kept at least; 1 to 3650. */
   eventRetentionDays: number;
+  /** How many days tracked events are kept; 1 to 3650. */
+  trackedEventRetentionDays: number;
   rules: IdentityRules;
   /** Null: generated. */
   serverKey: string | null;
@@ -104,6 +106,7 @@ function toConfig(settings: Settings): Config {
     trustedProxies: settings.TRUSTED_PROXIES ?? [],
     dataEncryptionKey: settings.DATA_ENCRYPTION_KEY ?? null,
     eventRetentionDays: settings.EVENT_RETENTION_DAYS,
+    trackedEventRetentionDays: settings.TRACKED_EVENT_RETENTION_DAYS,
     rules: {
       blockedIdentifiers: new Set(settings.BLOCKED_IDENTIFIERS),
       undeclaredAttributes: settings.UNDECLARED_ATTRIBUTES === 'infer' ? 'INFER' : 'REFUSE',

@@ -1,7 +1,7 @@
 import { createECDH } from 'node:crypto';
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { parseApnsKey } from './channels/apns-token.ts';
+import { parseApnsKey } from './channels/apns-key.ts';
 import { appleId, bundleId, isUrlOf, mailbox } from './channels/credential-forms.ts';
 import { parseServiceAccount } from './channels/service-account.ts';
 import { parseRedisUrl, redisUrlRule } from './stream/bus/redis-node.ts';
@@ -164,6 +164,10 @@ export const settingsSchema = z.object({
     default: '30',
     meaning:
       'How many days delivery events are kept at least; a stream that stays away for longer may be told a `GAP`.',
+  }),
+  TRACKED_EVENT_RETENTION_DAYS: count(1, 3_650).default(400).register(texts, {
+    default: '400',
+    meaning: 'How many days events that `trackEvents` has kept stay at least; filters look no further back.',
   }),
   BLOCKED_IDENTIFIERS: z
     .string()

@@ -8,6 +8,7 @@ import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
 import { createSendRates } from './deliveries/send-rates.ts';
 import type { Worker } from './deliveries/worker.ts';
+import { forgetEvents } from './events/forget-events.ts';
 import { fanOutJob } from './notifications/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
 import type { Tracing } from './observability/tracing.ts';
@@ -50,11 +51,12 @@ export async function startWorker(
     pool: pg.Pool;
     isAlone: boolean;
     eventRetentionDays: number;
+    trackedEventRetentionDays: number;
     ratesPerSecond: Config['ratesPerSecond'];
   },
   options: WorkerOptions,
 ): Promise<RunningWorker> {
-  const { pool, isAlone, eventRetentionDays, ratesPerSecond, ...deployment } = parts;
+  const { pool, isAlone, eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, ...deployment } = parts;
   const { db, log, channels } = deployment;
   const {
     leaseSeconds = 60,
@@ -110,6 +112,11 @@ export async function startWorker(
       run: () => keepAttributeIndexes({ ...worker, pool }),
       everyMs: rotateMs,
       failure: 'The indexes of attributes could not be seen to.',
+    }),
+    repeat(worker, {
+      run: () => forgetEvents(worker.db, { keptDays: trackedEventRetentionDays, signal: worker.signal }),
+      everyMs: rotateMs,
+      failure: 'Events that are kept no longer could not be removed.',
     }),
     repeat(worker, {
       run: () => sweep(worker),

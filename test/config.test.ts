@@ -45,6 +45,7 @@ describe('nothing set', () => {
       trustedProxies: [],
       dataEncryptionKey: null,
       eventRetentionDays: 30,
+      trackedEventRetentionDays: 400,
       rules: {
         blockedIdentifiers: expect.objectContaining({ size: 13 }),
         undeclaredAttributes: 'REFUSE',

@@ -11,9 +11,12 @@ const nodeTypes = [
   'SmsRecipient',
   'InAppRecipient',
   'Segment',
+  'Topic',
   'Notification',
   'Delivery',
   'MergeRecord',
+  'Template',
+  'Label',
   'App',
   'ApiKey',
 ] as const;

@@ -6,7 +6,7 @@ import type { Channel } from '../generated/prisma/enums.ts';
 import { holdUsers } from '../identity/user-identity-store.ts';
 import { resolveUserReferences } from '../identity/user-reference.ts';
 import { addJob, type Job } from '../queue/job.ts';
-import { audienceSql } from '../segments/audience.ts';
+import { audienceSql, planForPages } from '../segments/audience.ts';
 import { filterToInstallationSql } from '../segments/filter.ts';
 import { prepareFilter } from '../segments/known-segments.ts';
 import { camelCaseKeys, type Sql, sql, type Transaction } from '../storage/database.ts';
@@ -38,7 +38,7 @@ export const fanOutJob: Job<Worker, { notificationId: string }> = {
   payload: z.object({ notificationId: z.uuid() }),
   async run(worker, { notificationId }) {
     const configured = await worker.channels.configuredChannels(worker.defaultAppId);
-    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, { notificationId, configured }));
+    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, { notificationId, configured }), 'ONCE');
     worker.bus.wake();
   },
 };
@@ -100,8 +100,7 @@ async function readPage(
     return referencesPage(tx, target, audience ? { phase: 'segments', after: null } : null);
   if (!audience) return { userIds: [], installationIds: [], unknown: [], fits: null, next: null };
   const { filter, scope } = await prepareFilter(tx, audience);
-  // What a filter asks for is in its values: a plan for any values would not see which indexes serve these.
-  await tx.$executeRaw(sql`set local plan_cache_mode = force_custom_plan`);
+  await planForPages(tx);
   const walk = {
     where: audienceSql({ filter, scope }),
     fits: filterToInstallationSql(filter, scope),

@@ -1,8 +1,9 @@
 import { ineligibility } from '../deliveries/eligibility.ts';
-import type { Channel } from '../generated/prisma/enums.ts';
+import type { Channel, Purpose } from '../generated/prisma/enums.ts';
 import type { UserReference } from '../identity/user-reference.ts';
 import { recipientChannelOf } from '../recipients/recipient-channel.ts';
 import { type Sql, sql, type Transaction } from '../storage/database.ts';
+import { isTopicDeclined } from '../topics/topic-declined.ts';
 
 /** Of which notification, and by which channels. */
 export interface Audience {
@@ -11,7 +12,19 @@ export interface Audience {
   channels: readonly Channel[];
   configured: readonly Channel[];
   targetOnlyPrimaryDevices: boolean;
+  purpose: Purpose;
+  /** What it is about. Null: nothing that one could decline. */
+  topicId: string | null;
 }
+
+/** SQL that says why nothing is sent to the recipient `r`. */
+const ineligibilityFor = ({ targetOnlyPrimaryDevices, purpose, topicId }: Audience): Sql =>
+  ineligibility(
+    sql`${targetOnlyPrimaryDevices}`,
+    topicId === null || purpose === 'TRANSACTIONAL'
+      ? undefined
+      : isTopicDeclined({ topicId: sql`${topicId}::uuid`, userId: sql`r.user_id`, channel: sql`r.channel` }),
+  );
 
 /** An audience of people. */
 export interface PeopleAudience extends Audience {
@@ -25,15 +38,16 @@ export interface PeopleAudience extends Audience {
  */
 export async function insertUserDeliveries(
   tx: Transaction,
-  { notificationId, channels, configured, targetOnlyPrimaryDevices, fits }: PeopleAudience,
+  audience: PeopleAudience,
   userIds: readonly string[],
 ): Promise<void> {
+  const { channels, configured, fits } = audience;
   const wanted = channels.length > 0 ? channels : [null];
   const recipientChannels = wanted.map((channel) => channel && recipientChannelOf(channel));
   await tx.$executeRaw(sql`
     insert into deliveries (id, notification_id, target_key, channel, user_id, recipient_id, status, reason)
     select
-      uuid_v7(), ${notificationId}::uuid, target_key, channel, user_id, recipient_id,
+      uuid_v7(), ${audience.notificationId}::uuid, target_key, channel, user_id, recipient_id,
       case when reason is null then 'QUEUED' else 'DISCARDED' end::delivery_status, reason
     from (
       select
@@ -46,7 +60,7 @@ export async function insertUserDeliveries(
         coalesce(wanted.channel, r.channel) as channel,
         audience.user_id,
         r.id as recipient_id,
-        ${ineligibility(sql`${targetOnlyPrimaryDevices}`)} as reason
+        ${ineligibilityFor(audience)} as reason
       from unnest(${userIds}::uuid[]) as audience (user_id)
       join users u on u.id = audience.user_id
       cross join unnest(${wanted}::channel[], ${recipientChannels}::channel[]) as wanted (channel, recipient_channel)
@@ -65,18 +79,18 @@ export async function insertUserDeliveries(
  */
 export async function insertInstallationDeliveries(
   tx: Transaction,
-  { notificationId, targetOnlyPrimaryDevices }: Audience,
+  audience: Audience,
   installationIds: readonly string[],
 ): Promise<void> {
   await tx.$executeRaw(sql`
     insert into deliveries (id, notification_id, target_key, channel, user_id, recipient_id, is_broadcast, status, reason)
     select
-      uuid_v7(), ${notificationId}::uuid, coalesce(recipient_id, md5(installation_id::text)::uuid), 'PUSH', user_id,
+      uuid_v7(), ${audience.notificationId}::uuid, coalesce(recipient_id, md5(installation_id::text)::uuid), 'PUSH', user_id,
       recipient_id, true, case when reason is null then 'QUEUED' else 'DISCARDED' end::delivery_status, reason
     from (
       select
         meant.id as installation_id, r.id as recipient_id, i.user_id,
-        ${ineligibility(sql`${targetOnlyPrimaryDevices}`)} as reason
+        ${ineligibilityFor(audience)} as reason
       from unnest(${installationIds}::uuid[]) as meant (id)
       left join installations i on i.id = meant.id
       left join recipients r on r.installation_id = i.id

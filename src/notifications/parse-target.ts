@@ -5,6 +5,7 @@ import { isUuid } from '../ids.ts';
 import { parseKnownFilter } from '../segments/segment-filter.ts';
 import { refuseTooLargeTarget } from '../segments/target-size.ts';
 import { sql, type Transaction } from '../storage/database.ts';
+import { refuseUnknownTopic } from '../topics/preference-store.ts';
 import type { Target } from './target.ts';
 
 /** Whom a caller means. */
@@ -13,6 +14,8 @@ export interface TargetInput {
   installations?: readonly string[] | null | undefined;
   segments?: readonly string[] | null | undefined;
   excludeSegments?: readonly string[] | null | undefined;
+  /** Those who are subscribed to it. */
+  topic?: string | null | undefined;
   /** As the schema lets it in (`AudienceFilter`), with local ids. */
   filter?: unknown;
 }
@@ -30,11 +33,13 @@ export type NamedTarget = Omit<Target, 'filter'>;
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`
  */
 export function parseTarget(target: TargetInput): NamedTarget {
-  const { users, installations, segments, excludeSegments, filter } = target;
+  const { users, installations, segments, excludeSegments, topic = null, filter } = target;
   const count = (users?.length ?? 0) + (installations?.length ?? 0);
   const hasFilter = filter !== null && filter !== undefined;
-  if (count + (segments?.length ?? 0) === 0 && !hasFilter) {
-    throw new DomainError('TARGET_EMPTY', 'Name users, installations or segments, or give a filter.', ['target']);
+  if (count + (segments?.length ?? 0) === 0 && topic === null && !hasFilter) {
+    throw new DomainError('TARGET_EMPTY', 'Name users, installations, segments or a topic, or give a filter.', [
+      'target',
+    ]);
   }
   if (count > referencesMax || [segments, excludeSegments].some((ids) => (ids?.length ?? 0) > segmentsMax)) {
     const limit = `A target names at most ${referencesMax} users and installations and ${segmentsMax} segments.`;
@@ -45,6 +50,7 @@ export function parseTarget(target: TargetInput): NamedTarget {
     installations: parseIds(installations ?? [], ['target', 'installations']),
     segments: parseIds(segments ?? [], ['target', 'segments']),
     excludeSegments: parseIds(excludeSegments ?? [], ['target', 'excludeSegments']),
+    topic,
   };
 }
 
@@ -56,13 +62,14 @@ function parseIds(ids: readonly string[], path: readonly string[]): string[] {
 }
 
 /**
- * The target in normal form: its filter names what there is, until the commit none of its segments and attributes goes or grows,
- * and from then on the notification keeps them.
+ * The target in normal form: its filter names what there is, until the commit none of its segments, attributes and topics goes
+ * or grows, and from then on the notification keeps them.
  *
- * @throws DomainError `NOT_FOUND` (a segment), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter), `LIMIT_EXCEEDED`
+ * @throws DomainError `NOT_FOUND` (a segment, a topic), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter), `LIMIT_EXCEEDED`
  */
 export async function freezeTarget(tx: Transaction, named: NamedTarget, filter: unknown): Promise<Target> {
   const hasFilter = filter !== null && filter !== undefined;
+  if (named.topic !== null) await refuseUnknownTopic(tx, named.topic, ['target', 'topic']);
   if (!hasFilter && named.segments.length + named.excludeSegments.length === 0) return { ...named, filter: null };
   await lockFilters(tx, 'together');
   await refuseUnknownSegments(tx, named.segments, ['target', 'segments']);

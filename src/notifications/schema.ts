@@ -1,6 +1,7 @@
 import { contentSchema } from '../content/content.ts';
 import { ContentObject } from '../content/content-schema.ts';
 import { DeliveryObject } from '../deliveries/schema.ts';
+import { eventSchema, type SentEvent } from '../events/parse-event.ts';
 import type { Delivery, Notification } from '../generated/prisma/client.ts';
 import { Purpose } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
@@ -9,6 +10,7 @@ import { localId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { mayReadAll } from '../graphql/rights.ts';
 import { sql } from '../storage/database.ts';
+import { TopicObject, topicById } from '../topics/schema.ts';
 import { ChannelEnum } from '../users/schema.ts';
 import { type Progress, readProgressOf } from './progress.ts';
 import { targetSchema } from './target.ts';
@@ -75,6 +77,14 @@ export const PurposeEnum = builder.enumType('Purpose', {
   },
 });
 
+const NotificationEventObject = builder.objectRef<SentEvent>('NotificationEvent').implement({
+  description: 'What people did, because of which they are written to.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'What it is called.' }),
+    properties: t.expose('properties', { type: 'JSONObject', description: 'What is known of it.' }),
+  }),
+});
+
 export const NotificationObject = builder.prismaObject('Notification', {
   description: 'What a caller asked to be sent.',
   authScopes: { readAll: true },
@@ -94,6 +104,12 @@ export const NotificationObject = builder.prismaObject('Notification', {
       description: 'What it says.',
       resolve: ({ content }) => contentSchema.parse(content),
     }),
+    data: t.field({
+      type: 'JSONObject',
+      nullable: true,
+      description: 'What its texts may name as `data`, beside what the content itself says.',
+      resolve: ({ data }) => data,
+    }),
     target: t.field({
       type: TargetObject,
       description: 'Whom it is meant for.',
@@ -104,6 +120,18 @@ export const NotificationObject = builder.prismaObject('Notification', {
       description: 'By which channels; empty: by every configured one, but WHATSAPP, that a user has an address for.',
     }),
     purpose: t.expose('purpose', { type: PurposeEnum, description: 'Why it is sent.' }),
+    topic: t.field({
+      type: TopicObject,
+      nullable: true,
+      description: 'What it is about; null also when the topic was deleted since.',
+      resolve: ({ topicId }, _, { loaders }) => (topicId === null ? null : loaders.load(topicById, topicId)),
+    }),
+    event: t.field({
+      type: NotificationEventObject,
+      nullable: true,
+      description: 'What its users did, because of which it is sent.',
+      resolve: ({ event }) => (event === null ? null : eventSchema.parse(event)),
+    }),
     targetOnlyPrimaryDevices: t.exposeBoolean('targetOnlyPrimaryDevices', {
       description: 'Whether pushes go to primary devices only.',
     }),

@@ -2,6 +2,7 @@ import { builder } from '../graphql/builder.ts';
 import { toShownFilter } from '../segments/filter.ts';
 import { AudienceFilterInput } from '../segments/filter-schema.ts';
 import { SegmentObject, segmentById } from '../segments/schema.ts';
+import { TopicObject, topicById } from '../topics/schema.ts';
 import { UserRefInput } from '../users/schema.ts';
 import { referencesMax, segmentsMax } from './parse-target.ts';
 import type { Target } from './target.ts';
@@ -44,6 +45,12 @@ export const TargetObject = builder.objectRef<Target>('NotificationTarget').impl
       resolve: async ({ excludeSegments }, _, { loaders }) =>
         (await loaders.loadMany(segmentById, excludeSegments)).filter((segment) => segment !== null),
     }),
+    topic: t.field({
+      type: TopicObject,
+      nullable: true,
+      description: 'Who is subscribed to it; null also when it was deleted since.',
+      resolve: ({ topic }, _, { loaders }) => (topic === null ? null : loaders.load(topicById, topic)),
+    }),
     filter: t.field({
       type: 'JSONObject',
       nullable: true,
@@ -63,6 +70,10 @@ export const TargetInput = builder.inputType('NotificationTargetInput', {
     segments: t.idList({
       description:
         'Everybody in any of these segments, static or dynamic, when it is fanned out. Global ids, at most 100.',
+    }),
+    topic: t.id({
+      description:
+        'Everybody who is subscribed to this topic, by what was said or by its default, when it is fanned out. Global id. Says not what the message is about: see `topic` beside the target.',
     }),
     filter: t.field({
       type: AudienceFilterInput,

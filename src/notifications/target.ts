@@ -11,14 +11,17 @@ export const targetSchema = z.object({
   installations: z.array(z.uuid()),
   segments: z.array(z.uuid()),
   excludeSegments: z.array(z.uuid()).default([]),
+  /** Who is subscribed to it. */
+  topic: z.uuid().nullable().default(null),
   /** As `segments/filter.ts` stores one. */
   filter: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 export type Target = z.infer<typeof targetSchema>;
 
 /** Whom a target means beside those whom it names one by one. Null: nobody. */
-export function toAudienceFilter({ segments, excludeSegments, filter }: Target): Filter | null {
-  const included = [...segments.map(inSegment), ...(filter === null ? [] : [filter])];
+export function toAudienceFilter({ segments, excludeSegments, topic, filter }: Target): Filter | null {
+  const subscribed = topic === null ? [] : [{ topic }];
+  const included = [...segments.map(inSegment), ...subscribed, ...(filter === null ? [] : [filter])];
   if (included.length === 0) return null;
   return readFilter({ all: [{ any: included }, ...excludeSegments.map((id) => ({ not: inSegment(id) }))] });
 }

@@ -3,7 +3,7 @@ import { parseId } from '../graphql/global-id.ts';
 import { PlatformEnum, PushStatusEnum } from '../installations/schema.ts';
 import { ChannelEnum, UserTypeEnum } from '../users/schema.ts';
 import type { Argument, ArgumentObject } from './argument.ts';
-import { filterDepthMax, filterNodesMax } from './filter.ts';
+import { filterCharactersMax, filterDepthMax, filterNodesMax } from './filter.ts';
 import { predicates } from './predicates.ts';
 
 const StandardAttributeEnum = builder.enumType('StandardAttribute', {
@@ -29,9 +29,11 @@ const types = {
   Boolean: 'Boolean',
   Int: 'Int',
   SegmentId: 'ID',
+  TopicId: 'ID',
   AppId: 'ID',
   DateTime: 'DateTime',
   FilterValue: 'FilterValue',
+  JSONObject: 'JSONObject',
   StandardAttribute: StandardAttributeEnum,
   UserType: UserTypeEnum,
   Channel: ChannelEnum,
@@ -67,7 +69,7 @@ function toField(argument: Argument) {
 /** The filter of segments and targets: a tree over the registry's predicates. */
 export const AudienceFilterInput = AudienceFilterRef.implement({
   isOneOf: true,
-  description: `Says of a user whether it is meant: exactly one condition, or several under \`all\`, \`any\` and \`not\`. At most ${filterDepthMax} levels deep, with at most ${filterNodesMax} conditions and groups. An empty list is refused: nobody is meant by accident. A field that is null is as one that is absent. What is wrong is refused with its \`path\` in the filter.`,
+  description: `Says of a user whether it is meant: exactly one condition, or several under \`all\`, \`any\` and \`not\`. At most ${filterDepthMax} levels deep, with at most ${filterNodesMax} conditions and groups and ${filterCharactersMax.toLocaleString('en')} characters as JSON. An empty list is refused: nobody is meant by accident. A field that is null is as one that is absent. What is wrong is refused with its \`path\` in the filter.`,
   fields: (t) => ({
     all: t.field({
       type: [AudienceFilterRef],
@@ -91,7 +93,7 @@ const argumentOf = new Map(predicates.map(({ name, argument }) => [name, argumen
 /**
  * A filter with local ids instead of global ones, as `parseFilter` takes it.
  *
- * @throws DomainError `NOT_FOUND` at what is no id of a segment or an app.
+ * @throws DomainError `NOT_FOUND` at what is no id of a segment, a topic or an app.
  */
 export function toLocalFilter(filter: AudienceFilter, path: readonly string[]): AudienceFilter {
   const localized = Object.entries(filter).map(([name, given]) => {
@@ -112,6 +114,7 @@ function toLocalArgument(argument: Argument, given: unknown, path: readonly stri
   }
   const { type } = argument;
   if (typeof given === 'string' && type === 'SegmentId') return parseId(given, 'Segment', path);
+  if (typeof given === 'string' && type === 'TopicId') return parseId(given, 'Topic', path);
   if (typeof given === 'string' && type === 'AppId') return parseId(given, 'App', path);
   if (typeof type === 'string' || typeof given !== 'object' || given === null) return given;
   const fields = Object.entries(given).map(([name, inner]) => {

@@ -48,7 +48,12 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Query.segments': readers,
   'Query.previewSegment': readers,
   'Query.explainSegmentMembership': readers,
+  'Query.topics': ['app', ...people],
   'Query.attributeDefinitions': readers,
+  'Query.template': readers,
+  'Query.templates': readers,
+  'Query.labels': readers,
+  'Query.previewNotification': server,
   'Query.notification': readers,
   'Query.notifications': readers,
   'Query.delivery': people,
@@ -83,6 +88,16 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.deleteSegment': server,
   'Mutation.addToSegment': server,
   'Mutation.removeFromSegment': server,
+  'Mutation.createTemplate': server,
+  'Mutation.updateTemplate': server,
+  'Mutation.deleteTemplate': server,
+  'Mutation.saveLabel': server,
+  'Mutation.deleteLabel': server,
+  'Mutation.createTopic': server,
+  'Mutation.updateTopic': server,
+  'Mutation.deleteTopic': server,
+  'Mutation.setTopicPreferences': ['installation', 'server'],
+  'Mutation.trackEvents': ['installation', 'server'],
   'Mutation.sendNotification': server,
   'Mutation.reportDelivery': everyone,
   'Mutation.markInboxRead': ['installation'],
@@ -110,6 +125,9 @@ const maySee: Record<string, readonly CallerName[]> = {
   App: ['app', ...people],
   Notification: readers,
   Segment: readers,
+  Template: readers,
+  Label: readers,
+  Topic: ['app', ...people],
   MergeRecord: readers,
   ApiKey: server,
 };
@@ -217,7 +235,9 @@ type Pair = readonly [GeneratedOperation, GeneratedOperation];
 function aboutBob(root: RootField): Pair[] {
   const byId = argumentsOf(root, 'ID').flatMap(({ path, isList }) => {
     const given = (id: string) => toOperation(root, { [path]: isList ? [id] : id });
-    return Object.entries({ ...bob.ids, App: otherApp }).flatMap(([type, id]): Pair[] => [
+    // Topics are for everybody's eyes.
+    const { Topic: _, ...ids } = bob.ids;
+    return Object.entries({ ...ids, App: otherApp }).flatMap(([type, id]): Pair[] => [
       [given(id), given(missing(type))],
       [given(localIdOf(id)), given(randomUUID())],
     ]);

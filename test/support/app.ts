@@ -28,6 +28,7 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     trustedProxies: [],
     dataEncryptionKey: randomBytes(32),
     eventRetentionDays: 30,
+    trackedEventRetentionDays: 400,
     rules: testRules,
     ...testKeys,
     isOutboxAllowed: true,
