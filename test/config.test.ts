@@ -39,6 +39,8 @@ describe('nothing set', () => {
       port: 4000,
       metricsPort: null,
       traces: null,
+      publicUrl: null,
+      twilioAuthToken: null,
       dataDirectory: '.data',
       databaseUrl: null,
       redisUrl: null,
@@ -133,6 +135,8 @@ describe('everything set', () => {
       INFOBIP_API_KEY: 'infobip-key',
       WHATSAPP_PROVIDER: 'twilio',
       WHATSAPP_FROM: '+385912345678',
+      PUBLIC_URL: 'https://carillon.example.com/',
+      TRACKED_EVENT_RETENTION_DAYS: '90',
       TWILIO_ACCOUNT_SID: twilioAccount.accountSid,
       TWILIO_AUTH_TOKEN: twilioAccount.authToken,
       ALLOW_PRIVATE_ENDPOINTS: '1',
@@ -150,6 +154,9 @@ describe('everything set', () => {
       trustedProxies: ['10.0.0.0/8', '::1'],
       dataEncryptionKey: Buffer.from(dataEncryptionKey, 'base64'),
       eventRetentionDays: 3_650,
+      trackedEventRetentionDays: 90,
+      publicUrl: 'https://carillon.example.com',
+      twilioAuthToken: twilioAccount.authToken,
       rules: {
         blockedIdentifiers: new Set(['nobody', 'n.n.']),
         undeclaredAttributes: 'INFER',
@@ -185,7 +192,7 @@ describe('everything set', () => {
       infobip: { baseUrl: 'https://abc.api.infobip.com', apiKey: 'infobip-key', from: 'Carillon' },
       twilio: null,
       smpp: null,
-      whatsApp: { provider: 'twilio', ...twilioAccount, from: '+385912345678' },
+      whatsApp: { provider: 'twilio', ...twilioAccount, from: '+385912345678', toStatusCallback: expect.any(Function) },
       ratesPerSecond: { EMAIL: 100, SMS: 30, WHATSAPP: 80 },
     });
   });
