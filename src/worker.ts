@@ -4,7 +4,7 @@ import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
 import type { Worker } from './deliveries/worker.ts';
-import { fanOutJob } from './notifications/fan-out.job.ts';
+import { fanOutJob } from './notifications/fan-out/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { type BoundJob, bindJob, startJobRunner } from './queue/job-runner.ts';

@@ -11,8 +11,8 @@ import { mayReadAll } from '../graphql/rights.ts';
 import { sql } from '../storage/database.ts';
 import { ChannelEnum } from '../users/schema.ts';
 import { type Progress, readProgressOf } from './progress.ts';
-import { targetSchema } from './target.ts';
-import { TargetObject } from './target-schema.ts';
+import { targetSchema } from './target/target.ts';
+import { TargetObject } from './target/target-schema.ts';
 
 /** A notification by id. */
 export const notificationById: Loader<string, Notification | null> = byId((db, ids) =>

@@ -7,7 +7,7 @@ import { toLocalFilter } from '../segments/filter-schema.ts';
 import { ChannelEnum, toUserReferenceInput } from '../users/schema.ts';
 import { NotificationObject, notificationById, PurposeEnum } from './schema.ts';
 import { sendNotification } from './send-notification.ts';
-import { TargetInput } from './target-schema.ts';
+import { TargetInput } from './target/target-schema.ts';
 
 builder.relayMutationField(
   'sendNotification',

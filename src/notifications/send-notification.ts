@@ -6,8 +6,8 @@ import { newId } from '../ids.ts';
 import { addJob } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
-import { fanOutJob, fanOutKey } from './fan-out.job.ts';
-import { freezeTarget, parseTarget, type TargetInput } from './parse-target.ts';
+import { fanOutJob, fanOutKey } from './fan-out/fan-out.job.ts';
+import { freezeTarget, parseTarget, type TargetInput } from './target/parse-target.ts';
 
 /** What a caller wants said, and to whom. */
 export interface SendRequest {

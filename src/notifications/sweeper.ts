@@ -10,7 +10,7 @@ import { sql } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { forgetIdempotencyKeys } from '../storage/write.ts';
 import { trimAccessChanges } from '../stream/log/trim-access-changes.ts';
-import { fanOutJob, fanOutKey } from './fan-out.job.ts';
+import { fanOutJob, fanOutKey } from './fan-out/fan-out.job.ts';
 
 /** @default 500 // notifications a statement */
 const notificationsPerPage = 500;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fanOutJob } from '../../src/notifications/fan-out.job.ts';
+import { fanOutJob } from '../../src/notifications/fan-out/fan-out.job.ts';
 import { readProgress } from '../../src/notifications/progress.ts';
 import { sql } from '../../src/storage/database.ts';
 import { newEmail } from '../support/addresses.ts';

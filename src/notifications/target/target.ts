@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { userReferenceSchema } from '../identity/user-reference.ts';
-import { type Filter, readFilter } from '../segments/filter.ts';
+import { userReferenceSchema } from '../../identity/user-reference.ts';
+import { type Filter, readFilter } from '../../segments/filter.ts';
 
 /**
  * What a notification keeps of its target: the expression, in normal form. Who that is, is decided at fan-out; so is what the

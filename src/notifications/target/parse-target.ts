@@ -1,8 +1,8 @@
-import { DomainError } from '../errors.ts';
-import { parseUserReference, type UserReferenceInput } from '../identity/user-reference.ts';
-import { isUuid } from '../ids.ts';
-import { parseKnownFilter } from '../segments/segment-filter.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { DomainError } from '../../errors.ts';
+import { parseUserReference, type UserReferenceInput } from '../../identity/user-reference.ts';
+import { isUuid } from '../../ids.ts';
+import { parseKnownFilter } from '../../segments/segment-filter.ts';
+import { sql, type Transaction } from '../../storage/database.ts';
 import type { Target } from './target.ts';
 
 /** Whom a caller means. */

@@ -1,8 +1,8 @@
-import { builder } from '../graphql/builder.ts';
-import { toShownFilter } from '../segments/filter.ts';
-import { AudienceFilterInput } from '../segments/filter-schema.ts';
-import { SegmentObject, segmentById } from '../segments/schema.ts';
-import { UserRefInput } from '../users/schema.ts';
+import { builder } from '../../graphql/builder.ts';
+import { toShownFilter } from '../../segments/filter.ts';
+import { AudienceFilterInput } from '../../segments/filter-schema.ts';
+import { SegmentObject, segmentById } from '../../segments/schema.ts';
+import { UserRefInput } from '../../users/schema.ts';
 import { referencesMax, segmentsMax } from './parse-target.ts';
 import type { Target } from './target.ts';
 

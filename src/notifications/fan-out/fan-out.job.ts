@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import { deliverJob } from '../deliveries/deliver.job.ts';
-import type { Worker } from '../deliveries/worker.ts';
-import type { Notification } from '../generated/prisma/client.ts';
-import { holdUsers } from '../identity/user-identity-store.ts';
-import { resolveUserReferences } from '../identity/user-reference.ts';
-import { addJob, type Job } from '../queue/job.ts';
-import { audienceSql } from '../segments/audience.ts';
-import { filterToInstallationSql } from '../segments/filter.ts';
-import { prepareFilter } from '../segments/known-segments.ts';
-import { camelCaseKeys, type Sql, sql, type Transaction } from '../storage/database.ts';
-import { inTransaction } from '../storage/transaction.ts';
+import { deliverJob } from '../../deliveries/deliver.job.ts';
+import type { Worker } from '../../deliveries/worker.ts';
+import type { Notification } from '../../generated/prisma/client.ts';
+import { holdUsers } from '../../identity/user-identity-store.ts';
+import { resolveUserReferences } from '../../identity/user-reference.ts';
+import { addJob, type Job } from '../../queue/job.ts';
+import { audienceSql } from '../../segments/audience.ts';
+import { filterToInstallationSql } from '../../segments/filter.ts';
+import { prepareFilter } from '../../segments/known-segments.ts';
+import { camelCaseKeys, type Sql, sql, type Transaction } from '../../storage/database.ts';
+import { inTransaction } from '../../storage/transaction.ts';
 import {
   insertInstallationDeliveries,
   insertUnknownUserDeliveries,
@@ -22,7 +22,7 @@ import {
   targetSchema,
   toAudienceFilter,
   toExcludedFilter,
-} from './target.ts';
+} from '../target/target.ts';
 
 /** @default 500 // users a transaction */
 const usersPerPage = 500;

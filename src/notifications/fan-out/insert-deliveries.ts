@@ -1,7 +1,7 @@
-import { ineligibility } from '../deliveries/eligibility.ts';
-import type { Channel } from '../generated/prisma/enums.ts';
-import type { UserReference } from '../identity/user-reference.ts';
-import { type Sql, sql, type Transaction } from '../storage/database.ts';
+import { ineligibility } from '../../deliveries/eligibility.ts';
+import type { Channel } from '../../generated/prisma/enums.ts';
+import type { UserReference } from '../../identity/user-reference.ts';
+import { type Sql, sql, type Transaction } from '../../storage/database.ts';
 
 /** Of which notification, and by which channels. */
 export interface Audience {
