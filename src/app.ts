@@ -1,7 +1,7 @@
 import { findCaller } from './apps/find-caller.ts';
 import { type FirstKeys, prepareFirstStart } from './apps/first-start.ts';
 import type { BannerFacts } from './banner.ts';
-import { createChannels } from './channels/registry.ts';
+import { type Channels, createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
 import type { Deployment } from './deployment.ts';
@@ -102,7 +102,18 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
     };
   }
   const url =
-    hub && (await openDoor(config, { ...deployment, hub, observation, webPushPublicKey: vapid.publicKey }, closers));
+    hub &&
+    (await openDoor(
+      config,
+      {
+        ...deployment,
+        configuredChannels: channels.configuredChannels,
+        hub,
+        observation,
+        webPushPublicKey: vapid.publicKey,
+      },
+      closers,
+    ));
   closers.unshift(async () => beginStop());
   readiness.started();
   const facts: BannerFacts = {
@@ -156,9 +167,15 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
   return { subject, ...JSON.parse(await keepSecret(db, cipher, { name: 'vapid keys', make })) };
 }
 
+interface GatewayParts extends Deployment, Pick<Channels, 'configuredChannels'> {
+  hub: Hub;
+  observation: Observation;
+  webPushPublicKey: string;
+}
+
 async function openDoor(
   config: Config,
-  { observation, ...deployment }: Deployment & { hub: Hub; observation: Observation; webPushPublicKey: string },
+  { observation, ...deployment }: GatewayParts,
   closers: Closers,
 ): Promise<string> {
   const { db, hub, log } = deployment;

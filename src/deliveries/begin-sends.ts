@@ -24,7 +24,7 @@ export type DueDelivery = z.infer<typeof dueDeliverySchema>;
 
 /**
  * Begins to send claimed deliveries: reads each as it is right now, counts the attempt, and decides again whether it may
- * be sent: in its time only, to a user who was not erased, a person-targeted one only while the recipient is still that
+ * be sent: unless it was called off, in its time only, to a user who was not erased, a person-targeted one only while the recipient is still that
  * person's (merges followed), each only while the recipient is there and can be reached. What the claim has lost meanwhile is left out.
  */
 export async function beginSends(
@@ -42,6 +42,7 @@ export async function beginSends(
       select
         d.id, i.platform, r.address, i.address_cipher, r.installation_id,
         coalesce(
+          case when n.cancelled_at is not null then 'CALLER_CANCELLED'::delivery_reason end,
           case when n.expires_at <= now() then 'TTL_PASSED'::delivery_reason end,
           -- What was addressed to an installation still goes there, if it has left the user before that was erased.
           case when d.user_id is not null and u.id is null and (r.id is null or not d.is_broadcast)

@@ -44,6 +44,7 @@ export function decideOutcome(
 
 const refusalStatuses: Partial<Record<DeliveryReason, 'EXPIRED' | 'CANCELLED'>> = {
   TTL_PASSED: 'EXPIRED',
+  CALLER_CANCELLED: 'CANCELLED',
   DEPERSONALIZED: 'CANCELLED',
   ERASED: 'CANCELLED',
 };

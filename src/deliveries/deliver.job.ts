@@ -4,7 +4,7 @@ import { newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { claimDue } from './claim.ts';
-import { expireOverdue } from './expire-overdue.ts';
+import { endQueued } from './end-queued.ts';
 import { sendBatch } from './send-batch.ts';
 import type { Worker } from './worker.ts';
 
@@ -23,7 +23,8 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     const notification = await worker.db.notification.findUnique({ where: { id: notificationId } });
     if (!notification) return;
     const content = contentSchema.parse(notification.content);
-    await expireOverdue(worker, notificationId);
+    await endQueued(worker, notificationId);
+    if (notification.cancelledAt !== null) return;
     const claim = await claimDue(worker.db, {
       notificationId,
       token: newId(),

@@ -75,7 +75,7 @@ const DeliveryEventStatusEnum = builder.enumType('DeliveryEventStatus', {
   },
 });
 
-const DeliveryReasonEnum = builder.enumType('DeliveryReason', {
+export const DeliveryReasonEnum = builder.enumType('DeliveryReason', {
   description: 'Why a delivery ended as it did.',
   values: {
     [DeliveryReason.UNKNOWN_USER]: { description: 'The target named a user that nobody knows.' },

@@ -1,5 +1,6 @@
 import type { Caller } from '../apps/caller.ts';
 import type { Deployment } from '../deployment.ts';
+import type { Channel } from '../generated/prisma/enums.ts';
 import type { Hub } from '../stream/hub/hub.ts';
 import type { Loaders } from './loaders.ts';
 
@@ -32,4 +33,6 @@ export interface Context extends Deployment {
   arePrivateEndpointsAllowed: boolean;
   /** With which browsers subscribe to web push: the deployment's VAPID public key, base64url. */
   webPushPublicKey: string;
+  /** The channels for which something is configured, in their default order. */
+  configuredChannels(): readonly Channel[];
 }

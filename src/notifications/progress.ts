@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { DeliveryStatus } from '../generated/prisma/enums.ts';
 import type { Logger } from '../logger.ts';
-import { type Database, sql } from '../storage/database.ts';
+import { type Database, sql, type Transaction } from '../storage/database.ts';
 import type { Access } from '../stream/hub/gate.ts';
 import type { Hub } from '../stream/hub/hub.ts';
 import type { Stream } from '../stream/hub/open-stream.ts';
@@ -44,14 +44,17 @@ interface CountRow {
 }
 
 /** A notification's totals, from its counters. Null when there is no such notification. */
-export async function readProgress(db: Pick<Database, '$queryRaw'>, notificationId: string): Promise<Progress | null> {
+export async function readProgress(
+  db: Pick<Transaction, '$queryRaw'>,
+  notificationId: string,
+): Promise<Progress | null> {
   const [progress] = await readProgressOf(db, [notificationId]);
   return progress ?? null;
 }
 
 /** The totals of several notifications, in the order of `notificationIds`, by one statement. */
 export async function readProgressOf(
-  db: Pick<Database, '$queryRaw'>,
+  db: Pick<Transaction, '$queryRaw'>,
   notificationIds: readonly string[],
 ): Promise<(Progress | null)[]> {
   const rows = await db.$queryRaw<CountRow[]>(sql`

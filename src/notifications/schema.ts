@@ -31,9 +31,11 @@ const deliveriesOfNotification = relatedPages<Delivery>({
 const NotificationStatus = builder.enumType('NotificationStatus', {
   description: 'Where a notification is on its way.',
   values: {
+    SCHEDULED: { description: 'It waits for its time.' },
     PREPARING: { description: 'Its recipients are being worked out.' },
     SENDING: { description: 'It is being sent.' },
     DONE: { description: 'Nothing is left to send. Receipts may still come.' },
+    CANCELLED: { description: 'The sender called it off. What had been sent before stays sent.' },
   },
 });
 
@@ -82,8 +84,9 @@ export const NotificationObject = builder.prismaObject('Notification', {
     status: t.field({
       type: NotificationStatus,
       description: 'Where it is on its way.',
-      resolve: async ({ id, fanOutFinishedAt }, _, { loaders }) => {
-        if (fanOutFinishedAt === null) return 'PREPARING' as const;
+      resolve: async ({ id, startsAt, cancelledAt, fanOutFinishedAt }, _, { loaders }) => {
+        if (cancelledAt !== null) return 'CANCELLED' as const;
+        if (fanOutFinishedAt === null) return startsAt > new Date() ? ('SCHEDULED' as const) : ('PREPARING' as const);
         return (await getProgress(loaders.load(progressOfNotification, id))).isComplete
           ? ('DONE' as const)
           : ('SENDING' as const);
@@ -108,6 +111,16 @@ export const NotificationObject = builder.prismaObject('Notification', {
       description: 'Whether pushes go to primary devices only.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was accepted.' }),
+    sendAt: t.expose('sendAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it is to be sent; null: at once.',
+    }),
+    cancelledAt: t.expose('cancelledAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was called off; null: it was not.',
+    }),
     expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'What is not sent by then is not sent.' }),
     progress: t.field({
       type: ProgressObject,

@@ -1,13 +1,11 @@
 import { ContentInput } from '../content/content-schema.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
-import { parseId } from '../graphql/global-id.ts';
 import { principalOf } from '../graphql/principal.ts';
-import { toLocalFilter } from '../segments/filter-schema.ts';
-import { ChannelEnum, toUserReferenceInput } from '../users/schema.ts';
+import { ChannelEnum } from '../users/schema.ts';
 import { NotificationObject, notificationById, PurposeEnum } from './schema.ts';
 import { sendNotification } from './send-notification.ts';
-import { TargetInput } from './target/target-schema.ts';
+import { TargetInput, toLocalApps, toLocalTarget } from './target/target-schema.ts';
 
 builder.relayMutationField(
   'sendNotification',
@@ -26,9 +24,28 @@ builder.relayMutationField(
         defaultValue: false,
         description: "Push only to users' primary devices.",
       }),
+      onePerUser: t.boolean({
+        description:
+          'Push to one installation of each user: of those that can be reached, the one that was seen last. Default: false.',
+      }),
+      apps: t.idList({
+        description: 'Push only to installations of these apps. Global ids, at most 100. Default: of any app.',
+      }),
+      subscribedFrom: t.field({
+        type: 'DateTime',
+        description:
+          'Only to what was subscribed then or later: an installation when it got its first address, another recipient when it was added. Not asked of `target.installations`.',
+      }),
+      subscribedTo: t.field({ type: 'DateTime', description: 'Only to what was subscribed before this.' }),
       purpose: t.field({ type: PurposeEnum, description: 'Default: TRANSACTIONAL.' }),
+      sendAt: t.field({
+        type: 'DateTime',
+        description:
+          'Not before this, at most 180 days ahead. Whom the target means is frozen now, who that is, is decided then. Default: at once.',
+      }),
       ttlSeconds: t.int({
-        description: 'What is not sent by then is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
+        description:
+          'What is not sent by then, counted from `sendAt`, is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
       }),
       idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 30 days.' }),
     }),
@@ -47,21 +64,12 @@ builder.relayMutationField(
       'ATTRIBUTE_INVALID',
       'IDEMPOTENCY_KEY_REUSED',
     ),
-    resolve: async (_, { input: { target, ...rest } }, context) => {
+    resolve: async (_, { input: { target, apps, ...rest } }, context) => {
       const done = await sendNotification(context, {
         ...rest,
         principal: principalOf(context),
-        target: {
-          users: target.users?.map(toUserReferenceInput),
-          installations: target.installations?.map((id, index) =>
-            parseId(id, 'Installation', ['target', 'installations', String(index)]),
-          ),
-          segments: target.segments?.map((id, index) => parseId(id, 'Segment', ['target', 'segments', String(index)])),
-          excludeSegments: target.excludeSegments?.map((id, index) =>
-            parseId(id, 'Segment', ['target', 'excludeSegments', String(index)]),
-          ),
-          filter: target.filter && toLocalFilter(target.filter, ['target', 'filter']),
-        },
+        target: toLocalTarget(target),
+        apps: toLocalApps(apps),
       });
       context.loaders.renew();
       return done;

@@ -7,25 +7,20 @@ import { addJob } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { fanOutJob, fanOutKey } from './fan-out/fan-out.job.ts';
-import { freezeTarget, parseTarget, type TargetInput } from './target/parse-target.ts';
+import { parseSchedule, type ScheduleInput, setTimes } from './schedule.ts';
+import { freezeTarget, type NarrowingInput, parseTarget, type TargetInput } from './target/parse-target.ts';
 
 /** What a caller wants said, and to whom. */
-export interface SendRequest {
+export interface SendRequest extends NarrowingInput, ScheduleInput {
   principal: string;
   content: ContentInput;
   target: TargetInput;
   channels?: readonly Channel[] | null | undefined;
   targetOnlyPrimaryDevices: boolean;
   purpose?: Purpose | null | undefined;
-  /** @default 172_800 // 48 hours */
-  ttlSeconds?: number | null | undefined;
   idempotencyKey?: string | null | undefined;
 }
 
-// product.md, "Limits to enforce": TTL 30 s to 72 h, default 48 h; a bulk call names 1,000 users at most.
-const ttlSecondsMin = 30;
-const ttlSecondsMax = 72 * 3600;
-const ttlSecondsDefault = 48 * 3600;
 const idempotencyKeptHours = 30 * 24;
 
 /**
@@ -33,7 +28,7 @@ const idempotencyKeptHours = 30 * 24;
  * target is, is decided when it is fanned out.
  *
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `NOT_FOUND`
- * (a segment), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
+ * (a segment, an app), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
  */
 export async function sendNotification(
   deployment: Deployment,
@@ -41,8 +36,8 @@ export async function sendNotification(
 ): Promise<{ notificationId: string }> {
   const { principal, idempotencyKey, ...input } = request;
   const content = parseContent(request.content);
-  const named = parseTarget(request.target);
-  const ttlSeconds = parseTtl(request.ttlSeconds ?? ttlSecondsDefault);
+  const named = parseTarget(request.target, request);
+  const schedule = parseSchedule(request);
   const channels = [...new Set(request.channels ?? [])];
   if (request.channels && channels.length === 0) {
     throw new DomainError('VALUE_INVALID', 'Name a channel, or leave the field out.', ['channels']);
@@ -53,25 +48,20 @@ export async function sendNotification(
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
   return write(deployment, about, async (tx) => {
     const target = await freezeTarget(tx, named, request.target.filter);
+    const { startsAt, expiresAt } = await setTimes(tx, schedule);
     const id = newId();
     await tx.$executeRaw(sql`
       insert into notifications (
-        id, content, target, channels, target_only_primary_devices, purpose, created_by, expires_at, fan_out_cursor,
-        fan_out_claim_expires_at
+        id, content, target, channels, target_only_primary_devices, purpose, created_by, send_at, starts_at, ttl_seconds,
+        expires_at, fan_out_cursor, fan_out_claim_expires_at
       ) values (
         ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
         ${request.targetOnlyPrimaryDevices}, ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
-        now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute'
+        ${schedule.sendAt}::timestamptz, ${startsAt}::timestamptz, ${schedule.ttlSeconds}, ${expiresAt}::timestamptz,
+        '{"phase":"references"}', ${startsAt}::timestamptz + interval '1 minute'
       )
     `);
-    await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id) });
+    await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id), runAt: startsAt });
     return { notificationId: id };
   });
-}
-
-function parseTtl(seconds: number): number {
-  if (seconds >= ttlSecondsMin && seconds <= ttlSecondsMax) return seconds;
-  throw new DomainError('VALUE_INVALID', `A time to live is ${ttlSecondsMin} to ${ttlSecondsMax} seconds.`, [
-    'ttlSeconds',
-  ]);
 }

@@ -2,7 +2,7 @@ import { endRotations } from '../apps/rotate-api-key.ts';
 import { resumeForgetting } from '../attributes/forget-attribute.job.ts';
 import { takeBackExpiredClaims } from '../deliveries/claim.ts';
 import { deliverJob } from '../deliveries/deliver.job.ts';
-import { expireOverdue } from '../deliveries/expire-overdue.ts';
+import { endQueued } from '../deliveries/end-queued.ts';
 import type { Worker } from '../deliveries/worker.ts';
 import { forgetImports } from '../imports/forget-imports.ts';
 import { addJobs, dropFailedJobs } from '../queue/job.ts';
@@ -57,7 +57,7 @@ async function takeOverFanOuts(
     const rows = await tx.$queryRaw<{ id: string }[]>(sql`
       with unfinished as (
         select id from notifications
-        where fan_out_finished_at is null ${whose} and (${after}::uuid is null or id > ${after}::uuid)
+        where fan_out_finished_at is null and starts_at <= now() ${whose} and (${after}::uuid is null or id > ${after}::uuid)
         order by id
         limit ${notificationsPerPage}
         for no key update skip locked
@@ -76,23 +76,23 @@ async function takeOverFanOuts(
 
 /**
  * Gives a job to each notification with deliveries that are due, in case theirs is lost: one that waits already is the
- * same by its key. Ends what is overdue.
+ * same by its key. Ends what is overdue, or was called off.
  */
 async function resumeDeliveries(worker: Worker, after: string | null): Promise<string[]> {
-  const waiting = await worker.db.$queryRaw<{ id: string; is_overdue: boolean }[]>(sql`
-    select n.id, n.expires_at <= now() as is_overdue
+  const waiting = await worker.db.$queryRaw<{ id: string; is_over: boolean }[]>(sql`
+    select n.id, n.expires_at <= now() or n.cancelled_at is not null as is_over
     from notification_counts c
     join notifications n on n.id = c.notification_id
     where c.status = 'QUEUED' and c.current > 0 and (${after}::uuid is null or c.notification_id > ${after}::uuid)
-      and (n.expires_at <= now() or exists (
+      and (n.expires_at <= now() or n.cancelled_at is not null or exists (
         select from deliveries d
         where d.notification_id = n.id and d.status = 'QUEUED' and d.next_attempt_at <= now()
       ))
     order by c.notification_id
     limit ${notificationsPerPage}
   `);
-  for (const { id } of waiting.filter((row) => row.is_overdue)) await expireOverdue(worker, id);
-  const due = waiting.filter((row) => !row.is_overdue);
+  for (const { id } of waiting.filter((row) => row.is_over)) await endQueued(worker, id);
+  const due = waiting.filter((row) => !row.is_over);
   const wanted = due.map(({ id }) => ({ payload: { notificationId: id }, key: `sweep ${id}` }));
   if (due.length > 0) await addJobs(worker.db, deliverJob, wanted);
   return waiting.map(({ id }) => id);

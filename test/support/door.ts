@@ -46,6 +46,7 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     hub,
     arePrivateEndpointsAllowed: true,
     webPushPublicKey: 'a',
+    configuredChannels: () => [],
   };
   const throttle = createInProcessThrottle();
   const door = createDoor({

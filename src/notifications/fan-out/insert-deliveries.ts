@@ -1,52 +1,33 @@
-import { ineligibility } from '../../deliveries/eligibility.ts';
-import type { Channel } from '../../generated/prisma/enums.ts';
 import type { UserReference } from '../../identity/user-reference.ts';
-import { type Sql, sql, type Transaction } from '../../storage/database.ts';
+import { sql, type Transaction } from '../../storage/database.ts';
+import {
+  type Audience,
+  decideInstallationDeliveries,
+  decideUserDeliveries,
+  type PeopleAudience,
+} from './decide-deliveries.ts';
 
-/** Of which notification, and by which channels. */
-export interface Audience {
-  notificationId: string;
-  /** Empty: every channel of `configured` that a user has an address for. */
-  channels: readonly Channel[];
-  configured: readonly Channel[];
-  targetOnlyPrimaryDevices: boolean;
-}
-
-/** An audience of people. */
-export interface PeopleAudience extends Audience {
-  /** Which of their installations, `i` of `u`, a push may go to; the others are not meant. Null: any. */
-  fits: Sql | null;
-}
+/** Of which notification. */
+type Made<Of extends Audience> = Of & { notificationId: string };
 
 /**
  * One delivery per recipient and channel for each of `userIds`: QUEUED, or DISCARDED with the reason. A user without an
  * address for an asked channel gets one delivery that says so. Safe to repeat. The last statement of its transaction.
+ *
+ * @param isBroadcast everybody is meant: what an installation gets is its own, whoever uses it then
  */
 export async function insertUserDeliveries(
   tx: Transaction,
-  { notificationId, channels, configured, targetOnlyPrimaryDevices, fits }: PeopleAudience,
-  userIds: readonly string[],
+  audience: Made<PeopleAudience>,
+  { userIds, isBroadcast }: { userIds: readonly string[]; isBroadcast: boolean },
 ): Promise<void> {
+  const users = sql`unnest(${[...userIds]}::uuid[]) as audience (user_id)`;
   await tx.$executeRaw(sql`
-    insert into deliveries (id, notification_id, target_key, channel, user_id, recipient_id, status, reason)
+    insert into deliveries (id, notification_id, target_key, channel, user_id, recipient_id, is_broadcast, status, reason)
     select
-      uuid_v7(), ${notificationId}::uuid, target_key, channel, user_id, recipient_id,
+      uuid_v7(), ${audience.notificationId}::uuid, target_key, channel, user_id, recipient_id, ${isBroadcast},
       case when reason is null then 'QUEUED' else 'DISCARDED' end::delivery_status, reason
-    from (
-      select
-        coalesce(r.id, md5(concat(audience.user_id, wanted.channel))::uuid) as target_key,
-        coalesce(r.channel, wanted.channel) as channel,
-        audience.user_id,
-        r.id as recipient_id,
-        ${ineligibility(sql`${targetOnlyPrimaryDevices}`)} as reason
-      from unnest(${userIds}::uuid[]) as audience (user_id)
-      join users u on u.id = audience.user_id
-      cross join unnest(${channels.length > 0 ? channels : [null]}::channel[]) as wanted (channel)
-      left join recipients r on r.user_id = audience.user_id
-        and (r.channel = wanted.channel or (wanted.channel is null and r.channel = any(${configured}::channel[])))
-        and ${fits === null ? sql`true` : sql`(r.channel <> 'PUSH' or exists (select from installations i where i.id = r.installation_id and ${fits}))`}
-      left join installations i on i.id = r.installation_id
-    ) decided
+    from (${decideUserDeliveries(audience, users)}) decided
     on conflict (notification_id, target_key) do nothing
   `);
 }
@@ -57,22 +38,15 @@ export async function insertUserDeliveries(
  */
 export async function insertInstallationDeliveries(
   tx: Transaction,
-  { notificationId, targetOnlyPrimaryDevices }: Audience,
+  audience: Made<Audience>,
   installationIds: readonly string[],
 ): Promise<void> {
   await tx.$executeRaw(sql`
     insert into deliveries (id, notification_id, target_key, channel, user_id, recipient_id, is_broadcast, status, reason)
     select
-      uuid_v7(), ${notificationId}::uuid, coalesce(recipient_id, md5(installation_id::text)::uuid), 'PUSH', user_id,
+      uuid_v7(), ${audience.notificationId}::uuid, coalesce(recipient_id, md5(installation_id::text)::uuid), 'PUSH', user_id,
       recipient_id, true, case when reason is null then 'QUEUED' else 'DISCARDED' end::delivery_status, reason
-    from (
-      select
-        meant.id as installation_id, r.id as recipient_id, i.user_id,
-        ${ineligibility(sql`${targetOnlyPrimaryDevices}`)} as reason
-      from unnest(${installationIds}::uuid[]) as meant (id)
-      left join installations i on i.id = meant.id
-      left join recipients r on r.installation_id = i.id
-    ) decided
+    from (${decideInstallationDeliveries(audience, installationIds)}) decided
     on conflict (notification_id, target_key) do nothing
   `);
 }

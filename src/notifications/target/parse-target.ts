@@ -11,28 +11,47 @@ export interface TargetInput {
   installations?: readonly string[] | null | undefined;
   segments?: readonly string[] | null | undefined;
   excludeSegments?: readonly string[] | null | undefined;
+  everyone?: boolean | null | undefined;
+  limit?: number | null | undefined;
   /** As the schema lets it in (`AudienceFilter`), with local ids. */
   filter?: unknown;
+}
+
+/** Which of the recipients of those who are meant. */
+export interface NarrowingInput {
+  apps?: readonly string[] | null | undefined;
+  subscribedFrom?: Date | null | undefined;
+  subscribedTo?: Date | null | undefined;
+  onePerUser?: boolean | null | undefined;
 }
 
 /** Users and installations that a target names. @default 1_000 */
 export const referencesMax = 1_000;
 /** @default 100 // segments of a target, and as many that it leaves out */
 export const segmentsMax = 100;
+/** @default 100 // apps */
+export const appsMax = 100;
 /** A target without its filter, which is held against the attributes and segments there are. */
 export type NamedTarget = Omit<Target, 'filter'>;
 
 /**
- * What a target names. An empty one is refused (rule N7), and so is one that only leaves people out.
+ * What a target names. An empty one is refused (rule N7), and so is one that only leaves people out: everybody is meant by
+ * `everyone`, which stands for itself.
  *
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`
  */
-export function parseTarget(target: TargetInput): NamedTarget {
+export function parseTarget(target: TargetInput, narrowing: NarrowingInput): NamedTarget {
   const { users, installations, segments, excludeSegments, filter } = target;
+  const everyone = target.everyone ?? false;
   const count = (users?.length ?? 0) + (installations?.length ?? 0);
   const hasFilter = filter !== null && filter !== undefined;
-  if (count + (segments?.length ?? 0) === 0 && !hasFilter) {
-    throw new DomainError('TARGET_EMPTY', 'Name users, installations or segments, or give a filter.', ['target']);
+  const isNobody = count + (segments?.length ?? 0) === 0 && !hasFilter;
+  if (isNobody && !everyone) {
+    const words = 'Name users, installations or segments, give a filter, or say `everyone`.';
+    throw new DomainError('TARGET_EMPTY', words, ['target']);
+  }
+  if (!isNobody && everyone) {
+    throw new DomainError('VALUE_INVALID', 'Everyone is meant: name nobody beside.', ['target', 'everyone']);
   }
   if (count > referencesMax || [segments, excludeSegments].some((ids) => (ids?.length ?? 0) > segmentsMax)) {
     const limit = `A target names at most ${referencesMax} users and installations and ${segmentsMax} segments.`;
@@ -40,9 +59,36 @@ export function parseTarget(target: TargetInput): NamedTarget {
   }
   return {
     users: (users ?? []).map((user, index) => parseUserReference(user, ['target', 'users', String(index)])),
-    installations: parseIds(installations ?? [], ['target', 'installations']),
+    installations: [...new Set(parseIds(installations ?? [], ['target', 'installations']))],
     segments: parseIds(segments ?? [], ['target', 'segments']),
     excludeSegments: parseIds(excludeSegments ?? [], ['target', 'excludeSegments']),
+    everyone,
+    limit: parseLimit(target.limit),
+    ...parseNarrowing(narrowing),
+  };
+}
+
+function parseLimit(limit: number | null | undefined): number | null {
+  if (limit === null || limit === undefined) return null;
+  if (limit >= 1) return limit;
+  throw new DomainError('VALUE_INVALID', 'A limit is at least 1.', ['target', 'limit']);
+}
+
+function parseNarrowing({ apps, subscribedFrom, subscribedTo, onePerUser }: NarrowingInput) {
+  if (apps && apps.length === 0) {
+    throw new DomainError('VALUE_INVALID', 'Name an app, or leave the field out.', ['apps']);
+  }
+  if (apps && apps.length > appsMax) {
+    throw new DomainError('LIMIT_EXCEEDED', `At most ${appsMax} apps.`, ['apps']);
+  }
+  if (subscribedFrom && subscribedTo && subscribedFrom >= subscribedTo) {
+    throw new DomainError('VALUE_INVALID', 'Nobody subscribed then: it ends before it begins.', ['subscribedTo']);
+  }
+  return {
+    apps: parseIds(apps ?? [], ['apps']),
+    subscribedFrom: subscribedFrom?.toISOString() ?? null,
+    subscribedTo: subscribedTo?.toISOString() ?? null,
+    onePerUser: onePerUser ?? false,
   };
 }
 
@@ -57,21 +103,30 @@ function parseIds(ids: readonly string[], path: readonly string[]): string[] {
  * The target in normal form: its filter names what there is, and until the commit none of its segments is deleted; from then on
  * the notification keeps them.
  *
- * @throws DomainError `NOT_FOUND` (a segment), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter)
+ * @throws DomainError `NOT_FOUND` (a segment, an app), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter)
  */
-export async function freezeTarget(tx: Transaction, named: NamedTarget, filter: unknown): Promise<Target> {
-  await refuseUnknownSegments(tx, named.segments, ['target', 'segments']);
-  await refuseUnknownSegments(tx, named.excludeSegments, ['target', 'excludeSegments']);
+export async function freezeTarget(tx: Reader, named: NamedTarget, filter: unknown): Promise<Target> {
+  await refuseUnknown(tx, { from: 'segments', ids: named.segments, path: ['target', 'segments'] });
+  await refuseUnknown(tx, { from: 'segments', ids: named.excludeSegments, path: ['target', 'excludeSegments'] });
+  await refuseUnknown(tx, { from: 'apps', ids: named.apps, path: ['apps'] });
   const hasFilter = filter !== null && filter !== undefined;
   return { ...named, filter: hasFilter ? await parseKnownFilter(tx, filter, ['target', 'filter']) : null };
 }
 
-async function refuseUnknownSegments(tx: Transaction, ids: readonly string[], path: readonly string[]): Promise<void> {
+type Reader = Pick<Transaction, '$queryRaw'>;
+
+const rows = { segments: sql`segments`, apps: sql`apps` };
+const words = { segments: 'There is no such segment.', apps: 'There is no such app.' };
+
+async function refuseUnknown(
+  tx: Reader,
+  { from, ids, path }: { from: keyof typeof rows; ids: readonly string[]; path: readonly string[] },
+): Promise<void> {
   if (ids.length === 0) return;
-  const rows = await tx.$queryRaw<{ id: string }[]>(sql`
-    select id from segments where id = any(${[...ids]}::uuid[]) order by id for key share
+  const found = await tx.$queryRaw<{ id: string }[]>(sql`
+    select id from ${rows[from]} where id = any(${[...ids]}::uuid[]) order by id for key share
   `);
-  const known = new Set(rows.map(({ id }) => id));
+  const known = new Set(found.map(({ id }) => id));
   const missing = ids.findIndex((id) => !known.has(id));
-  if (missing >= 0) throw new DomainError('NOT_FOUND', 'There is no such segment.', [...path, String(missing)]);
+  if (missing >= 0) throw new DomainError('NOT_FOUND', words[from], [...path, String(missing)]);
 }
