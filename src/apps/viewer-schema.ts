@@ -16,7 +16,7 @@ const CallerKindEnum = builder.enumType('CallerKind', {
   },
 });
 
-const ViewerObject = builder.objectRef<Caller>('Viewer').implement({
+export const ViewerObject = builder.objectRef<Caller>('Viewer').implement({
   description: 'Who calls.',
   authScopes: { readSome: true, app: true },
   fields: (t) => ({

@@ -1,6 +1,7 @@
 import type { Channel as ChannelName } from '../generated/prisma/enums.ts';
 import type { Database } from '../storage/database.ts';
 import type { AddressKind, Channel } from './channel.ts';
+import { createInboxChannel } from './inbox.ts';
 import { createInfobipSmsChannel, type InfobipOptions } from './infobip-sms.ts';
 import { createOutboxChannel } from './outbox.ts';
 import { createSmtpChannel, type SmtpOptions } from './smtp.ts';
@@ -60,7 +61,7 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
       audience: 'all',
       via: options.infobip ? createInfobipSmsChannel(options.infobip) : outbox,
     },
-    { channel: 'IN_APP', address: 'inbox', audience: 'all', via: outbox },
+    { channel: 'IN_APP', address: 'inbox', audience: 'all', via: createInboxChannel(db) },
   ];
 
   return {

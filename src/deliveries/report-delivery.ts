@@ -19,7 +19,7 @@ export interface Report {
 }
 
 /**
- * Records a receipt. Allowed are the installation that the push was for, a server key, and whoever holds the receipt token;
+ * Records a receipt. Allowed are the installation that the push was for (for an inbox: any of its user's), a server key, and whoever holds the receipt token;
  * to anyone else the delivery does not exist. A repeated or late receipt changes nothing.
  *
  * @param caller null: nobody but the holder of a receipt token.
@@ -45,6 +45,7 @@ export async function reportDelivery(
     const delivery = await lockDelivery(tx, deliveryId);
     const mayReport = delivery && (hasToken || caller?.kind === 'SERVER' || (await isReceiver(tx, caller, delivery)));
     if (!mayReport) throw new DomainError('NOT_FOUND', 'There is no such delivery.', ['delivery']);
+    if (status === 'OPENED' || status === 'CLICKED') await markItemRead(tx, delivery, at ?? null);
     if (status === 'DISMISSED') await recordDismissal(tx, delivery, at ?? null);
     else for (const next of decideReceipt(delivery, status)) await moveDelivery(tx, delivery.id, next, at ?? null);
     return { deliveryId };
@@ -56,13 +57,29 @@ async function lockDelivery(tx: Transaction, id: string): Promise<Delivery | nul
   return row ? camelCaseKeys<Delivery>(row) : null;
 }
 
+/** The installation that a push was for; for the inbox, any of its user's. */
 async function isReceiver(tx: Transaction, caller: Caller | null, delivery: Delivery): Promise<boolean> {
   if (caller?.kind !== 'INSTALLATION' || caller.isExpired || delivery.recipientId === null) return false;
   const rows = await tx.$queryRaw<unknown[]>(sql`
-    select id from recipients
-    where id = ${delivery.recipientId}::uuid and installation_id = ${caller.installationId}::uuid
+    select r.id from recipients r
+    where r.id = ${delivery.recipientId}::uuid and (
+      r.installation_id = ${caller.installationId}::uuid
+      or (r.channel = 'IN_APP' and exists (
+        select from users u join installations i on i.user_id = coalesce(u.merged_into_id, u.id)
+        where u.id = r.user_id and i.id = ${caller.installationId}::uuid
+      ))
+    )
   `);
   return rows.length > 0;
+}
+
+/** What was opened is not new in the inbox any more. */
+async function markItemRead(tx: Transaction, { id, channel }: Delivery, at: Date | null): Promise<void> {
+  if (channel !== 'IN_APP') return;
+  await tx.$executeRaw(sql`
+    update inbox_items set read_at = least(now(), greatest(coalesce(${at}::timestamptz, now()), created_at))
+    where id = ${id}::uuid and read_at is null
+  `);
 }
 
 async function moveDelivery(tx: Transaction, id: string, status: string, at: Date | null): Promise<void> {

@@ -15,7 +15,7 @@ import { ChannelEnum, toUserReferenceInput, UserObject, UserRefInput, userById }
 import { reportDelivery } from './report-delivery.ts';
 
 /** A delivery by id. */
-const deliveryById: Loader<string, Delivery | null> = byId((db, ids) =>
+export const deliveryById: Loader<string, Delivery | null> = byId((db, ids) =>
   db.delivery.findMany({ where: { id: { in: ids } } }),
 );
 
@@ -27,7 +27,8 @@ const deliveriesOfUser = relatedPages<Delivery>({
   belongs: sql`d.user_id in (select id from users where parent.id in (id, merged_into_id))`,
 });
 
-const eventsOfDelivery: Loader<string, (DeliveryEvent & { epoch: string })[]> = {
+/** The events of a delivery, oldest first. */
+export const eventsOfDelivery: Loader<string, (DeliveryEvent & { epoch: string })[]> = {
   async load(db, ids) {
     const rows = await db.$queryRaw<{ delivery_id: string }[]>(sql`
       select e.*, log.epoch from delivery_events e cross join delivery_log log

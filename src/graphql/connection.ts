@@ -85,6 +85,27 @@ export async function relatedConnection<Row extends { id: string }>(
   return toConnection(page, await loaders.load(loader, key));
 }
 
+/** The same list from its end: `first` and `after` go from the newest entry towards the oldest. */
+export async function newestFirstConnection<Row extends { id: string }>(
+  loader: Loader<RelatedPageKey, LoadedPage<Row>>,
+  parentId: string,
+  { args, loaders, info }: { args: PageArguments; loaders: Loaders; info: GraphQLResolveInfo },
+) {
+  const { first, last, after, before } = args;
+  const reversed = { first: last, last: last ? first : (first ?? pageSizeDefault), after: before, before: after };
+  const { edges, pageInfo, totalCount } = await relatedConnection(loader, parentId, { args: reversed, loaders, info });
+  return {
+    edges: edges.reverse(),
+    pageInfo: {
+      hasNextPage: pageInfo.hasPreviousPage,
+      hasPreviousPage: pageInfo.hasNextPage,
+      startCursor: pageInfo.endCursor,
+      endCursor: pageInfo.startCursor,
+    },
+    totalCount,
+  };
+}
+
 /**
  * Where the rows of a list are: `from` is one or more tables, `row` the columns, `id` the key. `belongs` says which rows
  * are `parent.id`'s.

@@ -2,10 +2,11 @@ import { memberSql } from '../segments/known-segments.ts';
 import { type Database, sql } from '../storage/database.ts';
 import type { Context, Grant } from './context.ts';
 import type { Loader } from './loaders.ts';
+import { refuseCaller } from './refuse-caller.ts';
 import { isScoped, mayReadAll } from './rights.ts';
 
 /** Whose an installation is now. */
-export const ownerOfInstallation: Loader<string, string | null> = {
+const ownerOfInstallation: Loader<string, string | null> = {
   async load(db: Database, ids) {
     const rows = await db.$queryRaw<{ id: string; user_id: string }[]>(sql`
       select id, user_id from installations where id = any(${ids}::uuid[])
@@ -14,6 +15,13 @@ export const ownerOfInstallation: Loader<string, string | null> = {
     return ids.map((id) => owners.get(id) ?? null);
   },
 };
+
+/** Whose the installation that calls is. @throws GraphQLError `UNAUTHENTICATED` for other callers. */
+export async function getOwnUserId({ caller, loaders }: Context): Promise<string> {
+  const own = caller?.kind === 'INSTALLATION' ? await loaders.load(ownerOfInstallation, caller.installationId) : null;
+  if (own === null) throw refuseCaller(null);
+  return own;
+}
 
 /** An installation, and a user by the id from before or after a merge. */
 interface Belonging {

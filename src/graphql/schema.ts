@@ -9,6 +9,8 @@ import '../identity/installations/import-installations-schema.ts';
 import '../identity/installations/installation-schema.ts';
 import '../identity/personalize/personalize-schema.ts';
 import '../identity/save/save-schema.ts';
+import '../inbox/inbox-schema.ts';
+import '../inbox/subscriptions.ts';
 import '../installations/registration-schema.ts';
 import '../identity/merge/merge-record-schema.ts';
 import '../identity/merge/merge-schema.ts';

@@ -4,34 +4,15 @@ import { readAccess } from '../graphql/access.ts';
 import { builder } from '../graphql/builder.ts';
 import type { Context } from '../graphql/context.ts';
 import { parseId } from '../graphql/global-id.ts';
-import { mayReadUser, ownerOfInstallation } from '../graphql/ownership.ts';
+import { getOwnUserId, mayReadUser } from '../graphql/ownership.ts';
 import { refuseCaller } from '../graphql/refuse-caller.ts';
 import { isScoped, mayReadAll } from '../graphql/rights.ts';
+import { StreamPositionObject } from '../graphql/stream-position.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
-import type { PositionItem, StreamItem } from '../stream/hub/event-stream.ts';
+import type { StreamItem } from '../stream/hub/event-stream.ts';
 import { toUserReferenceInput, UserRefInput, userById } from '../users/schema.ts';
 import { streamProgress } from './progress.ts';
 import { notificationById, ProgressObject } from './schema.ts';
-
-const StreamStateEnum = builder.enumType('StreamState', {
-  description: 'What a subscriber knows from here on.',
-  values: {
-    LIVE: { description: 'Everything from now on will come.' },
-    RECOVERED: { description: 'Everything after the given cursor has come, and everything from now on will.' },
-    GAP: {
-      description:
-        'What followed the given cursor is no longer known. What is still kept comes next, from the oldest on.',
-    },
-  },
-});
-
-const StreamPositionObject = builder.objectRef<PositionItem>('StreamPosition').implement({
-  description: 'Where a subscription stands. Who has seen LIVE or RECOVERED misses nothing from there on.',
-  fields: (t) => ({
-    cursor: t.exposeString('cursor', { description: 'For `after`, to go on from here.' }),
-    state: t.expose('state', { type: StreamStateEnum, description: 'What is known from here on.' }),
-  }),
-});
 
 const DeliveryStreamItem = builder.unionType('DeliveryStreamItem', {
   description: 'An event, or a word about the subscription itself.',
@@ -100,14 +81,8 @@ async function getNotificationId(context: Context, globalId: string): Promise<st
 
 /** Whose deliveries are meant; null: everybody's. A user that the caller may not see is as one that does not exist. */
 async function getUserId(context: Context, reference: UserReferenceInput | null): Promise<string | null> {
-  const { caller, db, loaders } = context;
-  if (!reference && mayReadAll(context)) return null;
-  if (!reference) {
-    const own = caller?.kind === 'INSTALLATION' ? await loaders.load(ownerOfInstallation, caller.installationId) : null;
-    if (own === null) throw refuseCaller(null);
-    return own;
-  }
-  const userId = await findUserId(db, reference, ['user']);
+  if (!reference) return mayReadAll(context) ? null : getOwnUserId(context);
+  const userId = await findUserId(context.db, reference, ['user']);
   if (userId === null || !(await mayReadDeliveries(context, userId))) {
     throw new DomainError('NOT_FOUND', 'There is no such user.', ['user']);
   }

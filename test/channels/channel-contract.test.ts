@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Channel, Message } from '../../src/channels/channel.ts';
+import { createInboxChannel } from '../../src/channels/inbox.ts';
 import { createInfobipSmsChannel } from '../../src/channels/infobip-sms.ts';
 import { createOutboxChannel } from '../../src/channels/outbox.ts';
 import { createSmtpChannel } from '../../src/channels/smtp.ts';
 import { createWebPushChannel, generateVapidKeys } from '../../src/channels/web-push.ts';
+import { newId } from '../../src/ids.ts';
 import { useDatabase } from '../support/database.ts';
 import { breakages, startBrokenServer } from '../support/fakes/broken-server.ts';
 import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
@@ -77,6 +79,14 @@ const subjects: Subject[] = [
     openAt(port, timeoutMs) {
       const options = { baseUrl: `http://127.0.0.1:${port}`, apiKey: 'key', from: 'Carillon', timeoutMs };
       return { channel: closing(createInfobipSmsChannel(options)), message: toPhone };
+    },
+  },
+  {
+    name: 'inbox',
+    async open() {
+      const { id: userId } = await database.db.user.create({ data: { id: newId() } });
+      const message = makeMessage({ channel: 'IN_APP', address: { kind: 'inbox', userId } });
+      return { channel: closing(createInboxChannel(database.db)), message };
     },
   },
   {

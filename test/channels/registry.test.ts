@@ -26,7 +26,7 @@ test('what has no provider goes to the outbox where it is allowed', async () => 
     PUSH: 'web-push, outbox for apps',
     EMAIL: 'outbox',
     SMS: 'outbox',
-    IN_APP: 'outbox',
+    IN_APP: 'inbox',
   });
   expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS', 'IN_APP']);
   expect(channels.channelFor('PUSH', 'webPush')?.name).toBe('web-push');
@@ -40,9 +40,9 @@ test('what has no provider is not configured where the outbox is not allowed', a
     PUSH: 'web-push, not configured for apps',
     EMAIL: 'not configured',
     SMS: 'not configured',
-    IN_APP: 'not configured',
+    IN_APP: 'inbox',
   });
-  expect(channels.configuredChannels()).toEqual(['PUSH']);
+  expect(channels.configuredChannels()).toEqual(['PUSH', 'IN_APP']);
   expect(channels.channelFor('EMAIL', 'email')).toBeNull();
   expect(channels.channelFor('PUSH', 'fcm')).toBeNull();
   await channels.close();
@@ -50,7 +50,7 @@ test('what has no provider is not configured where the outbox is not allowed', a
 
 test('a provider that is configured is used', async () => {
   const channels = open({ smtp, infobip, isOutboxAllowed: false });
-  expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS']);
+  expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS', 'IN_APP']);
   expect(channels.channelFor('EMAIL', 'email')?.name).toBe('smtp');
   expect(channels.channelFor('SMS', 'phone')?.name).toBe('infobip');
   await channels.close();

@@ -87,6 +87,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.sendNotification': server,
   'Mutation.cancelNotification': server,
   'Mutation.reportDelivery': everyone,
+  'Mutation.markInboxRead': ['installation'],
   'Mutation.createApp': server,
   'Mutation.updateApp': server,
   'Mutation.createApiKey': server,
@@ -94,6 +95,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.revokeApiKey': server,
   'Mutation.registerPartnerOperations': server,
   'Subscription.deliveryEvents': people,
+  'Subscription.inbox': ['installation'],
   'Subscription.notificationProgress': readers,
 };
 

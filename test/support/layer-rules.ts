@@ -10,7 +10,7 @@ const rows = [
   { name: 'door', path: '^src/door/' },
   { name: 'schema', path: '^src/graphql/|^src/.+/(schema|subscriptions)[.]ts$|^src/.+-schema[.]ts$' },
   { name: 'upper-domain', path: '^src/(notifications|imports)/' },
-  { name: 'middle-domain', path: '^src/(identity|segments|content|deliveries)/' },
+  { name: 'middle-domain', path: '^src/(identity|segments|content|deliveries|inbox)/' },
   { name: 'lower-domain', path: '^src/(apps|partners|attributes|users|installations|recipients)/' },
   // Above the infrastructure: the outbox is a channel that writes to a table.
   { name: 'channels', path: '^src/channels/' },

@@ -65,6 +65,7 @@ async function readProfile(tx: Snapshot, cipher: Cipher, family: string[]) {
     claims: await tx.identifierClaim.findMany({ ...ofUser, omit: { userId: true } }),
     recipients: await tx.recipient.findMany({ ...ofUser, orderBy: { id: 'asc' } }),
     installations: installations.map((installation) => toExported(cipher, installation)),
+    inbox: await tx.inboxItem.findMany({ ...ofUser, orderBy: { id: 'asc' }, omit: { userId: true } }),
     segments: segments.map(({ segment: { id, name }, addedAt }) => ({ id, name, addedAt })),
     mergeRecords: await listMergeRecords(tx, family),
   };
