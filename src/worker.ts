@@ -4,6 +4,7 @@ import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
 import type { Worker } from './deliveries/worker.ts';
+import { fallBackJob } from './notifications/fan-out/fall-back.job.ts';
 import { fanOutJob } from './notifications/fan-out/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
 import type { Tracing } from './observability/tracing.ts';
@@ -79,6 +80,7 @@ export async function startWorker(
     tasks: [
       bindJob(fanOutJob, worker),
       bindJob(deliverJob, worker),
+      bindJob(fallBackJob, worker),
       bindJob(forgetAttributeJob, worker),
       bindJob(attributeIndexesJob, { ...worker, pool }),
     ].map((job) => traced(job, worker.tracing)),

@@ -5,7 +5,7 @@ import { ineligibility } from './eligibility.ts';
 
 const dueDeliverySchema = z.object({
   id: z.uuid(),
-  /** Sends begun, counting this one, unless there is a refusal. */
+  /** Sends begun, counting this one, unless it is refused or has to wait. */
   attempts: z.number(),
   channel: z.enum(Channel),
   platform: z.enum(Platform).nullable(),
@@ -15,8 +15,12 @@ const dueDeliverySchema = z.object({
   /** PUSH: the sealed address. */
   addressCipher: z.instanceof(Uint8Array).nullable(),
   installationId: z.uuid().nullable(),
+  /** When its time to live passes, where that is counted from the user's own time; null: with its notification's. */
+  expiresAt: z.date().nullable(),
   /** Why it must not be sent after all. */
   refusal: z.enum(DeliveryReason).nullable(),
+  /** Until the quiet hours end in which it would come; null: it may be sent now. */
+  waitSeconds: z.number().nullable(),
 });
 
 /** A claimed delivery with all that a channel needs, as it is right now. */
@@ -40,10 +44,15 @@ export async function beginSends(
     ),
     due as (
       select
-        d.id, i.platform, r.address, i.address_cipher, r.installation_id,
+        d.id, i.platform, r.address, i.address_cipher, r.installation_id, own.expires_at,
+        case when n.quiet_hours is not null then extract(
+          epoch from quiet_until(
+            now(), own.zone, (n.quiet_hours ->> 'from')::time, (n.quiet_hours ->> 'to')::time
+          ) - now()
+        ) end::float8 as wait_seconds,
         coalesce(
           case when n.cancelled_at is not null then 'CALLER_CANCELLED'::delivery_reason end,
-          case when n.expires_at <= now() then 'TTL_PASSED'::delivery_reason end,
+          case when least(n.expires_at, own.expires_at) <= now() then 'TTL_PASSED'::delivery_reason end,
           -- What was addressed to an installation still goes there, if it has left the user before that was erased.
           case when d.user_id is not null and u.id is null and (r.id is null or not d.is_broadcast)
             then 'ERASED'::delivery_reason end,
@@ -59,15 +68,21 @@ export async function beginSends(
       -- An inbox stays with its tombstone.
       left join users owner on owner.id = r.user_id
       left join installations i on i.id = r.installation_id
+      cross join lateral (
+        select zone, case when n.local_time
+          then at_wall_clock(n.send_at at time zone 'UTC', zone) + make_interval(secs => n.ttl_seconds)
+        end as expires_at
+        from (select coalesce(owner.time_zone, u.time_zone, i.time_zone) as zone) place
+      ) own
     )
     update deliveries d set
-      attempts = d.attempts + case when due.refusal is null then 1 else 0 end,
+      attempts = d.attempts + case when due.refusal is null and due.wait_seconds is null then 1 else 0 end,
       claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
     from due
     where d.id = due.id
     returning
       d.id, d.attempts, d.channel::text, due.platform::text, d.user_id, due.address, due.address_cipher,
-      due.installation_id, due.refusal::text
+      due.installation_id, due.expires_at, due.refusal::text, due.wait_seconds
   `);
   return rows.map((row) => dueDeliverySchema.parse(camelCaseKeys<unknown>(row)));
 }

@@ -5,6 +5,7 @@ import { addJob, type Job } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { claimDue } from './claim.ts';
 import { endQueued } from './end-queued.ts';
+import { fallBackKey, fallBackTask } from './fall-back-task.ts';
 import { sendBatch } from './send-batch.ts';
 import type { Worker } from './worker.ts';
 
@@ -36,22 +37,27 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
       claim,
       notification: { id: notificationId, content, expiresAt: notification.expiresAt },
     });
+    if (notification.orchestration === 'FALLBACK') {
+      await addJob(worker.db, fallBackTask, { notificationId }, { key: fallBackKey(notificationId) });
+    }
     const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
     if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
     else await comeBackWhenDue(worker, notificationId);
   },
 };
 
-/** For what a paused channel keeps waiting, when it is tried again. */
+/** For what a paused channel keeps waiting, when it is tried again. Where none is, the index knows what is due next. */
 async function comeBackWhenDue({ db, pauses }: Worker, notificationId: string): Promise<void> {
   const paused = pauses.listPaused();
+  const dueAt =
+    paused.length === 0
+      ? sql`next_attempt_at`
+      : sql`case when channel = any(${paused}::channel[])
+          then greatest(next_attempt_at, now() + make_interval(secs => ${pauses.pauseMs / 1000}))
+          else next_attempt_at
+        end`;
   const [row] = await db.$queryRaw<{ due_at: Date | null }[]>(sql`
-    select min(
-      case when channel = any(${paused}::channel[])
-        then greatest(next_attempt_at, now() + make_interval(secs => ${pauses.pauseMs / 1000}))
-        else next_attempt_at
-      end
-    ) as due_at
+    select min(${dueAt}) as due_at
     from deliveries
     where notification_id = ${notificationId}::uuid and status = 'QUEUED'
   `);

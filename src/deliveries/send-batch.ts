@@ -66,6 +66,14 @@ async function endOf(worker: Worker, notification: NotificationToSend, delivery:
     const outcome = { deliveryId, status: decideRefusal(refusal), reason: refusal, providerCode: null };
     return { delivery, sent: null, outcome };
   }
+  if (delivery.waitSeconds !== null) {
+    const delayMs = delivery.waitSeconds * 1_000;
+    return {
+      delivery,
+      sent: null,
+      outcome: { deliveryId, status: 'QUEUED', reason: null, providerCode: null, delayMs },
+    };
+  }
   const sent = await sendOne(worker, notification, delivery);
   if (sent === null) {
     const reason = 'CHANNEL_NOT_CONFIGURED' as const;

@@ -42,7 +42,7 @@ export async function sendOne(
     address,
     content: notification.content,
     receiptToken: createReceiptToken(worker.cipher, delivery.id),
-    expiresAt: notification.expiresAt,
+    expiresAt: delivery.expiresAt ?? notification.expiresAt,
     attempt: delivery.attempts,
   };
   try {

@@ -3,6 +3,7 @@ import { DeliveryReason } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { ChannelEnum } from '../users/schema.ts';
 import { type AudiencePreview, type ChannelPreview, previewAudience } from './fan-out/preview-audience.ts';
+import { OrchestrationEnum } from './schema.ts';
 import { TargetInput, toLocalApps, toLocalTarget } from './target/target-schema.ts';
 
 const LeftOutObject = builder.objectRef<ChannelPreview['leftOut'][number]>('AudienceLeftOut').implement({
@@ -62,6 +63,10 @@ builder.queryField('previewAudience', (t) =>
         type: [ChannelEnum],
         description: 'By which channels. Default: every configured one that a user has an address for.',
       }),
+      orchestration: t.arg({
+        type: OrchestrationEnum,
+        description: 'Which of the channels for a user; of FALLBACK the first. Default: ALL.',
+      }),
       targetOnlyPrimaryDevices: t.arg.boolean({
         required: true,
         defaultValue: false,
@@ -72,13 +77,14 @@ builder.queryField('previewAudience', (t) =>
       subscribedFrom: t.arg({ type: 'DateTime', description: 'Only to what was subscribed then or later.' }),
       subscribedTo: t.arg({ type: 'DateTime', description: 'Only to what was subscribed before this.' }),
     },
-    resolve: (_, { target, channels, apps, ...rest }, { db, configuredChannels }) =>
+    resolve: (_, { target, channels, apps, orchestration, ...rest }, { db, configuredChannels }) =>
       previewAudience(db, {
         ...rest,
         target: toLocalTarget(target),
         apps: toLocalApps(apps),
         channels: [...new Set(channels ?? [])],
         configured: configuredChannels(),
+        orchestration: orchestration ?? 'ALL',
       }),
   }),
 );

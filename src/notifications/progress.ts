@@ -31,12 +31,13 @@ export interface Progress {
     readonly opened: number;
     readonly clicked: number;
   };
-  /** Fan-out is finished and no delivery is queued or being sent. Receipts may still come. */
+  /** Fan-out is finished, no further channel follows, and no delivery is queued or being sent. Receipts may still come. */
   readonly isComplete: boolean;
 }
 
 interface CountRow {
   id: string;
+  /** Its fan-out is finished, and no further channel may follow for anybody. */
   is_fanned_out: boolean;
   status: DeliveryStatus | null;
   current: number | null;
@@ -58,7 +59,11 @@ export async function readProgressOf(
   notificationIds: readonly string[],
 ): Promise<(Progress | null)[]> {
   const rows = await db.$queryRaw<CountRow[]>(sql`
-    select notifications.id, fan_out_finished_at is not null as is_fanned_out, counts.status, counts.current, counts.reached
+    select
+      notifications.id, counts.status, counts.current, counts.reached,
+      fan_out_finished_at is not null and (orchestration <> 'FALLBACK' or cancelled_at is not null or not exists (
+        select from fallbacks where notification_id = notifications.id
+      )) as is_fanned_out
     from notifications
     left join notification_counts counts on counts.notification_id = notifications.id
     where notifications.id = any(${[...notificationIds]}::uuid[])`);

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { DomainError } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 
@@ -5,13 +6,25 @@ import { sql, type Transaction } from '../storage/database.ts';
 export interface ScheduleInput {
   /** Absent: at once. */
   sendAt?: Date | null | undefined;
+  /** At the time of day of `sendAt`, in UTC, where each user is. @default false */
+  localTime?: boolean | null | undefined;
+  /** By each user's clock: "22:00". */
+  quietHours?: QuietHours | null | undefined;
   /** @default 172_800 // 48 hours */
   ttlSeconds?: number | null | undefined;
 }
 
+const quietHoursSchema = z.object({ from: z.string(), to: z.string() });
+/** When nothing is sent, past midnight too: `{ from: '22:00', to: '07:00' }`. */
+export type QuietHours = z.infer<typeof quietHoursSchema>;
+/** Null: there are none. */
+export const readQuietHours = (stored: unknown): QuietHours | null => quietHoursSchema.nullable().parse(stored);
+
 /** What does not depend on the clock. */
 export interface Schedule {
   sendAt: Date | null;
+  localTime: boolean;
+  quietHours: QuietHours | null;
   ttlSeconds: number;
 }
 
@@ -29,11 +42,31 @@ const daysAheadMax = 180;
 /** What is so long ago is now: clocks differ, and requests travel. @default 60_000 // 1 minute */
 const pastMsMax = 60_000;
 
-const dayMs = 24 * 3_600_000;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** Where it is any time of day first, and last: UTC+14 and UTC-12. */
+const [firstZoneMs, lastZoneMs] = [-14 * hourMs, 12 * hourMs];
 
 /** @throws DomainError `VALUE_INVALID` */
-export function parseSchedule({ sendAt = null, ttlSeconds }: ScheduleInput): Schedule {
-  return { sendAt, ttlSeconds: parseTtl(ttlSeconds ?? ttlSecondsDefault) };
+export function parseSchedule(input: ScheduleInput): Schedule {
+  const { sendAt = null, quietHours = null } = input;
+  const localTime = input.localTime ?? false;
+  if (localTime && sendAt === null) {
+    throw new DomainError('VALUE_INVALID', 'Say which time it is: `sendAt`.', ['localTime']);
+  }
+  if (quietHours) parseQuietHours(quietHours);
+  return { sendAt, localTime, quietHours, ttlSeconds: parseTtl(input.ttlSeconds ?? ttlSecondsDefault) };
+}
+
+function parseQuietHours(hours: QuietHours): void {
+  for (const end of ['from', 'to'] as const) {
+    if (/^([01]\d|2[0-3]):[0-5]\d$/.test(hours[end])) continue;
+    throw new DomainError('VALUE_INVALID', 'A time of day is like 22:00.', ['quietHours', end]);
+  }
+  if (hours.from === hours.to) {
+    throw new DomainError('VALUE_INVALID', 'This is the whole day, or none of it.', ['quietHours', 'to']);
+  }
 }
 
 function parseTtl(seconds: number): number {
@@ -53,13 +86,21 @@ export async function setTimes(tx: Pick<Transaction, '$queryRaw'>, schedule: Sch
   return decideTimes(schedule, row.now);
 }
 
-/** @throws DomainError as {@link setTimes} does. Pure. */
-export function decideTimes({ sendAt, ttlSeconds }: Schedule, now: Date): Times {
-  const ahead = sendAt === null ? 0 : sendAt.getTime() - now.getTime();
-  if (ahead > daysAheadMax * dayMs) {
+/**
+ * When work begins: at the user's own time, where that comes first. A time to live counts from then on where it comes last; for
+ * each user it ends by the user's own time (`deliveries/begin-sends.ts`). Pure.
+ *
+ * @throws DomainError as {@link setTimes} does
+ */
+export function decideTimes({ sendAt, localTime, ttlSeconds }: Schedule, now: Date): Times {
+  const wanted = sendAt?.getTime() ?? now.getTime();
+  const [first, last] = localTime ? [wanted + firstZoneMs, wanted + lastZoneMs] : [wanted, wanted];
+  if (wanted - now.getTime() > daysAheadMax * dayMs) {
     throw new DomainError('LIMIT_EXCEEDED', `At most ${daysAheadMax} days ahead.`, ['sendAt']);
   }
-  if (ahead < -pastMsMax) throw new DomainError('VALUE_INVALID', 'This time has passed.', ['sendAt']);
-  const startsAt = new Date(now.getTime() + Math.max(0, ahead));
-  return { startsAt, expiresAt: new Date(startsAt.getTime() + ttlSeconds * 1_000) };
+  if (last < now.getTime() - pastMsMax) throw new DomainError('VALUE_INVALID', 'This time has passed.', ['sendAt']);
+  return {
+    startsAt: new Date(Math.max(now.getTime(), first)),
+    expiresAt: new Date(Math.max(now.getTime(), last) + ttlSeconds * 1_000),
+  };
 }

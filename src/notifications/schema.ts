@@ -2,7 +2,7 @@ import { contentSchema } from '../content/content.ts';
 import { ContentObject } from '../content/content-schema.ts';
 import { DeliveryObject } from '../deliveries/schema.ts';
 import type { Delivery, Notification } from '../generated/prisma/client.ts';
-import { Purpose } from '../generated/prisma/enums.ts';
+import { Orchestration, Purpose } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { loadPage, parsePage, relatedConnection, relatedPages, selects, toConnection } from '../graphql/connection.ts';
 import { localId, toLocalId } from '../graphql/global-id.ts';
@@ -11,6 +11,7 @@ import { mayReadAll } from '../graphql/rights.ts';
 import { sql } from '../storage/database.ts';
 import { ChannelEnum } from '../users/schema.ts';
 import { type Progress, readProgressOf } from './progress.ts';
+import { type QuietHours, readQuietHours } from './schedule.ts';
 import { targetSchema } from './target/target.ts';
 import { TargetObject } from './target/target-schema.ts';
 
@@ -77,6 +78,30 @@ export const PurposeEnum = builder.enumType('Purpose', {
   },
 });
 
+export const OrchestrationEnum = builder.enumType('Orchestration', {
+  description: 'Which of its channels a notification takes for a user.',
+  values: {
+    [Orchestration.ALL]: { description: 'All at once.' },
+    [Orchestration.PREFERRED]: {
+      description:
+        "One: the user's preferred channel, if the user can be reached there, else the first of them at which that is so.",
+    },
+    [Orchestration.FALLBACK]: {
+      description:
+        'One after the other, those at which the user cannot be reached left out: the next one follows when all deliveries by one have ended without success, or none was opened within `fallbackAfterSeconds`.',
+    },
+  },
+});
+
+const QuietHoursObject = builder.objectRef<QuietHours>('QuietHours').implement({
+  description: 'Hours of a day, past midnight too.',
+  authScopes: { readAll: true },
+  fields: (t) => ({
+    from: t.exposeString('from', { description: 'When they begin: hours and minutes, such as 22:00.' }),
+    to: t.exposeString('to', { description: 'When they have ended.' }),
+  }),
+});
+
 export const NotificationObject = builder.prismaObject('Notification', {
   description: 'What a caller asked to be sent.',
   authScopes: { readAll: true },
@@ -106,6 +131,11 @@ export const NotificationObject = builder.prismaObject('Notification', {
       type: [ChannelEnum],
       description: 'By which channels; empty: by every configured one that a user has an address for.',
     }),
+    orchestration: t.expose('orchestration', { type: OrchestrationEnum, description: 'Which of them for a user.' }),
+    fallbackAfterSeconds: t.exposeInt('fallbackAfterSeconds', {
+      nullable: true,
+      description: 'With FALLBACK: how long a channel has to be opened; null: the next one follows a failure only.',
+    }),
     purpose: t.expose('purpose', { type: PurposeEnum, description: 'Why it is sent.' }),
     targetOnlyPrimaryDevices: t.exposeBoolean('targetOnlyPrimaryDevices', {
       description: 'Whether pushes go to primary devices only.',
@@ -115,6 +145,15 @@ export const NotificationObject = builder.prismaObject('Notification', {
       type: 'DateTime',
       nullable: true,
       description: 'When it is to be sent; null: at once.',
+    }),
+    localTime: t.exposeBoolean('localTime', {
+      description: 'Whether it is sent at the time of day of `sendAt`, in UTC, where each user is.',
+    }),
+    quietHours: t.field({
+      type: QuietHoursObject,
+      nullable: true,
+      description: 'Hours in which nothing is sent, where each user is; null: there are none.',
+      resolve: ({ quietHours }) => readQuietHours(quietHours),
     }),
     cancelledAt: t.expose('cancelledAt', {
       type: 'DateTime',

@@ -3,9 +3,17 @@ import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { principalOf } from '../graphql/principal.ts';
 import { ChannelEnum } from '../users/schema.ts';
-import { NotificationObject, notificationById, PurposeEnum } from './schema.ts';
+import { NotificationObject, notificationById, OrchestrationEnum, PurposeEnum } from './schema.ts';
 import { sendNotification } from './send-notification.ts';
 import { TargetInput, toLocalApps, toLocalTarget } from './target/target-schema.ts';
+
+const QuietHoursInput = builder.inputType('QuietHoursInput', {
+  description: 'Hours of a day, past midnight too: from 22:00 to 07:00.',
+  fields: (t) => ({
+    from: t.string({ required: true, description: 'When they begin: hours and minutes, such as 22:00.' }),
+    to: t.string({ required: true, description: 'When they have ended.' }),
+  }),
+});
 
 builder.relayMutationField(
   'sendNotification',
@@ -18,6 +26,15 @@ builder.relayMutationField(
         type: [ChannelEnum],
         description:
           'By which channels; a user without an address for one gets a delivery that says so. Default: every configured channel that a user has an address for.',
+      }),
+      orchestration: t.field({
+        type: OrchestrationEnum,
+        description:
+          'Which of the channels for a user: they are tried in the order of `channels`, else in that of `Channel`. Default: ALL.',
+      }),
+      fallbackAfterSeconds: t.int({
+        description:
+          'With FALLBACK: the next channel follows what was not opened within this time after it was due, 1 to 259,200 seconds; an SMS, of which nobody tells that it is opened, need only have arrived. Default: only a failure is followed, and what a provider has taken over is none.',
       }),
       targetOnlyPrimaryDevices: t.boolean({
         required: true,
@@ -43,9 +60,18 @@ builder.relayMutationField(
         description:
           'Not before this, at most 180 days ahead. Whom the target means is frozen now, who that is, is decided then. Default: at once.',
       }),
+      localTime: t.boolean({
+        description:
+          'At the time of day of `sendAt` in UTC, but where each user is: 2026-12-01T09:00:00Z is at nine everywhere. Where that has passed already, at once. By the zone of the user, else of the installation, else UTC. Default: false.',
+      }),
+      quietHours: t.field({
+        type: QuietHoursInput,
+        description:
+          'Nothing is sent in these hours where the user is, by the same zone: it waits for their end, unless its time to live passes before.',
+      }),
       ttlSeconds: t.int({
         description:
-          'What is not sent by then, counted from `sendAt`, is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
+          'What is not sent by then, counted from `sendAt` (with `localTime`, of each user), is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
       }),
       idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 30 days.' }),
     }),

@@ -1,21 +1,20 @@
 import { type ContentInput, parseContent } from '../content/parse-content.ts';
 import type { Deployment } from '../deployment.ts';
-import { DomainError } from '../errors.ts';
-import type { Channel, Purpose } from '../generated/prisma/enums.ts';
+import type { Purpose } from '../generated/prisma/enums.ts';
 import { newId } from '../ids.ts';
 import { addJob } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { fanOutJob, fanOutKey } from './fan-out/fan-out.job.ts';
+import { type OrchestrationInput, parseOrchestration } from './orchestration.ts';
 import { parseSchedule, type ScheduleInput, setTimes } from './schedule.ts';
 import { freezeTarget, type NarrowingInput, parseTarget, type TargetInput } from './target/parse-target.ts';
 
 /** What a caller wants said, and to whom. */
-export interface SendRequest extends NarrowingInput, ScheduleInput {
+export interface SendRequest extends NarrowingInput, ScheduleInput, OrchestrationInput {
   principal: string;
   content: ContentInput;
   target: TargetInput;
-  channels?: readonly Channel[] | null | undefined;
   targetOnlyPrimaryDevices: boolean;
   purpose?: Purpose | null | undefined;
   idempotencyKey?: string | null | undefined;
@@ -38,13 +37,7 @@ export async function sendNotification(
   const content = parseContent(request.content);
   const named = parseTarget(request.target, request);
   const schedule = parseSchedule(request);
-  const channels = [...new Set(request.channels ?? [])];
-  if (request.channels && channels.length === 0) {
-    throw new DomainError('VALUE_INVALID', 'Name a channel, or leave the field out.', ['channels']);
-  }
-  if (named.installations.length > 0 && channels.length > 0 && !channels.includes('PUSH')) {
-    throw new DomainError('VALUE_INVALID', 'Installations are reached by PUSH only.', ['channels']);
-  }
+  const { channels, orchestration, fallbackAfterSeconds } = parseOrchestration(request, named.installations.length > 0);
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
   return write(deployment, about, async (tx) => {
     const target = await freezeTarget(tx, named, request.target.filter);
@@ -52,12 +45,13 @@ export async function sendNotification(
     const id = newId();
     await tx.$executeRaw(sql`
       insert into notifications (
-        id, content, target, channels, target_only_primary_devices, purpose, created_by, send_at, starts_at, ttl_seconds,
+        id, content, target, channels, orchestration, fallback_after_seconds, target_only_primary_devices, purpose, created_by, send_at, local_time, quiet_hours, starts_at, ttl_seconds,
         expires_at, fan_out_cursor, fan_out_claim_expires_at
       ) values (
         ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
-        ${request.targetOnlyPrimaryDevices}, ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
-        ${schedule.sendAt}::timestamptz, ${startsAt}::timestamptz, ${schedule.ttlSeconds}, ${expiresAt}::timestamptz,
+        ${orchestration}::orchestration, ${fallbackAfterSeconds}, ${request.targetOnlyPrimaryDevices}, ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
+        ${schedule.sendAt}::timestamptz, ${schedule.localTime},
+        ${schedule.quietHours && JSON.stringify(schedule.quietHours)}::jsonb, ${startsAt}::timestamptz, ${schedule.ttlSeconds}, ${expiresAt}::timestamptz,
         '{"phase":"references"}', ${startsAt}::timestamptz + interval '1 minute'
       )
     `);

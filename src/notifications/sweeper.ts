@@ -3,6 +3,7 @@ import { resumeForgetting } from '../attributes/forget-attribute.job.ts';
 import { takeBackExpiredClaims } from '../deliveries/claim.ts';
 import { deliverJob } from '../deliveries/deliver.job.ts';
 import { endQueued } from '../deliveries/end-queued.ts';
+import { fallBackKey, fallBackTask } from '../deliveries/fall-back-task.ts';
 import type { Worker } from '../deliveries/worker.ts';
 import { forgetImports } from '../imports/forget-imports.ts';
 import { addJobs, dropFailedJobs } from '../queue/job.ts';
@@ -17,7 +18,7 @@ const notificationsPerPage = 500;
 
 /**
  * Puts back to work what a dead worker left behind, so that nothing stays queued or sending for ever: claims and fan-outs
- * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed, attributes whose
+ * whose lease has run out, deliveries that are due but have no job, channels that are to follow others, deliveries whose time has passed, attributes whose
  * values are still to be removed. Removes jobs that have failed for good, and idempotency keys, access changes, rotated
  * secrets and undo values of imports that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next
  * sweep.
@@ -28,6 +29,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
   await everyPage(worker, (after) => takeOverFanOuts(worker, { isAlone, after }));
   await takeBackExpiredClaims(worker.db, { all: isAlone });
   await everyPage(worker, (after) => resumeDeliveries(worker, after));
+  await everyPage(worker, (after) => resumeFallbacks(worker, after));
   await resumeForgetting(worker.db, { leaseSeconds: worker.leaseSeconds, isAlone });
   await dropFailedJobs(worker.db);
   await forgetIdempotencyKeys(worker.db);
@@ -96,4 +98,19 @@ async function resumeDeliveries(worker: Worker, after: string | null): Promise<s
   const wanted = due.map(({ id }) => ({ payload: { notificationId: id }, key: `sweep ${id}` }));
   if (due.length > 0) await addJobs(worker.db, deliverJob, wanted);
   return waiting.map(({ id }) => id);
+}
+
+/** Has it looked who is to be sent to by the next channel: what became of a delivery may have been told by anybody. */
+async function resumeFallbacks({ db }: Worker, after: string | null): Promise<string[]> {
+  const rows = await db.$queryRaw<{ id: string }[]>(sql`
+    select n.id from notifications n
+    where n.orchestration = 'FALLBACK' and (${after}::uuid is null or n.id > ${after}::uuid)
+      and exists (select from fallbacks f where f.notification_id = n.id)
+    order by n.id
+    limit ${notificationsPerPage}
+  `);
+  const ids = rows.map(({ id }) => id);
+  const wanted = ids.map((id) => ({ payload: { notificationId: id }, key: fallBackKey(id) }));
+  if (ids.length > 0) await addJobs(db, fallBackTask, wanted);
+  return ids;
 }

@@ -87,7 +87,7 @@ test('a repeat of a call whose time has passed is a repeat', async () => {
 describe('a schedule', () => {
   const now = new Date('2026-11-27T12:00:00Z');
   const days = (count: number) => new Date(now.getTime() + count * 86_400_000);
-  const schedule = { sendAt: null, ttlSeconds: 60 };
+  const schedule = { sendAt: null, localTime: false, quietHours: null, ttlSeconds: 60 };
 
   test('without a time begins now', () => {
     expect(decideTimes(schedule, now)).toEqual({ startsAt: now, expiresAt: new Date('2026-11-27T12:01:00Z') });
@@ -105,6 +105,23 @@ describe('a schedule', () => {
     const sendAt = new Date(now.getTime() - 60_000);
     expect(decideTimes({ ...schedule, sendAt }, now).startsAt).toEqual(now);
     expect(() => decideTimes({ ...schedule, sendAt: new Date(sendAt.getTime() - 1) }, now)).toThrow(
+      expect.objectContaining({ code: 'VALUE_INVALID', inputPath: ['sendAt'] }),
+    );
+  });
+
+  test('by local time begins where it is that time first, and ends where it is last', () => {
+    const sendAt = days(2);
+    expect(decideTimes({ ...schedule, sendAt, localTime: true }, now)).toEqual({
+      startsAt: new Date('2026-11-28T22:00:00Z'),
+      expiresAt: new Date('2026-11-30T00:01:00Z'),
+    });
+    const passedSomewhere = new Date(now.getTime() - 11 * 3_600_000);
+    expect(decideTimes({ ...schedule, sendAt: passedSomewhere, localTime: true }, now)).toEqual({
+      startsAt: now,
+      expiresAt: new Date('2026-11-27T13:01:00Z'),
+    });
+    const passedEverywhere = new Date(now.getTime() - 13 * 3_600_000);
+    expect(() => decideTimes({ ...schedule, sendAt: passedEverywhere, localTime: true }, now)).toThrow(
       expect.objectContaining({ code: 'VALUE_INVALID', inputPath: ['sendAt'] }),
     );
   });

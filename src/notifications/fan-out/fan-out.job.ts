@@ -7,6 +7,7 @@ import { addJob, type Job } from '../../queue/job.ts';
 import { camelCaseKeys, sql, type Transaction } from '../../storage/database.ts';
 import { inTransaction } from '../../storage/transaction.ts';
 import { type FanOutCursor, fanOutCursorSchema, targetSchema } from '../target/target.ts';
+import { toTiming } from './decide-deliveries.ts';
 import {
   insertInstallationDeliveries,
   insertUnknownUserDeliveries,
@@ -44,7 +45,8 @@ async function fanOutPage(tx: Transaction, worker: Worker, notificationId: strin
   // both at the commit.
   if (page.next) await addJob(tx, fanOutJob, { notificationId }, { key: fanOutKey(notificationId) });
   await addJob(tx, deliverJob, { notificationId });
-  const audience = { ...notification, notificationId, configured: worker.channels.configuredChannels() };
+  const configured = worker.channels.configuredChannels();
+  const audience = { ...notification, notificationId, configured, timing: toTiming(notification) };
   // Installations first: one that is meant itself stays so, though its user is meant too.
   if (page.installationIds.length > 0) await insertInstallationDeliveries(tx, audience, page.installationIds);
   if (page.userIds.length > 0) {

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { DomainError } from '../../errors.ts';
-import type { Channel, DeliveryReason } from '../../generated/prisma/enums.ts';
+import type { Channel, DeliveryReason, Orchestration } from '../../generated/prisma/enums.ts';
 import { type Database, type Sql, sql, type Transaction } from '../../storage/database.ts';
 import { inTransaction } from '../../storage/transaction.ts';
 import { toMeantSql } from '../target/meant-recipients.ts';
@@ -13,6 +13,7 @@ import { prepareAudience, resolveNamed } from './read-page.ts';
 export interface PreviewRequest extends NarrowingInput {
   target: TargetInput;
   channels: readonly Channel[];
+  orchestration: Orchestration;
   configured: readonly Channel[];
   targetOnlyPrimaryDevices: boolean;
 }
@@ -91,14 +92,15 @@ async function toStatement(tx: Transaction, request: Statement): Promise<Sql> {
   const { target, people, installations } = request;
   const audience = await prepareAudience(tx, request);
   const left = target.limit === null ? null : target.limit - people.length - installations.length;
+  const undated = { ...request, notificationId: null, timing: null };
   const decide = (users: Sql, meant: Sql | null) => sql`
     select channel, reason from (
-      ${decideUserDeliveries({ ...request, notificationId: null, meant, onePerUser: target.onePerUser }, users)}
+      ${decideUserDeliveries({ ...undated, meant, onePerUser: target.onePerUser }, users)}
     ) decided
     where recipient_id is null or recipient_id not in (select recipient_id from apart where recipient_id is not null)
   `;
   return sql`
-    with apart as (${decideInstallationDeliveries(request, installations)}),
+    with apart as (${decideInstallationDeliveries(undated, installations)}),
     named as (select unnest(${[...people]}::uuid[]) as user_id),
     others as (
       select u.id as user_id from users u
