@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Channel, DeliveryReason, Platform } from '../generated/prisma/enums.ts';
-import { camelCaseKeys, type Database, sql } from '../storage/database.ts';
+import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { ineligibility } from './eligibility.ts';
 
 const dueDeliverySchema = z.object({
@@ -32,8 +32,19 @@ export type DueDelivery = z.infer<typeof dueDeliverySchema>;
  * person's (merges followed), each only while the recipient is there and can be reached. What the claim has lost meanwhile is left out.
  */
 export async function beginSends(
-  db: Pick<Database, '$queryRaw'>,
-  { token, deliveryIds, leaseSeconds }: { token: string; deliveryIds: readonly string[]; leaseSeconds: number },
+  db: Pick<Transaction, '$queryRaw'>,
+  {
+    token,
+    deliveryIds,
+    leaseSeconds,
+    cappedIds = [],
+  }: {
+    token: string;
+    deliveryIds: readonly string[];
+    leaseSeconds: number;
+    /** Those to users who have had as many messages as they may have. */
+    cappedIds?: readonly string[];
+  },
 ): Promise<DueDelivery[]> {
   const rows = await db.$queryRaw<object[]>(sql`
     with held as (
@@ -59,7 +70,8 @@ export async function beginSends(
           case when d.recipient_id is not null and r.id is null then 'ADDRESS_GONE'::delivery_reason end,
           case when not d.is_broadcast and coalesce(owner.merged_into_id, owner.id) <> coalesce(u.merged_into_id, u.id)
             then 'DEPERSONALIZED'::delivery_reason end,
-          ${ineligibility(sql`n.target_only_primary_devices`)}
+          ${ineligibility(sql`n.target_only_primary_devices`)},
+          case when d.id = any(${[...cappedIds]}::uuid[]) then 'FREQUENCY_CAPPED'::delivery_reason end
         ) as refusal
       from held d
       join notifications n on n.id = d.notification_id
@@ -76,9 +88,10 @@ export async function beginSends(
       ) own
     )
     update deliveries d set
-      attempts = d.attempts + case when due.refusal is null and due.wait_seconds is null then 1 else 0 end,
+      attempts = d.attempts + case when is_begun then 1 else 0 end,
+      begun_at = case when is_begun then now() else d.begun_at end,
       claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
-    from due
+    from due cross join lateral (select due.refusal is null and due.wait_seconds is null as is_begun) turn
     where d.id = due.id
     returning
       d.id, d.attempts, d.channel::text, due.platform::text, d.user_id, due.address, due.address_cipher,

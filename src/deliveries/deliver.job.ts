@@ -6,6 +6,7 @@ import { sql } from '../storage/database.ts';
 import { claimDue } from './claim.ts';
 import { endQueued } from './end-queued.ts';
 import { fallBackKey, fallBackTask } from './fall-back-task.ts';
+import { readFrequencyCap } from './frequency-cap.ts';
 import { sendBatch } from './send-batch.ts';
 import type { Worker } from './worker.ts';
 
@@ -35,7 +36,12 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     });
     await sendBatch(worker, {
       claim,
-      notification: { id: notificationId, content, expiresAt: notification.expiresAt },
+      notification: {
+        id: notificationId,
+        content,
+        expiresAt: notification.expiresAt,
+        frequencyCap: readFrequencyCap(notification.frequencyCap),
+      },
     });
     if (notification.orchestration === 'FALLBACK') {
       await addJob(worker.db, fallBackTask, { notificationId }, { key: fallBackKey(notificationId) });

@@ -1,7 +1,9 @@
 import type { SendOutcome } from '../channels/channel.ts';
+import { inTransaction } from '../storage/transaction.ts';
 import { beginSends, type DueDelivery } from './begin-sends.ts';
 import { type Claim, releaseClaim, renewClaim } from './claim.ts';
 import { decideOutcome, decideRefusal } from './decide-outcome.ts';
+import { findCapped } from './frequency-cap.ts';
 import { recordEnds, type SendEnd } from './record-ends.ts';
 import { type NotificationToSend, sendOne } from './send-one.ts';
 import type { Worker } from './worker.ts';
@@ -43,11 +45,7 @@ export async function sendBatch(worker: Worker, { claim, notification }: Batch):
 }
 
 async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: readonly string[]): Promise<void> {
-  const due = await beginSends(worker.db, {
-    token: claim.token,
-    deliveryIds: ids,
-    leaseSeconds: worker.leaseSeconds,
-  });
+  const due = await beginSlice(worker, { claim, notification }, ids);
   const facts = {
     'carillon.notification.id': notification.id,
     'carillon.deliveries': due.length,
@@ -58,6 +56,19 @@ async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: re
   );
   await recordEnds(worker.db, claim.token, ends);
   worker.bus.wake();
+}
+
+/** With a frequency cap, users are held while it is decided who has had enough. */
+function beginSlice(
+  { db, leaseSeconds }: Worker,
+  { claim: { token }, notification: { id: notificationId, frequencyCap: cap } }: Batch,
+  deliveryIds: readonly string[],
+): Promise<DueDelivery[]> {
+  if (cap === null) return beginSends(db, { token, deliveryIds, leaseSeconds });
+  return inTransaction(db, async (tx) => {
+    const cappedIds = await findCapped(tx, { notificationId, deliveryIds, cap });
+    return beginSends(tx, { token, deliveryIds, leaseSeconds, cappedIds });
+  });
 }
 
 async function endOf(worker: Worker, notification: NotificationToSend, delivery: DueDelivery): Promise<SendEnd> {

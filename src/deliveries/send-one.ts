@@ -2,6 +2,7 @@ import type { Address, MessageContent, SendOutcome } from '../channels/channel.t
 import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
 import { attemptsMax } from './decide-outcome.ts';
+import type { FrequencyCap } from './frequency-cap.ts';
 import { createReceiptToken } from './receipt-token.ts';
 import type { Worker } from './worker.ts';
 
@@ -10,6 +11,8 @@ export interface NotificationToSend {
   id: string;
   content: MessageContent;
   expiresAt: Date;
+  /** Null: its users may have any number of messages. */
+  frequencyCap: FrequencyCap | null;
 }
 
 /**

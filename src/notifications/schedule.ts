@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import type { FrequencyCap } from '../deliveries/frequency-cap.ts';
 import { DomainError } from '../errors.ts';
+import { durationSchema, toSeconds } from '../segments/duration.ts';
+import { parseInput } from '../segments/predicate.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 
 /** When a caller wants it sent. */
@@ -10,6 +13,8 @@ export interface ScheduleInput {
   localTime?: boolean | null | undefined;
   /** By each user's clock: "22:00". */
   quietHours?: QuietHours | null | undefined;
+  /** Absent: a user may have any number of messages. */
+  frequencyCap?: { max: number; within?: unknown } | null | undefined;
   /** @default 172_800 // 48 hours */
   ttlSeconds?: number | null | undefined;
 }
@@ -25,8 +30,11 @@ export interface Schedule {
   sendAt: Date | null;
   localTime: boolean;
   quietHours: QuietHours | null;
+  frequencyCap: FrequencyCap | null;
   ttlSeconds: number;
 }
+
+type Timed = Pick<Schedule, 'sendAt' | 'localTime' | 'ttlSeconds'>;
 
 /** When a notification's work begins and ends. */
 export interface Times {
@@ -42,6 +50,11 @@ const daysAheadMax = 180;
 /** What is so long ago is now: clocks differ, and requests travel. @default 60_000 // 1 minute */
 const pastMsMax = 60_000;
 
+/** @default 1_000 // messages */
+const capMax = 1_000;
+/** @default 90 // days */
+const capDaysMax = 90;
+
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
@@ -56,7 +69,9 @@ export function parseSchedule(input: ScheduleInput): Schedule {
     throw new DomainError('VALUE_INVALID', 'Say which time it is: `sendAt`.', ['localTime']);
   }
   if (quietHours) parseQuietHours(quietHours);
-  return { sendAt, localTime, quietHours, ttlSeconds: parseTtl(input.ttlSeconds ?? ttlSecondsDefault) };
+  const frequencyCap = input.frequencyCap ? parseFrequencyCap(input.frequencyCap) : null;
+  const ttlSeconds = parseTtl(input.ttlSeconds ?? ttlSecondsDefault);
+  return { sendAt, localTime, quietHours, frequencyCap, ttlSeconds };
 }
 
 function parseQuietHours(hours: QuietHours): void {
@@ -75,12 +90,20 @@ function parseTtl(seconds: number): number {
   throw new DomainError('VALUE_INVALID', words, ['ttlSeconds']);
 }
 
+function parseFrequencyCap({ max, within }: { max: number; within?: unknown }): FrequencyCap {
+  const path = ['frequencyCap'];
+  if (max < 1 || max > capMax) throw new DomainError('VALUE_INVALID', `1 to ${capMax} messages.`, [...path, 'max']);
+  const duration = parseInput(durationSchema, within, [...path, 'within']);
+  if (toSeconds(duration) <= capDaysMax * 86_400) return { max, within: duration };
+  throw new DomainError('LIMIT_EXCEEDED', `Within ${capDaysMax} days at most.`, [...path, 'within']);
+}
+
 /**
  * Sets a schedule by the database's clock. Inside the write, since a repeat of a call is one also when its time has passed.
  *
  * @throws DomainError `VALUE_INVALID` (the past), `LIMIT_EXCEEDED` (more than 180 days ahead)
  */
-export async function setTimes(tx: Pick<Transaction, '$queryRaw'>, schedule: Schedule): Promise<Times> {
+export async function setTimes(tx: Pick<Transaction, '$queryRaw'>, schedule: Timed): Promise<Times> {
   const [row] = await tx.$queryRaw<{ now: Date }[]>(sql`select date_trunc('milliseconds', now()) as now`);
   if (!row) throw new Error('The database tells no time.');
   return decideTimes(schedule, row.now);
@@ -92,7 +115,7 @@ export async function setTimes(tx: Pick<Transaction, '$queryRaw'>, schedule: Sch
  *
  * @throws DomainError as {@link setTimes} does
  */
-export function decideTimes({ sendAt, localTime, ttlSeconds }: Schedule, now: Date): Times {
+export function decideTimes({ sendAt, localTime, ttlSeconds }: Timed, now: Date): Times {
   const wanted = sendAt?.getTime() ?? now.getTime();
   const [first, last] = localTime ? [wanted + firstZoneMs, wanted + lastZoneMs] : [wanted, wanted];
   if (wanted - now.getTime() > daysAheadMax * dayMs) {

@@ -1,5 +1,6 @@
 import { contentSchema } from '../content/content.ts';
 import { ContentObject } from '../content/content-schema.ts';
+import { readFrequencyCap } from '../deliveries/frequency-cap.ts';
 import { DeliveryObject } from '../deliveries/schema.ts';
 import type { Delivery, Notification } from '../generated/prisma/client.ts';
 import { Orchestration, Purpose } from '../generated/prisma/enums.ts';
@@ -154,6 +155,12 @@ export const NotificationObject = builder.prismaObject('Notification', {
       nullable: true,
       description: 'Hours in which nothing is sent, where each user is; null: there are none.',
       resolve: ({ quietHours }) => readQuietHours(quietHours),
+    }),
+    frequencyCap: t.field({
+      type: 'JSONObject',
+      nullable: true,
+      description: 'How many messages a user may have within a time, as it was given; null: any number.',
+      resolve: ({ frequencyCap }) => readFrequencyCap(frequencyCap),
     }),
     cancelledAt: t.expose('cancelledAt', {
       type: 'DateTime',

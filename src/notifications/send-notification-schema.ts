@@ -2,6 +2,8 @@ import { ContentInput } from '../content/content-schema.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { principalOf } from '../graphql/principal.ts';
+import { durationArgument } from '../segments/duration.ts';
+import { toField } from '../segments/filter-schema.ts';
 import { ChannelEnum } from '../users/schema.ts';
 import { NotificationObject, notificationById, OrchestrationEnum, PurposeEnum } from './schema.ts';
 import { sendNotification } from './send-notification.ts';
@@ -12,6 +14,15 @@ const QuietHoursInput = builder.inputType('QuietHoursInput', {
   fields: (t) => ({
     from: t.string({ required: true, description: 'When they begin: hours and minutes, such as 22:00.' }),
     to: t.string({ required: true, description: 'When they have ended.' }),
+  }),
+});
+
+const FrequencyCapInput = builder.inputType('FrequencyCapInput', {
+  description:
+    'How many messages a user may have within a time. Counted are other notifications, each once by whatever channels and installations, that began to be sent to the user in that time and have not failed.',
+  fields: (t) => ({
+    max: t.int({ required: true, description: 'So many, counting this one: 1 to 1,000.' }),
+    within: t.field(toField({ type: durationArgument, isRequired: true, description: 'At most 90 days.' })),
   }),
 });
 
@@ -68,6 +79,11 @@ builder.relayMutationField(
         type: QuietHoursInput,
         description:
           'Nothing is sent in these hours where the user is, by the same zone: it waits for their end, unless its time to live passes before.',
+      }),
+      frequencyCap: t.field({
+        type: FrequencyCapInput,
+        description:
+          'Nobody gets it who has had as many messages: decided right before each send, and what is left out then ends as FREQUENCY_CAPPED. Also of a TRANSACTIONAL one, as it is asked for.',
       }),
       ttlSeconds: t.int({
         description:

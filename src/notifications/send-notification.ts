@@ -45,13 +45,14 @@ export async function sendNotification(
     const id = newId();
     await tx.$executeRaw(sql`
       insert into notifications (
-        id, content, target, channels, orchestration, fallback_after_seconds, target_only_primary_devices, purpose, created_by, send_at, local_time, quiet_hours, starts_at, ttl_seconds,
+        id, content, target, channels, orchestration, fallback_after_seconds, target_only_primary_devices, purpose, created_by, send_at, local_time, quiet_hours, frequency_cap, starts_at, ttl_seconds,
         expires_at, fan_out_cursor, fan_out_claim_expires_at
       ) values (
         ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
         ${orchestration}::orchestration, ${fallbackAfterSeconds}, ${request.targetOnlyPrimaryDevices}, ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
         ${schedule.sendAt}::timestamptz, ${schedule.localTime},
-        ${schedule.quietHours && JSON.stringify(schedule.quietHours)}::jsonb, ${startsAt}::timestamptz, ${schedule.ttlSeconds}, ${expiresAt}::timestamptz,
+        ${schedule.quietHours && JSON.stringify(schedule.quietHours)}::jsonb,
+        ${schedule.frequencyCap && JSON.stringify(schedule.frequencyCap)}::jsonb, ${startsAt}::timestamptz, ${schedule.ttlSeconds}, ${expiresAt}::timestamptz,
         '{"phase":"references"}', ${startsAt}::timestamptz + interval '1 minute'
       )
     `);

@@ -152,17 +152,17 @@ test('channels at which the user cannot be reached are left out', async () => {
   expect(await settled(notification)).toEqual(['PUSH FAILED PROVIDER_REJECTED', 'SMS SENT']);
 });
 
-test('workers that decide at once let each channel follow once, for a thousand users', async () => {
+test('workers that decide at once let each channel follow once, for six hundred users', async () => {
   const segment = await makeSegment(g.server, []);
   await g.pool.query(sql`
-    with made as (insert into users (id) select uuid_v7() from generate_series(1, 1000) returning id),
+    with made as (insert into users (id) select uuid_v7() from generate_series(1, 600) returning id),
     mailed as (
       insert into recipients (id, channel, user_id, address)
       select uuid_v7(), 'EMAIL', id, id || '+rejected@example.com' from made
     ),
     phoned as (
       insert into recipients (id, channel, user_id, address)
-      select uuid_v7(), 'SMS', id, '+38591' || (1000000 + row_number() over ()) from made
+      select uuid_v7(), 'SMS', id, '+38591' || (1000009 + 10 * row_number() over ()) from made
     )
     insert into segment_members (segment_id, user_id) select ${localIdOf(segment)}::uuid, id from made`);
   const notification = await makeNotification(
@@ -171,8 +171,7 @@ test('workers that decide at once let each channel follow once, for a thousand u
   );
   await Promise.all([g.startWorker(), g.startWorker(), g.startWorker()]);
   const { progress } = await settledDeliveries(g.server, notification);
-  expect(progress).toMatchObject({ total: 2_000, failed: 1_000 });
-  expect(progress.sent + progress.delivered + progress.bounced + progress.failed).toBe(2_000);
+  expect(progress).toMatchObject({ total: 1_200, failed: 600, sent: 600 });
 });
 
 test('a user who is merged while a channel is tried is followed to the survivor', async () => {

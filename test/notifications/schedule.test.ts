@@ -87,7 +87,7 @@ test('a repeat of a call whose time has passed is a repeat', async () => {
 describe('a schedule', () => {
   const now = new Date('2026-11-27T12:00:00Z');
   const days = (count: number) => new Date(now.getTime() + count * 86_400_000);
-  const schedule = { sendAt: null, localTime: false, quietHours: null, ttlSeconds: 60 };
+  const schedule = { sendAt: null, localTime: false, ttlSeconds: 60 };
 
   test('without a time begins now', () => {
     expect(decideTimes(schedule, now)).toEqual({ startsAt: now, expiresAt: new Date('2026-11-27T12:01:00Z') });
