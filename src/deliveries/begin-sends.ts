@@ -7,6 +7,8 @@ const dueDeliverySchema = z.object({
   id: z.uuid(),
   /** Sends begun, counting this one, unless it is refused or has to wait. */
   attempts: z.number(),
+  /** How often it was queued again after an end. */
+  replays: z.number(),
   channel: z.enum(Channel),
   platform: z.enum(Platform).nullable(),
   userId: z.uuid().nullable(),
@@ -81,7 +83,7 @@ export async function beginSends(
       left join users owner on owner.id = r.user_id
       left join installations i on i.id = r.installation_id
       cross join lateral (
-        select zone, case when n.local_time
+        select zone, case when n.local_time and d.replays = 0
           then at_wall_clock(n.send_at at time zone 'UTC', zone) + make_interval(secs => n.ttl_seconds)
         end as expires_at
         from (select coalesce(owner.time_zone, u.time_zone, i.time_zone) as zone) place
@@ -94,7 +96,7 @@ export async function beginSends(
     from due cross join lateral (select due.refusal is null and due.wait_seconds is null as is_begun) turn
     where d.id = due.id
     returning
-      d.id, d.attempts, d.channel::text, due.platform::text, d.user_id, due.address, due.address_cipher,
+      d.id, d.attempts, d.replays, d.channel::text, due.platform::text, d.user_id, due.address, due.address_cipher,
       due.installation_id, due.expires_at, due.refusal::text, due.wait_seconds
   `);
   return rows.map((row) => dueDeliverySchema.parse(camelCaseKeys<unknown>(row)));

@@ -46,7 +46,8 @@ export async function sendOne(
     content: notification.content,
     receiptToken: createReceiptToken(worker.cipher, delivery.id),
     expiresAt: delivery.expiresAt ?? notification.expiresAt,
-    attempt: delivery.attempts,
+    // Of a replay, another one than before: providers know an attempt that is repeated.
+    attempt: delivery.replays * (attemptsMax + 1) + delivery.attempts,
   };
   try {
     const outcome = await channel.send(message, worker.sendSignal);

@@ -4,6 +4,7 @@ import { takeBackExpiredClaims } from '../deliveries/claim.ts';
 import { deliverJob } from '../deliveries/deliver.job.ts';
 import { endQueued } from '../deliveries/end-queued.ts';
 import { fallBackKey, fallBackTask } from '../deliveries/fall-back-task.ts';
+import { forgetAttempts } from '../deliveries/record-ends.ts';
 import type { Worker } from '../deliveries/worker.ts';
 import { forgetImports } from '../imports/forget-imports.ts';
 import { addJobs, dropFailedJobs } from '../queue/job.ts';
@@ -20,7 +21,7 @@ const notificationsPerPage = 500;
  * Puts back to work what a dead worker left behind, so that nothing stays queued or sending for ever: claims and fan-outs
  * whose lease has run out, deliveries that are due but have no job, channels that are to follow others, deliveries whose time has passed, attributes whose
  * values are still to be removed. Removes jobs that have failed for good, and idempotency keys, access changes, rotated
- * secrets and undo values of imports that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next
+ * secrets, attempts of deliveries and undo values of imports that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next
  * sweep.
  *
  * @param isAlone no other worker can be alive (the database was embedded and has just been started): take back at once.
@@ -36,6 +37,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
   await trimAccessChanges(worker.db);
   await endRotations(worker.db);
   await forgetImports(worker.db);
+  await forgetAttempts(worker.db);
 }
 
 /** Walks a list of notifications by id, a page at a time, until a page is not full or the worker stops. */
