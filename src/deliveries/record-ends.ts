@@ -19,16 +19,20 @@ export interface SendEnd {
  */
 export async function recordEnds(db: Database, token: string, ends: readonly SendEnd[]): Promise<void> {
   if (ends.length === 0) return;
-  await inTransaction(db, async (tx) => {
-    await retireAddresses(tx, ends);
-    await recordRetries(tx, ends);
-    await writeOutcomes(
-      tx,
-      token,
-      ends.map(({ outcome }) => outcome),
-    );
-    await recordReceipts(tx, ends);
-  });
+  await inTransaction(
+    db,
+    async (tx) => {
+      await retireAddresses(tx, ends);
+      await recordRetries(tx, ends);
+      await writeOutcomes(
+        tx,
+        token,
+        ends.map(({ outcome }) => outcome),
+      );
+      await recordReceipts(tx, ends);
+    },
+    'GENERIC',
+  );
 }
 
 /** A push address that is gone is forgotten, unless the installation has registered another one meanwhile. */

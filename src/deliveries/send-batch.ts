@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SendOutcome } from '../channels/channel.ts';
 import { inTransaction } from '../storage/transaction.ts';
+import { createOutage } from '../stream/outage.ts';
 import { beginSends, type DueDelivery } from './begin-sends.ts';
 import { type Claim, releaseClaim, renewClaim } from './claim.ts';
 import { decideOutcome, decideRefusal } from './decide-outcome.ts';
@@ -21,7 +23,8 @@ export interface Batch {
 /**
  * Sends what a claim holds, a slice of {@link concurrency} at a time: each slice is read (and its right to be sent checked)
  * right before, and its outcomes are written right after. Stops between slices when the worker stops; what has not begun
- * then goes back to the queue. When the database is lost in between, the claim runs out and the sweeper takes it back.
+ * then goes back to the queue. While the database is away it waits, for as long as a claim holds: what was sent is to be
+ * known, and not sent again. After that the sweeper takes the claim back.
  */
 export async function sendBatch(worker: Worker, { claim, notification }: Batch): Promise<void> {
   const renewal = setInterval(
@@ -38,14 +41,15 @@ export async function sendBatch(worker: Worker, { claim, notification }: Batch):
       await sendSlice(worker, { claim, notification }, rest.slice(0, concurrency));
       rest = rest.slice(concurrency);
     }
-    await releaseClaim(worker.db, claim.token, rest);
+    const left = rest;
+    await persist(worker, () => releaseClaim(worker.db, claim.token, left));
   } finally {
     clearInterval(renewal);
   }
 }
 
 async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: readonly string[]): Promise<void> {
-  const due = await beginSlice(worker, { claim, notification }, ids);
+  const due = await persist(worker, () => beginSlice(worker, { claim, notification }, ids));
   const facts = {
     'carillon.notification.id': notification.id,
     'carillon.deliveries': due.length,
@@ -54,7 +58,7 @@ async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: re
   const ends = await worker.tracing.trace('send', facts, () =>
     Promise.all(due.map((delivery) => endOf(worker, notification, delivery))),
   );
-  await recordEnds(worker.db, claim.token, ends);
+  await persist(worker, () => recordEnds(worker.db, claim.token, ends));
   worker.bus.wake();
 }
 
@@ -69,6 +73,29 @@ function beginSlice(
     const cappedIds = await findCapped(tx, { notificationId, deliveryIds, cap });
     return beginSends(tx, { token, deliveryIds, leaseSeconds, cappedIds });
   });
+}
+
+/** Tries again what the database did not do, for as long as a claim holds without a renewal, or until sends are cut off. */
+async function persist<Result>(
+  { log, leaseSeconds, sendSignal }: Worker,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const giveUpAt = performance.now() + leaseSeconds * 1_000;
+  const outage = createOutage(log, {
+    began: 'What becomes of deliveries cannot be written; it is tried again',
+    ended: 'What becomes of deliveries is written again',
+  });
+  for (;;) {
+    try {
+      const result = await work();
+      outage.over();
+      return result;
+    } catch (error) {
+      const delayMs = outage.failed(error);
+      if (sendSignal.aborted || performance.now() + delayMs > giveUpAt) throw error;
+      await sleep(delayMs, undefined, { signal: sendSignal }).catch(() => undefined);
+    }
+  }
 }
 
 async function endOf(worker: Worker, notification: NotificationToSend, delivery: DueDelivery): Promise<SendEnd> {

@@ -25,8 +25,9 @@ export async function writeOutcomes(
 ): Promise<void> {
   if (outcomes.length === 0) return;
   await tx.$executeRaw(sql`
-    with outcome as (
-      select * from unnest(
+    with held as (
+      select given.*
+      from unnest(
         ${outcomes.map(({ deliveryId }) => deliveryId)}::uuid[],
         ${outcomes.map(({ status }) => status)}::delivery_status[],
         ${outcomes.map(({ reason }) => reason)}::delivery_reason[],
@@ -34,18 +35,15 @@ export async function writeOutcomes(
         ${outcomes.map(({ delayMs }) => (delayMs ?? 0) / 1000)}::double precision[],
         ${outcomes.map(({ isUncounted }) => (isUncounted ? 1 : 0))}::int[]
       ) as given (id, status, reason, provider_code, delay_seconds, uncounted)
-    ),
-    held as (
-      select id from deliveries
-      where id in (select id from outcome) and claim_token = ${token}::uuid
-      order by id
-      for no key update
+      join deliveries d on d.id = given.id and d.claim_token = ${token}::uuid
+      order by d.id
+      for no key update of d
     )
     update deliveries d set
-      status = outcome.status, reason = outcome.reason, provider_code = outcome.provider_code, status_at = now(),
-      claim_token = null, claim_expires_at = null, attempts = d.attempts - outcome.uncounted,
-      next_attempt_at = now() + make_interval(secs => outcome.delay_seconds)
-    from held join outcome using (id)
+      status = held.status, reason = held.reason, provider_code = held.provider_code, status_at = now(),
+      claim_token = null, claim_expires_at = null, attempts = d.attempts - held.uncounted,
+      next_attempt_at = now() + make_interval(secs => held.delay_seconds)
+    from held
     where d.id = held.id
   `);
 }

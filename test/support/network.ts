@@ -8,11 +8,14 @@ export interface Network {
   partition(): void;
   /** Connections that are opened from now on carry again. Those that lost something never do. */
   heal(): void;
+  /** Connections that are opened from now on lead to another port. */
+  redirect(port: number): void;
   stop(): Promise<void>;
 }
 
 /** A network that carries everything, on a free port of 127.0.0.1, to `targetPort`. Stop it when done. */
 export async function startNetwork(targetPort: number): Promise<Network> {
+  let target = targetPort;
   let isPartitioned = false;
   const connections = new Set<{ isCut: boolean }>();
   const sockets = new Set<Socket>();
@@ -33,7 +36,7 @@ export async function startNetwork(targetPort: number): Promise<Network> {
   const server = createServer((near) => {
     const connection = { isCut: isPartitioned };
     connections.add(connection);
-    const far = connect(targetPort, '127.0.0.1');
+    const far = connect(target, '127.0.0.1');
     join(near, far, connection);
     join(far, near, connection);
   });
@@ -48,6 +51,9 @@ export async function startNetwork(targetPort: number): Promise<Network> {
     },
     heal() {
       isPartitioned = false;
+    },
+    redirect(port) {
+      target = port;
     },
     async stop() {
       for (const socket of sockets) socket.destroy();

@@ -15,10 +15,10 @@ const Follow = graphql(`
   }
 `);
 
-/** Sends a notification that is a thousand SMS: ten people with a hundred numbers each. */
-export async function sendThousandSms(server: Client): Promise<string> {
+/** Sends a notification that is a thousand SMS: ten people with a hundred numbers each; or as many thousands. */
+export async function sendThousandSms(server: Client, { thousands = 1 } = {}): Promise<string> {
   const users: { id: string }[] = [];
-  for (const _ of Array(10)) {
+  for (const _ of Array(10 * thousands)) {
     const { id } = await makePerson(server, { phones: Array.from({ length: 100 }, () => newPhone()) });
     users.push({ id });
   }
