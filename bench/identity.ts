@@ -48,7 +48,7 @@ const deployment = {
   db,
   bus,
   cipher: createCipher(randomBytes(32)),
-  log: createLogger({ json: true, level: 'warn', stream: process.stderr }),
+  log: createLogger({ level: 'warn', stream: process.stderr }),
   rules: readConfig({}).rules,
 };
 process.stderr.write(`${users.toLocaleString('en-US')} users …\n`);

@@ -2,11 +2,13 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { createInfobipSmsChannel } from '../src/channels/infobip-sms.ts';
-import { createChannels } from '../src/channels/registry.ts';
+import { createChannels, noProviders } from '../src/channels/registry.ts';
 import { generateVapidKeys } from '../src/channels/web-push.ts';
 import { readConfig } from '../src/config.ts';
+import { createAppChannels } from '../src/deliveries/app-channels.ts';
 import { createChannelPauses } from '../src/deliveries/channel-pauses.ts';
 import type { Worker } from '../src/deliveries/worker.ts';
+import { newId } from '../src/ids.ts';
 import { createLogger } from '../src/logger.ts';
 import { prepareQueue } from '../src/queue/job-runner.ts';
 import { createCipher } from '../src/storage/cipher.ts';
@@ -39,7 +41,7 @@ const [rounds = 0, users = 0, sent = 0, many = 0] = [values.rounds, values.users
 const answerMs = 20;
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
-const log = createLogger({ json: true, level: 'warn', stream: process.stderr });
+const log = createLogger({ level: 'warn', stream: process.stderr });
 const never = new AbortController().signal;
 
 await using database = await makeDatabase();
@@ -50,12 +52,13 @@ await prepareQueue(pool, log);
 await makePlainTables(pool);
 await using provider = await startProvider();
 const sms = { baseUrl: `http://127.0.0.1:${provider.port}`, apiKey: 'key', from: 'Carillon' };
-const channels = createChannels({
-  ...{ smtp: null, infobip: sms, vapid: { subject: 'mailto:ops@example.com', ...generateVapidKeys() } },
-  ...{ isOutboxAllowed: false, arePrivateEndpointsAllowed: true, db },
-});
+const cipher = createCipher(dataEncryptionKey);
+const vapid = { subject: 'mailto:ops@example.com', ...generateVapidKeys() };
+const arePrivateEndpointsAllowed = true;
+const environment = createChannels({ ...noProviders, infobip: sms, vapid, arePrivateEndpointsAllowed, db });
 const worker: Worker = {
-  ...{ db, bus, log, channels, cipher: createCipher(dataEncryptionKey), rules: readConfig({}).rules },
+  ...{ db, bus, log, cipher, rules: readConfig({}).rules, defaultAppId: newId() },
+  channels: createAppChannels({ db, cipher, log, environment, vapid, arePrivateEndpointsAllowed }),
   ...{ pauses: createChannelPauses(log, { pauseMs: 30_000 }), signal: never, sendSignal: never, leaseSeconds: 3_600 },
   tracing: { trace: (_, __, work) => work() },
 };
@@ -113,7 +116,7 @@ if (many > 0) {
 }
 await processOfWorker[Symbol.asyncDispose]();
 await bare.close();
-await channels.close();
+await environment.close();
 await bus.close();
 await storage.close();
 

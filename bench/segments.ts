@@ -36,7 +36,7 @@ await pool.query(sql`
   insert into segments (id, name, filter) values (${newId()}::uuid, 'range', ${JSON.stringify(range)}::jsonb)`);
 await keepAttributeIndexes({
   ...storage,
-  log: createLogger({ json: true, level: 'silent' }),
+  log: createLogger({ level: 'silent' }),
   signal: new AbortController().signal,
 });
 

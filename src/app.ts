@@ -1,18 +1,21 @@
+import { findDefaultAppId } from './apps/default-app.ts';
 import { findCaller } from './apps/find-caller.ts';
 import { type FirstKeys, prepareFirstStart } from './apps/first-start.ts';
 import type { BannerFacts } from './banner.ts';
-import { type Channels, createChannels } from './channels/registry.ts';
+import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
+import { createAppChannels } from './deliveries/app-channels.ts';
 import type { Deployment } from './deployment.ts';
 import { createDoor } from './door/door.ts';
 import { createInProcessThrottle } from './door/throttle/in-process-throttle.ts';
 import { createRedisThrottle } from './door/throttle/redis-throttle.ts';
 import type { Throttle } from './door/throttle/throttle.ts';
 import { StartupError } from './errors.ts';
+import type { Context } from './graphql/context.ts';
 import { schema } from './graphql/schema.ts';
 import { startHttpServer } from './http/server.ts';
-import { createLogger, type Logger } from './logger.ts';
+import { createLogger, createReadableLogger, type Logger } from './logger.ts';
 import { type Observation, openObservation } from './observation.ts';
 import { openBus } from './open-bus.ts';
 import { openPlace } from './open-place.ts';
@@ -60,7 +63,7 @@ export async function startApp(config: Config, workerOptions: WorkerOptions = {}
 }
 
 async function start(config: Config, closers: Closers, workerOptions: WorkerOptions): Promise<Omit<App, 'stop'>> {
-  const log = createLogger({ json: config.environment === 'production' });
+  const log = config.environment === 'production' ? createLogger() : await createReadableLogger();
   const place = await openPlace(config, closers);
   const storage = openStorage(place.url, { connectionsMax: 20 });
   closers.unshift(storage.close);
@@ -83,6 +86,10 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const channels = createChannels({ ...config, db, vapid });
   closers.unshift(channels.close);
 
+  const { arePrivateEndpointsAllowed } = config;
+  const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
+  closers.unshift(ofApps.close);
+
   const deployment = { db, bus, cipher, log, rules: config.rules };
   const hub = config.role === 'worker' ? null : createHub({ pool, bus, log });
   const placeInLog = hub ? () => hub.place() : undefined;
@@ -92,7 +99,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
     const { eventRetentionDays } = config;
-    const parts = { ...deployment, pool, channels, tracing, isAlone, eventRetentionDays };
+    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, eventRetentionDays };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
     beginStop = () => {
@@ -107,7 +114,10 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
       config,
       {
         ...deployment,
-        configuredChannels: channels.configuredChannels,
+        configuredChannels: async () => {
+          const appId = await findDefaultAppId(db);
+          return appId === null ? channels.configuredChannels() : ofApps.configuredChannels(appId);
+        },
         hub,
         observation,
         webPushPublicKey: vapid.publicKey,
@@ -167,7 +177,7 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
   return { subject, ...JSON.parse(await keepSecret(db, cipher, { name: 'vapid keys', make })) };
 }
 
-interface GatewayParts extends Deployment, Pick<Channels, 'configuredChannels'> {
+interface GatewayParts extends Deployment, Pick<Context, 'configuredChannels'> {
   hub: Hub;
   observation: Observation;
   webPushPublicKey: string;

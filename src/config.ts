@@ -1,7 +1,10 @@
+import type { ApnsOptions } from './channels/apns.ts';
+import { readMailAddress } from './channels/credential-forms.ts';
+import type { FcmOptions } from './channels/fcm.ts';
 import type { IdentityRules } from './deployment.ts';
 import { StartupError } from './errors.ts';
 import { findNearMiss } from './near-miss.ts';
-import { deriveVapidPublicKey, readMailAddress, type SettingName, settingsSchema } from './settings.ts';
+import { deriveVapidPublicKey, type SettingName, settingsSchema } from './settings.ts';
 
 /** What the operator decided, parsed. Absent settings are null where the program decides by itself. */
 export interface Config {
@@ -37,6 +40,10 @@ export interface Config {
   arePrivateEndpointsAllowed: boolean;
   /** Null: no SMTP server. */
   smtp: { url: string; from: string } | null;
+  /** Null: nothing is sent by FCM. */
+  fcm: Pick<FcmOptions, 'account' | 'baseUrl'> | null;
+  /** Null: nothing is sent by APNs. */
+  apns: Pick<ApnsOptions, 'key' | 'keyId' | 'teamId' | 'topic' | 'baseUrl'> | null;
   /** Keys, base64url, are both there or both null: generated. `subject` is a mailto: or https: URL (RFC 8292). */
   vapid: { subject: string; publicKey: string | null; privateKey: string | null };
   /** Null: SMS has no provider. */
@@ -46,16 +53,32 @@ export interface Config {
 /** Where push services cannot reach the operator, and are told so: `.invalid` names no host (RFC 2606). */
 const unknownSubject = 'https://carillon.invalid';
 
-/** `when` (with that `value`, else with any) makes `needs` required; with `isOnlyUse`, `needs` mean nothing without it. */
-const requirements: { when: SettingName; value?: string; needs: SettingName[]; isOnlyUse: boolean }[] = [
+/**
+ * `when` (with that `value`, else with any) makes `needs` required, and lets `takes` be set; with `isOnlyUse`, both mean
+ * nothing without it.
+ */
+const requirements: {
+  when: SettingName;
+  value?: string;
+  needs: SettingName[];
+  takes?: SettingName[];
+  isOnlyUse: boolean;
+}[] = [
   { when: 'DATABASE_URL', needs: ['DATA_ENCRYPTION_KEY'], isOnlyUse: false },
   { when: 'SMTP_URL', needs: ['MAIL_FROM'], isOnlyUse: true },
   { when: 'SMS_PROVIDER', value: 'infobip', needs: ['SMS_BASE_URL', 'SMS_FROM', 'INFOBIP_API_KEY'], isOnlyUse: true },
+  { when: 'FCM_SERVICE_ACCOUNT', needs: [], takes: ['FCM_BASE_URL'], isOnlyUse: true },
+  {
+    when: 'APNS_KEY',
+    needs: ['APNS_KEY_ID', 'APNS_TEAM_ID', 'APNS_TOPIC'],
+    takes: ['APNS_BASE_URL'],
+    isOnlyUse: true,
+  },
   { when: 'VAPID_PUBLIC_KEY', needs: ['VAPID_PRIVATE_KEY'], isOnlyUse: true },
 ];
 
 /** Variables that begin so can only be meant for this program. */
-const ownPrefixes = ['VAPID_', 'SMS_', 'INFOBIP_'];
+const ownPrefixes = ['FCM_', 'APNS_', 'VAPID_', 'SMS_', 'INFOBIP_'];
 
 type Environment = Record<string, string | undefined>;
 
@@ -106,6 +129,10 @@ function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
     isOutboxAllowed: settings.NODE_ENV === 'development' || settings.ALLOW_OUTBOX,
     arePrivateEndpointsAllowed: settings.ALLOW_PRIVATE_ENDPOINTS,
     smtp: SMTP_URL && MAIL_FROM ? { url: SMTP_URL, from: MAIL_FROM } : null,
+    fcm: settings.FCM_SERVICE_ACCOUNT
+      ? { account: settings.FCM_SERVICE_ACCOUNT, baseUrl: settings.FCM_BASE_URL }
+      : null,
+    apns: toApns(settings),
     vapid: {
       subject: settings.VAPID_SUBJECT ?? (MAIL_FROM ? `mailto:${readMailAddress(MAIL_FROM)}` : unknownSubject),
       publicKey: settings.VAPID_PUBLIC_KEY ?? null,
@@ -118,6 +145,11 @@ function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
   };
 }
 
+function toApns(settings: ReturnType<typeof settingsSchema.parse>): Config['apns'] {
+  const { APNS_KEY: key, APNS_KEY_ID: keyId, APNS_TEAM_ID: teamId, APNS_TOPIC: topic } = settings;
+  return key && keyId && teamId && topic ? { key, keyId, teamId, topic, baseUrl: settings.APNS_BASE_URL } : null;
+}
+
 /** The endpoint of traces is taken as it is, the one of all signals has a path for each (the OTLP exporter's specification). */
 function toTraces(settings: ReturnType<typeof settingsSchema.parse>): Config['traces'] {
   const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT } = settings;
@@ -127,12 +159,12 @@ function toTraces(settings: ReturnType<typeof settingsSchema.parse>): Config['tr
 }
 
 function listMissing(given: Environment): string[] {
-  return requirements.flatMap(({ when, value, needs, isOnlyUse }) => {
+  return requirements.flatMap(({ when, value, needs, takes = [], isOnlyUse }) => {
     const chosen = given[when];
     if (chosen && value !== undefined && chosen !== value) return [];
     if (chosen) return needs.filter((name) => !given[name]).map((name) => `${name} is required with ${when}.`);
     if (!isOnlyUse) return [];
-    return needs.filter((name) => given[name]).map((name) => `${name} has no use without ${when}.`);
+    return [...needs, ...takes].filter((name) => given[name]).map((name) => `${name} has no use without ${when}.`);
   });
 }
 

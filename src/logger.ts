@@ -4,24 +4,29 @@ import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error'>;
 
 /**
- * One line of JSON per entry with `json`, else readable text. Goes to standard output, or JSON to `stream`.
- * An error is logged under `err`, with its stack and its causes, and without the values that a database puts into it.
+ * One line of JSON per entry, to standard output or to `stream`. An error is logged under `err`, with its stack and its
+ * causes, and without the values that a database puts into it.
+ *
+ * @param level the least that is logged. @default 'info'
  */
 export function createLogger({
-  json,
   level = 'info',
   stream,
 }: {
-  json: boolean;
   level?: string;
   stream?: DestinationStream;
-}): PinoLogger {
+} = {}): PinoLogger {
   const options = { level, base: null, serializers: { err: toEntry } };
-  if (json) return stream ? pino(options, stream) : pino(options);
-  return pino({
-    ...options,
-    transport: { target: 'pino-pretty', options: { translateTime: 'SYS:HH:MM:ss', sync: true } },
-  });
+  return stream ? pino(options, stream) : pino(options);
+}
+
+/**
+ * As `createLogger`, as text for people. It is written by this thread: pino would start another one for it, which takes more
+ * time and memory than all that a program in development has to say.
+ */
+export async function createReadableLogger(): Promise<PinoLogger> {
+  const { default: pretty } = await import('pino-pretty');
+  return createLogger({ stream: pretty({ translateTime: 'SYS:HH:MM:ss', sync: true }) });
 }
 
 /** What PostgreSQL and Prisma say of an error beside its text. Their `detail`, `where` and `meta` quote rows and parameters. */

@@ -1,5 +1,4 @@
 import { constants } from 'node:os';
-import { startApp } from './app.ts';
 import { renderBanner, renderKeys } from './banner.ts';
 import { readConfig } from './config.ts';
 import { StartupError } from './errors.ts';
@@ -31,15 +30,14 @@ function stopRequested(): Promise<void> {
 async function run(): Promise<void> {
   const stop = stopRequested();
   const config = readConfig();
+  // Settings that are wrong are told before the second that it takes to load the rest.
+  const { startApp } = await import('./app.ts');
   const app = await startApp(config);
   const { generatedKeys, keysFile, ...facts } = app.facts;
   if (config.environment === 'development') {
     process.stdout.write(renderBanner(app.url, { ...app.facts, metricsUrl: app.metricsUrl }));
   } else {
-    createLogger({ json: true }).info(
-      { url: app.url, metricsUrl: app.metricsUrl, role: config.role, ...facts },
-      'ready',
-    );
+    createLogger().info({ url: app.url, metricsUrl: app.metricsUrl, role: config.role, ...facts }, 'ready');
     // Not to the log, which others keep and read.
     if (generatedKeys) process.stderr.write(`${renderKeys(generatedKeys, keysFile)}\n`);
   }

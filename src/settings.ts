@@ -1,6 +1,9 @@
 import { createECDH } from 'node:crypto';
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseApnsKey } from './channels/apns-token.ts';
+import { appleId, bundleId, isUrlOf, mailbox } from './channels/credential-forms.ts';
+import { parseServiceAccount } from './channels/service-account.ts';
 import { parseRedisUrl, redisUrlRule } from './stream/bus/redis-node.ts';
 
 /** What the README says of a setting. */
@@ -17,22 +20,7 @@ const texts = z.registry<SettingText>();
 const flag = () => z.enum(['0', '1'], 'must be 1 or 0.').transform((text) => text === '1');
 
 const url = (schemes: string[], example: string) =>
-  z
-    .string()
-    .refine(
-      (text) => isDecodable(text) && schemes.includes(URL.parse(text)?.protocol ?? ''),
-      `must be a URL like ${example}.`,
-    );
-
-/** A stray % in a password passes for a URL, until somebody decodes it. */
-function isDecodable(text: string): boolean {
-  try {
-    decodeURIComponent(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
+  z.string().refine((text) => isUrlOf(schemes, text), `must be a URL like ${example}.`);
 
 /** `10.0.0.1`, `10.0.0.0/8`, `2001:db8::/32`. */
 function isNetwork(text: string): boolean {
@@ -60,14 +48,14 @@ const bytes = (count: number, encoding: 'base64' | 'base64url') => {
     );
 };
 
-/** `ann@example.com` or `Ann <ann@example.com>`; group 1 or 2 is the address. */
-const mailbox = /^(?:([^\s<>@"]+@[^\s<>@"]+)|[^<>]*<([^\s<>@"]+@[^\s<>@"]+)>)$/;
-
-/** The address in `Ann <ann@example.com>`. */
-export function readMailAddress(text: string): string {
-  const match = mailbox.exec(text);
-  return match?.[1] ?? match?.[2] ?? text;
-}
+/** What `parse` can read, as it reads it. */
+const parsed = <Value>(parse: (text: string) => Value | null, message: string) =>
+  z.string().transform((text, context) => {
+    const value = parse(text);
+    if (value !== null) return value;
+    context.addIssue(message);
+    return z.NEVER;
+  });
 
 /** The public key, base64url, of a P-256 private key in base64url; null when it is none. */
 export function deriveVapidPublicKey(privateKey: string): string | null {
@@ -228,6 +216,46 @@ export const settingsSchema = z.object({
     .regex(mailbox, 'must be an address like ann@example.com or Ann <ann@example.com>.')
     .optional()
     .register(texts, { default: 'none', meaning: 'Sender of e-mail; required with `SMTP_URL`.' }),
+  FCM_SERVICE_ACCOUNT: parsed(
+    parseServiceAccount,
+    'must be the JSON file of a key of a Google service account, as it is or in base64.',
+  )
+    .optional()
+    .register(texts, {
+      default: 'outbox',
+      meaning:
+        'Key of the Google service account that sends push by FCM: the JSON file that Google Cloud gives out, as it is or in base64.',
+    }),
+  FCM_BASE_URL: url(['https:', 'http:'], 'https://fcm.googleapis.com').optional().register(texts, {
+    default: 'https://fcm.googleapis.com',
+    meaning: 'The API of FCM; `https:` is spoken to by HTTP/2, `http:` by HTTP/1.1.',
+  }),
+  APNS_KEY: parsed(parseApnsKey, 'must be a private key on P-256: the .p8 file, as it is or in base64.')
+    .optional()
+    .register(texts, {
+      default: 'outbox',
+      meaning:
+        'Key that sends push by APNs: the `.p8` file that Apple gives out, as it is or in base64; makes the next three required.',
+    }),
+  APNS_KEY_ID: z
+    .string()
+    .regex(appleId, 'must be 10 letters and digits.')
+    .optional()
+    .register(texts, { default: 'none', meaning: 'Id of `APNS_KEY`: 10 letters and digits.' }),
+  APNS_TEAM_ID: z
+    .string()
+    .regex(appleId, 'must be 10 letters and digits.')
+    .optional()
+    .register(texts, { default: 'none', meaning: "Id of the developer's team at Apple: 10 letters and digits." }),
+  APNS_TOPIC: z
+    .string()
+    .regex(bundleId, 'must be a bundle id like com.example.shop.')
+    .optional()
+    .register(texts, { default: 'none', meaning: "The iOS app's bundle id, such as `com.example.shop`." }),
+  APNS_BASE_URL: url(['https:', 'http:'], 'https://api.push.apple.com').optional().register(texts, {
+    default: 'https://api.push.apple.com',
+    meaning: 'APNs; `https://api.sandbox.push.apple.com` for an app that is signed for development.',
+  }),
   VAPID_SUBJECT: url(['mailto:', 'https:'], 'mailto:ann@example.com or https://example.com')
     .optional()
     .register(texts, {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { findDefaultAppId } from './apps/default-app.ts';
 import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
@@ -60,9 +61,12 @@ export async function startWorker(
   } = options;
   const stopping = new AbortController();
   const cuttingOff = new AbortController();
+  const defaultAppId = await findDefaultAppId(deployment.db);
+  if (defaultAppId === null) throw new Error('A worker starts after the first start has made an app.');
   const worker: Worker = {
     ...deployment,
     leaseSeconds,
+    defaultAppId,
     pauses: createChannelPauses(deployment.log, { pauseMs: channelPauseMs }),
     signal: stopping.signal,
     sendSignal: cuttingOff.signal,

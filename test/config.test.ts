@@ -1,4 +1,4 @@
-import { createECDH, randomBytes } from 'node:crypto';
+import { createECDH, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { StartupError } from '../src/errors.ts';
@@ -55,6 +55,8 @@ describe('nothing set', () => {
       isOutboxAllowed: true,
       arePrivateEndpointsAllowed: false,
       smtp: null,
+      fcm: null,
+      apns: null,
       vapid: { subject: 'https://carillon.invalid', publicKey: null, privateKey: null },
       infobip: null,
     });
@@ -69,6 +71,19 @@ describe('nothing set', () => {
     expect(readConfig({ NODE_ENV: 'production', ALLOW_OUTBOX: '1' }).isOutboxAllowed).toBe(true);
   });
 });
+
+const googleKey = generateKeyPairSync('rsa', { modulusLength: 2_048 })
+  .privateKey.export({ type: 'pkcs8', format: 'pem' })
+  .toString();
+const serviceAccount = JSON.stringify({
+  type: 'service_account',
+  project_id: 'shop-1234',
+  private_key: googleKey,
+  client_email: 'sender@shop-1234.iam.gserviceaccount.com',
+});
+const apnsKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  .privateKey.export({ type: 'pkcs8', format: 'pem' })
+  .toString();
 
 describe('everything set', () => {
   test('arrives parsed', () => {
@@ -95,6 +110,13 @@ describe('everything set', () => {
       NODE_ENV: 'production',
       SMTP_URL: 'smtps://mail.example.com',
       MAIL_FROM: 'Ann <ann@example.com>',
+      FCM_SERVICE_ACCOUNT: Buffer.from(serviceAccount).toString('base64'),
+      FCM_BASE_URL: 'https://fcm.example.com',
+      APNS_KEY: apnsKey.replaceAll('\n', '\\n'),
+      APNS_KEY_ID: 'ABC123DEFG',
+      APNS_TEAM_ID: 'DEF123GHIJ',
+      APNS_TOPIC: 'com.example.shop',
+      APNS_BASE_URL: 'https://api.sandbox.push.apple.com',
       ...vapidKeys,
       SMS_PROVIDER: 'infobip',
       SMS_BASE_URL: 'https://abc.api.infobip.com',
@@ -126,6 +148,22 @@ describe('everything set', () => {
       isOutboxAllowed: false,
       arePrivateEndpointsAllowed: true,
       smtp: { url: 'smtps://mail.example.com', from: 'Ann <ann@example.com>' },
+      fcm: {
+        account: {
+          projectId: 'shop-1234',
+          clientEmail: 'sender@shop-1234.iam.gserviceaccount.com',
+          privateKey: googleKey,
+          tokenUri: 'https://oauth2.googleapis.com/token',
+        },
+        baseUrl: 'https://fcm.example.com',
+      },
+      apns: {
+        key: apnsKey,
+        keyId: 'ABC123DEFG',
+        teamId: 'DEF123GHIJ',
+        topic: 'com.example.shop',
+        baseUrl: 'https://api.sandbox.push.apple.com',
+      },
       vapid: {
         subject: 'mailto:ann@example.com',
         publicKey: vapidKeys.VAPID_PUBLIC_KEY,
@@ -206,6 +244,21 @@ describe('mistakes', () => {
     ['a sender without SMTP', { MAIL_FROM: 'a@b.example' }, 'MAIL_FROM has no use without SMTP_URL.'],
     ['an SMS key without provider', { INFOBIP_API_KEY: 'x' }, 'INFOBIP_API_KEY has no use without SMS_PROVIDER.'],
     [
+      'a service account that is none',
+      { FCM_SERVICE_ACCOUNT: '{"type":"service_account"}' },
+      'FCM_SERVICE_ACCOUNT must be the JSON file of a key of a Google service account, as it is or in base64.',
+    ],
+    [
+      'a base URL of FCM alone',
+      { FCM_BASE_URL: 'https://fcm.example.com' },
+      'FCM_BASE_URL has no use without FCM_SERVICE_ACCOUNT.',
+    ],
+    [
+      'a base URL of APNs alone',
+      { APNS_BASE_URL: 'https://api.push.apple.com' },
+      'APNS_BASE_URL has no use without APNS_KEY.',
+    ],
+    [
       'another SMS provider',
       { SMS_PROVIDER: 'twilio' },
       'SMS_PROVIDER must be infobip, the only provider supported so far.',
@@ -255,6 +308,15 @@ describe('mistakes', () => {
     ['a flag that says yes', { ALLOW_OUTBOX: 'yes' }, 'ALLOW_OUTBOX must be 1 or 0.'],
   ])('%s', (_, variables, mistake) => {
     expect(mistakesOf(variables)).toEqual([mistake]);
+  });
+
+  test('APNs needs its three variables, and a key that is one', () => {
+    expect(mistakesOf({ APNS_KEY: 'no key' })).toEqual([
+      'APNS_KEY must be a private key on P-256: the .p8 file, as it is or in base64.',
+      'APNS_KEY_ID is required with APNS_KEY.',
+      'APNS_TEAM_ID is required with APNS_KEY.',
+      'APNS_TOPIC is required with APNS_KEY.',
+    ]);
   });
 
   test('Infobip needs its three variables', () => {

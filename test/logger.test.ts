@@ -20,7 +20,7 @@ test.each<[string, () => Promise<unknown>]>([
   );
   expect(error).toBeInstanceOf(Error);
   const lines: string[] = [];
-  createLogger({ json: true, stream: { write: (line) => lines.push(line) } }).error({ err: error }, 'It failed.');
+  createLogger({ stream: { write: (line) => lines.push(line) } }).error({ err: error }, 'It failed.');
 
   expect(lines).toHaveLength(1);
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({
@@ -45,6 +45,6 @@ function insertTwice() {
 test('the cause of an error is logged with it', () => {
   const lines: string[] = [];
   const error = new Error('Could not send.', { cause: new Error('The line is dead.') });
-  createLogger({ json: true, stream: { write: (line) => lines.push(line) } }).error({ err: error }, 'It failed.');
+  createLogger({ stream: { write: (line) => lines.push(line) } }).error({ err: error }, 'It failed.');
   expect(lines[0]).toContain('The line is dead.');
 });

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { ProgramsFirst } from './support/programs-first.ts';
 
 export default defineConfig({
   test: {
@@ -6,7 +7,9 @@ export default defineConfig({
     globalSetup: 'test/support/global-setup.ts',
     // Forks, not threads: tests start processes, listen for signals and must not share a crash.
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than a machine of two cores has: a test waits half of its time, for the database, programs or a timer.
+    maxWorkers: 3,
+    sequence: { sequencer: ProgramsFirst },
     // The program is loaded once in each of them, and not for each file: that took a quarter of the time.
     isolate: false,
     // Files run as Node runs them in production: its own type stripping and module resolution, no bundler between.

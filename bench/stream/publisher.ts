@@ -29,7 +29,7 @@ export async function openPublisher({ databaseUrl, redisUrl, eventsMax }: Publis
   const { rows } = await client.query<{ epoch: string }>('select epoch from delivery_log');
   const bus = await connectRedisBus(redisUrl, {
     namespace: rows[0]?.epoch ?? '',
-    log: createLogger({ json: true, level: 'warn' }),
+    log: createLogger({ level: 'warn' }),
   });
   const notificationId = await insertNotification(client);
   const deliveryIds = await insertDeliveries(client, { notificationId, count: eventsMax });

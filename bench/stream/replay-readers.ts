@@ -61,7 +61,7 @@ async function readByCursor({ databaseUrl, notificationId }: Source): Promise<Re
 async function readByHub({ databaseUrl, notificationId }: Source): Promise<Reading> {
   const { pool, close } = openStorage(databaseUrl);
   await pool.query('select');
-  const hub = createHub({ pool, bus: createInProcessBus(), log: createLogger({ json: true }) });
+  const hub = createHub({ pool, bus: createInProcessBus(), log: createLogger() });
   const order = createOrder();
   const begunAt = now();
   const stream = hub.events({ notificationId }, { after: '' });

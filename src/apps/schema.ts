@@ -11,6 +11,7 @@ import { principalOf } from '../graphql/principal.ts';
 import { isInstallation, mayReadAll } from '../graphql/rights.ts';
 import { sql } from '../storage/database.ts';
 import { createApp } from './create-app.ts';
+import { AppChannelObject, AppChannelsInput, channelsOfApp } from './own-channels-schema.ts';
 import { updateApp } from './update-app.ts';
 import { UserTokenKeyInput, UserTokenKeyObject, userTokenKeysOfApp } from './user-token-keys-schema.ts';
 
@@ -71,6 +72,13 @@ export const AppObject = builder.prismaObject('App', {
       authScopes: { readAll: true },
       description: 'With which its back end signs who its user is, by key id. For server and dashboard keys.',
       resolve: ({ id }, _, { loaders }) => loaders.load(userTokenKeysOfApp, id),
+    }),
+    channels: t.field({
+      type: [AppChannelObject],
+      authScopes: { readAll: true },
+      description:
+        'By what it sends that does not send by what the environment of the program says, by provider. For server and dashboard keys.',
+      resolve: ({ id }, _, { loaders }) => loaders.load(channelsOfApp, id),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
   }),
@@ -167,6 +175,10 @@ builder.relayMutationField(
         type: [UserTokenKeyInput],
         description:
           'With which its back end signs who its user is; replaces the present ones, and an empty list removes them. At most 10.',
+      }),
+      channels: t.field({
+        type: AppChannelsInput,
+        description: 'By what it sends instead of what the environment of the program says: credentials of its own.',
       }),
       idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
     }),

@@ -4,7 +4,10 @@ import type { UserRegistration } from '../generated/prisma/enums.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { parseAllowedOrigins } from './allowed-origins.ts';
+import { findDefaultAppId } from './default-app.ts';
 import { parseName } from './name.ts';
+import { changeOwnChannels } from './own-channel-store.ts';
+import { type OwnChannelsInput, parseOwnChannels } from './own-channels.ts';
 import { parseUserTokenKeys, replaceUserTokenKeys, type UserTokenKey } from './user-token-keys.ts';
 
 /** Settings of an app. What is absent or null stays as it is. */
@@ -18,6 +21,8 @@ export interface AppUpdate {
   isLimitedToOperations?: boolean | null | undefined;
   /** Replaces the present ones. */
   userTokenKeys?: readonly UserTokenKey[] | null | undefined;
+  /** By what it sends: of each provider, null removes its own credentials. */
+  channels?: OwnChannelsInput | null | undefined;
   idempotencyKey?: string | null | undefined;
 }
 
@@ -39,6 +44,10 @@ export async function updateApp(deployment: Deployment, request: AppUpdate): Pro
         is_limited_to_operations = coalesce(${isLimitedToOperations ?? null}::boolean, is_limited_to_operations)
       where id = ${appId}::uuid
     `);
+    if (input.channels) {
+      const changes = parseOwnChannels(input.channels, { isDefaultApp: appId === (await findDefaultAppId(tx)) });
+      await changeOwnChannels(tx, deployment.cipher, { appId, changes });
+    }
     if (userTokenKeys) await replaceUserTokenKeys(tx, deployment.cipher, { appId, keys: userTokenKeys });
     return { appId };
   });

@@ -184,9 +184,9 @@ builder.relayMutationField(
   },
   {
     description:
-      'Removes a custom attribute and all of its values. None is told or written from now on; a worker removes them, which takes a while where there are many, and until then the name cannot be defined anew.',
+      'Removes a custom attribute and all of its values. None is told or written from now on; a worker removes them, which takes a while where there are many, and until then the name cannot be defined anew. STATE_CONFLICT while the filter of a segment, or of a send that is being fanned out, uses it.',
     authScopes: { write: true },
-    errors: refusedWith('NOT_FOUND', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
+    errors: refusedWith('NOT_FOUND', 'STATE_CONFLICT', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
     resolve: async (_, { input }, context) => {
       const done = await removeAttributeDefinition(context, { ...input, principal: principalOf(context) });
       context.loaders.renew();

@@ -46,7 +46,8 @@ export interface Message {
  * - `accepted`: the provider took it over. `receipt` says whether it already confirmed more than that.
  * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff).
  * - `rejected`: this message will never be accepted; the address may be good.
- * - `gone`: the address is no longer anybody's; retire it.
+ * - `gone`: the address is no longer anybody's; retire it, unless the installation has registered it later than `since`
+ *   (absent: the provider does not tell since when).
  * - `channelDown`: nothing can be sent now (bad credentials, say): keep every delivery, tell the operator.
  *
  * `providerCode` is the provider's own word for it, such as `410` or `EC_INVALID_DESTINATION`; never an address or text
@@ -56,7 +57,7 @@ export type SendOutcome =
   | { kind: 'accepted'; providerCode: string | null; receipt?: 'DELIVERED' | 'BOUNCED' }
   | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number }
   | { kind: 'rejected'; providerCode: string | null; reason: 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAILED' }
-  | { kind: 'gone'; providerCode: string | null }
+  | { kind: 'gone'; providerCode: string | null; since?: Date }
   | { kind: 'channelDown'; providerCode: string | null };
 
 type WithoutProviderCode<Outcome> = Outcome extends SendOutcome ? Omit<Outcome, 'providerCode'> : never;
@@ -66,7 +67,7 @@ export type Verdict = WithoutProviderCode<SendOutcome>;
 
 /** A way to send: one provider's protocol. */
 export interface Channel {
-  /** For logs and the banner: `smtp`, `web-push`, `infobip`, `outbox`. */
+  /** For logs and the banner: `smtp`, `web-push`, `fcm`, `apns`, `infobip`, `outbox`. */
   readonly name: string;
   /**
    * Sends one message. Answers `retry` when `signal` aborts or the provider does not answer in time; whether the provider

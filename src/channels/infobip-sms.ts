@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Channel, Message, SendOutcome, Verdict } from './channel.ts';
 import { toFailureCode } from './failure-code.ts';
+import { parseJson } from './parse-json.ts';
 import { renderSms } from './render-sms.ts';
 import { parseRetryAfter } from './retry-after.ts';
 
@@ -158,13 +159,4 @@ export function classifyInfobipReply(text: string): SendOutcome {
   const { groupName, name } = reply.data.messages[0].status;
   const verdict = byStatusName.get(name) ?? byStatusGroup.get(groupName) ?? retry;
   return { ...verdict, providerCode: /^[A-Z0-9_]{1,64}$/.test(name) ? name : 'STATUS_UNKNOWN' };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

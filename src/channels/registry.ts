@@ -1,6 +1,8 @@
 import type { Channel as ChannelName } from '../generated/prisma/enums.ts';
 import type { Database } from '../storage/database.ts';
+import { type ApnsOptions, createApnsChannel } from './apns.ts';
 import type { AddressKind, Channel } from './channel.ts';
+import { createFcmChannel, type FcmOptions } from './fcm.ts';
 import { createInboxChannel } from './inbox.ts';
 import { createInfobipSmsChannel, type InfobipOptions } from './infobip-sms.ts';
 import { createOutboxChannel } from './outbox.ts';
@@ -11,7 +13,10 @@ import { createWebPushChannel, type Vapid } from './web-push.ts';
 export interface ChannelsOptions {
   smtp: SmtpOptions | null;
   infobip: InfobipOptions | null;
-  vapid: Vapid;
+  /** Null: web push has no key pair, so that browsers are not served. */
+  vapid: Vapid | null;
+  fcm: FcmOptions | null;
+  apns: ApnsOptions | null;
   /** Whether a channel without provider goes to the outbox; else its deliveries end as CHANNEL_NOT_CONFIGURED. */
   isOutboxAllowed: boolean;
   /** Lets web push endpoints be plain http, loopback or private. For tests. */
@@ -19,7 +24,17 @@ export interface ChannelsOptions {
   db: Database;
 }
 
-/** The channels of one process. */
+/** Nothing is configured. */
+export const noProviders = {
+  smtp: null,
+  infobip: null,
+  vapid: null,
+  fcm: null,
+  apns: null,
+  isOutboxAllowed: false,
+} satisfies Partial<ChannelsOptions>;
+
+/** The channels of one process, or of one app. */
 export interface Channels {
   /** What sends to such an address; null: nothing is configured for it (CHANNEL_NOT_CONFIGURED). */
   channelFor(channel: ChannelName, addressKind: AddressKind): Channel | null;
@@ -46,9 +61,14 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
 
   // A provider is added here: what serves which address of which channel.
   const routes: readonly Route[] = [
-    { channel: 'PUSH', address: 'webPush', audience: 'browsers', via: createWebPushChannel(options) },
-    { channel: 'PUSH', address: 'fcm', audience: 'apps', via: outbox },
-    { channel: 'PUSH', address: 'apns', audience: 'apps', via: outbox },
+    { channel: 'PUSH', address: 'webPush', audience: 'browsers', via: openWebPush(options) },
+    { channel: 'PUSH', address: 'fcm', audience: 'apps', via: options.fcm ? createFcmChannel(options.fcm) : outbox },
+    {
+      channel: 'PUSH',
+      address: 'apns',
+      audience: 'apps',
+      via: options.apns ? createApnsChannel(options.apns) : outbox,
+    },
     {
       channel: 'EMAIL',
       address: 'email',
@@ -78,6 +98,10 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
       await Promise.all([...new Set(routes.map((route) => route.via))].map((channel) => channel?.close()));
     },
   };
+}
+
+function openWebPush({ vapid, ...options }: Omit<ChannelsOptions, 'db'>): Channel | null {
+  return vapid && createWebPushChannel({ vapid, ...options });
 }
 
 /** The provider of a channel's first route, then those that serve others otherwise: `web-push, outbox for apps`. */

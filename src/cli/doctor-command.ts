@@ -110,7 +110,7 @@ async function examineEncryptionKey(db: Database, key: Buffer): Promise<Finding>
 async function examineRedis(config: Config, db: Database): Promise<Finding> {
   if (config.redisUrl === null) return fine('Redis is not set: processes hear of each other by polling.');
   try {
-    const log = createLogger({ json: true, level: 'silent', stream: process.stderr });
+    const log = createLogger({ level: 'silent', stream: process.stderr });
     const bus = await openBus(config, db, log);
     await bus.close();
     return fine('Redis answers.');

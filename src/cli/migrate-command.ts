@@ -39,7 +39,7 @@ async function applyAll(url: string): Promise<void> {
   const applied = await migrate(url);
   const { pool, close } = openStorage(url, { connectionsMax: 2 });
   try {
-    await prepareQueue(pool, createLogger({ json: true, level: 'warn', stream: process.stderr }));
+    await prepareQueue(pool, createLogger({ level: 'warn', stream: process.stderr }));
   } finally {
     await close();
   }

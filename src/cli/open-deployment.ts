@@ -90,7 +90,7 @@ export async function withDeployment<Result>(
         bus,
         cipher,
         rules: config.rules,
-        log: createLogger({ json: true, level: 'warn', stream: process.stderr }),
+        log: createLogger({ level: 'warn', stream: process.stderr }),
       });
     } finally {
       await bus.close();

@@ -16,7 +16,11 @@ const dueDeliverySchema = z.object({
   address: z.string().nullable(),
   /** PUSH: the sealed address. */
   addressCipher: z.instanceof(Uint8Array).nullable(),
+  /** PUSH: when the installation last registered it; null: nobody knows. */
+  addressRegisteredAt: z.date().nullable(),
   installationId: z.uuid().nullable(),
+  /** PUSH: the app of the installation. */
+  appId: z.uuid().nullable(),
   /** When its time to live passes, where that is counted from the user's own time; null: with its notification's. */
   expiresAt: z.date().nullable(),
   /** Why it must not be sent after all. */
@@ -57,7 +61,7 @@ export async function beginSends(
     ),
     due as (
       select
-        d.id, i.platform, r.address, i.address_cipher, r.installation_id, own.expires_at,
+        d.id, i.platform, r.address, i.address_cipher, i.address_registered_at, i.app_id, r.installation_id, own.expires_at,
         case when n.quiet_hours is not null then extract(
           epoch from quiet_until(
             now(), own.zone, (n.quiet_hours ->> 'from')::time, (n.quiet_hours ->> 'to')::time
@@ -97,7 +101,7 @@ export async function beginSends(
     where d.id = due.id
     returning
       d.id, d.attempts, d.replays, d.channel::text, due.platform::text, d.user_id, due.address, due.address_cipher,
-      due.installation_id, due.expires_at, due.refusal::text, due.wait_seconds
+      due.address_registered_at, due.app_id, due.installation_id, due.expires_at, due.refusal::text, due.wait_seconds
   `);
   return rows.map((row) => dueDeliverySchema.parse(camelCaseKeys<unknown>(row)));
 }

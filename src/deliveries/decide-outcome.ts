@@ -17,10 +17,11 @@ const retryMsMax = 600_000;
  * @param channelDownMs how long a delivery waits for a channel that is down; that attempt does not count.
  */
 export function decideOutcome(
-  delivery: Pick<DueDelivery, 'id' | 'attempts' | 'channel'>,
-  outcome: SendOutcome,
+  delivery: Pick<DueDelivery, 'id' | 'attempts' | 'channel' | 'addressRegisteredAt'>,
+  sent: SendOutcome,
   { random, channelDownMs }: { random: number; channelDownMs: number },
 ): Outcome {
+  const outcome = isOutdated(sent, delivery) ? { ...sent, kind: 'retry' as const } : sent;
   const { providerCode } = outcome;
   const base = { deliveryId: delivery.id, providerCode };
   switch (outcome.kind) {
@@ -40,6 +41,19 @@ export function decideOutcome(
       return { ...base, status: 'QUEUED', reason: null, delayMs: Math.max(outcome.retryAfterMs ?? 0, backoffMs) };
     }
   }
+}
+
+/**
+ * Whether the provider calls an address gone that the installation has registered since: what it says is of the past, and
+ * may be put right soon.
+ */
+export function isOutdated(
+  sent: SendOutcome,
+  { addressRegisteredAt }: Pick<DueDelivery, 'addressRegisteredAt'>,
+): boolean {
+  return (
+    sent.kind === 'gone' && sent.since !== undefined && addressRegisteredAt !== null && addressRegisteredAt > sent.since
+  );
 }
 
 const refusalStatuses: Partial<Record<DeliveryReason, 'EXPIRED' | 'CANCELLED'>> = {

@@ -35,27 +35,33 @@ export async function sendOne(
     worker.log.error({ err, ...about }, 'The address of a delivery cannot be read.');
     return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: 'ADDRESS_UNREADABLE' };
   }
-  const channel = address && worker.channels.channelFor(delivery.channel, address.kind);
-  if (!address || !channel) return null;
-  if (!worker.pauses.mayBegin(delivery.channel)) return { kind: 'channelDown', providerCode: null };
-  const message = {
-    ...about,
-    channel: delivery.channel,
-    platform: delivery.platform,
-    address,
-    content: notification.content,
-    receiptToken: createReceiptToken(worker.cipher, delivery.id),
-    expiresAt: delivery.expiresAt ?? notification.expiresAt,
-    // Of a replay, another one than before: providers know an attempt that is repeated.
-    attempt: delivery.replays * (attemptsMax + 1) + delivery.attempts,
-  };
+  if (!address) return null;
   try {
-    const outcome = await channel.send(message, worker.sendSignal);
+    // Whom mail and SMS are to is of no app, as the keys that send are: the default app sends them.
+    const appId = delivery.appId ?? worker.defaultAppId;
+    const sender = await worker.channels.senderFor(appId, delivery.channel, address.kind);
+    if (!sender) return null;
+    if (!worker.pauses.mayBegin(delivery.channel)) return { kind: 'channelDown', providerCode: null };
+    const message = {
+      ...about,
+      channel: delivery.channel,
+      platform: delivery.platform,
+      address,
+      content: notification.content,
+      receiptToken: createReceiptToken(worker.cipher, delivery.id),
+      expiresAt: delivery.expiresAt ?? notification.expiresAt,
+      // Of a replay, another one than before: providers know an attempt that is repeated.
+      attempt: delivery.replays * (attemptsMax + 1) + delivery.attempts,
+    };
+    const outcome = await sender.via.send(message, worker.sendSignal);
     if (outcome.kind === 'channelDown') worker.pauses.markDown(delivery.channel, outcome.providerCode);
     else if (outcome.kind !== 'retry') worker.pauses.markUp(delivery.channel);
     return outcome;
   } catch (err) {
-    worker.log.error({ err, ...about, channel: channel.name }, 'A channel failed; the delivery will be tried again.');
+    worker.log.error(
+      { err, ...about, channel: delivery.channel },
+      'A channel failed; the delivery will be tried again.',
+    );
     return { kind: 'retry', providerCode: 'INTERNAL_ERROR' };
   }
 }

@@ -1,12 +1,14 @@
-import type { Channels } from '../channels/registry.ts';
 import type { Deployment } from '../deployment.ts';
 import type { Tracing } from '../observability/tracing.ts';
+import type { AppChannels } from './app-channels.ts';
 import type { ChannelPauses } from './channel-pauses.ts';
 
 /** What the jobs of one worker process work with. */
 export interface Worker extends Deployment {
-  channels: Channels;
+  channels: AppChannels;
   tracing: Pick<Tracing, 'trace'>;
+  /** Whose providers the environment configures. */
+  defaultAppId: string;
   /** Which channels are down, as far as this process knows. */
   pauses: ChannelPauses;
   /** Aborts when the process stops: begin nothing new, give back what has not begun. */

@@ -33,6 +33,6 @@ export interface Context extends Deployment {
   arePrivateEndpointsAllowed: boolean;
   /** With which browsers subscribe to web push: the deployment's VAPID public key, base64url. */
   webPushPublicKey: string;
-  /** The channels for which something is configured, in their default order. */
-  configuredChannels(): readonly Channel[];
+  /** The channels for which something is configured, as a fan-out knows them. */
+  configuredChannels(): Promise<readonly Channel[]>;
 }

@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream';
-import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
-import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import { createYoga, type GraphiQLOptions, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Caller } from '../apps/caller.ts';
 import type { OperationRequest } from '../door/choose-document.ts';
 import type { Door } from '../door/door.ts';
@@ -42,6 +41,12 @@ export function createGateway({ door, isProduction }: GatewayOptions): Gateway {
     renderGraphiQL,
     logging: false,
   });
+}
+
+/** The page is nine megabytes, which only a browser in development needs: they are loaded for the first one. */
+async function renderGraphiQL(options: GraphiQLOptions): Promise<string> {
+  const page = await import('@graphql-yoga/render-graphiql');
+  return page.renderGraphiQL(options);
 }
 
 function useDoor(door: Door): Plugin<object, Visit> {

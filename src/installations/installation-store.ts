@@ -1,11 +1,12 @@
 import type { Installation } from '../generated/prisma/client.ts';
 import { newId } from '../ids.ts';
-import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
+import { camelCaseKeys, type Sql, sql, type Transaction } from '../storage/database.ts';
+import { StaleReadError } from '../storage/transaction.ts';
 
 /** What callers may write to an installation's row. */
 export type InstallationData = Omit<
   Installation,
-  'id' | 'appId' | 'userId' | 'isPrimaryDevice' | 'subscribedAt' | 'createdAt' | 'lastSeenAt'
+  'id' | 'appId' | 'userId' | 'isPrimaryDevice' | 'addressRegisteredAt' | 'subscribedAt' | 'createdAt' | 'lastSeenAt'
 >;
 
 /** What is known of an installation of which nothing more was said. */
@@ -23,25 +24,45 @@ export const blankInstallation: Omit<InstallationData, 'platform' | 'pushStatus'
 };
 
 /**
- * Locks an installation and the one that holds the address that it is to get, in id order, so that two that swap their
+ * Locks installations `i` with the users whose they are: users first, then installations, both in id order, as every verb does.
+ * What changes of an installation may change whether its user can be reached, by a trigger, which has to wait for nobody then.
+ *
+ * @throws StaleReadError when one changed its user meanwhile.
+ */
+export async function lockWithOwners(tx: Transaction, which: Sql): Promise<Installation[]> {
+  const owners = await tx.$queryRaw<{ id: string }[]>(sql`
+    select id from users where id = any(array(select i.user_id from installations i where ${which}))
+    order by id for no key update
+  `);
+  const rows = await tx.$queryRaw<object[]>(sql`
+    select i.* from installations i where ${which} order by i.id for no key update
+  `);
+  const installations = rows.map((row) => camelCaseKeys<Installation>(row));
+  const locked = new Set(owners.map(({ id }) => id));
+  if (installations.some(({ userId }) => !locked.has(userId))) throw new StaleReadError();
+  return installations;
+}
+
+/**
+ * Locks an installation and the one that holds the address that it is to get, with their users, so that two that swap their
  * addresses cannot wait for each other. Of many that get one address at once, each waits for the one before.
  *
  * @returns the installation, or null if there is none of this id.
+ * @throws StaleReadError as {@link lockWithOwners} does.
  */
 export async function lockWithAddress(
   tx: Transaction,
   id: string | null,
   addressHash: Uint8Array | null,
 ): Promise<Installation | null> {
+  if (id === null && addressHash === null) return null;
   if (addressHash) {
     await tx.$executeRaw(
       sql`select pg_advisory_xact_lock(hashtextextended(${`address ${Buffer.from(addressHash).toString('hex')}`}, 0))`,
     );
   }
-  const rows = await tx.$queryRaw<object[]>(sql`
-    select * from installations where id = ${id}::uuid or address_hash = ${addressHash} order by id for no key update
-  `);
-  return rows.map((row) => camelCaseKeys<Installation>(row)).find((row) => row.id === id) ?? null;
+  const rows = await lockWithOwners(tx, sql`(i.id = ${id}::uuid or i.address_hash = ${addressHash})`);
+  return rows.find((row) => row.id === id) ?? null;
 }
 
 /** Whoever else holds the address loses it and is suspended (decision 8); its row stays. Its opt-out stays with both. */
@@ -80,12 +101,13 @@ export async function insertInstallation(
   await tx.$executeRaw(sql`
     with installation as (
       insert into installations (
-        id, app_id, user_id, platform, address_hash, address_cipher, push_status, is_push_registration_enabled, language,
-        time_zone, app_version, os_version, device_model, custom_attributes, soft_prompt_declined_at
+        id, app_id, user_id, platform, address_hash, address_cipher, address_registered_at, push_status,
+        is_push_registration_enabled, language, time_zone, app_version, os_version, device_model, custom_attributes,
+        soft_prompt_declined_at
       ) values (
         ${id}::uuid, ${appId}::uuid, ${userId}::uuid, ${data.platform}::platform, ${data.addressHash},
-        ${data.addressCipher}, ${data.pushStatus}::push_status, ${data.isPushRegistrationEnabled}, ${data.language},
-        ${data.timeZone}, ${data.appVersion}, ${data.osVersion}, ${data.deviceModel},
+        ${data.addressCipher}, case when ${data.addressCipher}::bytea is not null then now() end,
+        ${data.pushStatus}::push_status, ${data.isPushRegistrationEnabled}, ${data.language}, ${data.timeZone}, ${data.appVersion}, ${data.osVersion}, ${data.deviceModel},
         ${JSON.stringify(data.customAttributes)}::jsonb, ${data.softPromptDeclinedAt}
       )
     )
@@ -107,6 +129,10 @@ export async function updateInstallationData(
   await tx.$executeRaw(sql`
     update installations set
       platform = ${data.platform}::platform, address_hash = ${data.addressHash}, address_cipher = ${data.addressCipher},
+      -- Sealed anew it is another text, also of the same address.
+      address_registered_at = case
+        when address_cipher is not distinct from ${data.addressCipher}::bytea then address_registered_at else now()
+      end,
       push_status = ${data.pushStatus}::push_status, is_push_registration_enabled = ${data.isPushRegistrationEnabled},
       language = ${data.language}, time_zone = ${data.timeZone}, app_version = ${data.appVersion},
       os_version = ${data.osVersion}, device_model = ${data.deviceModel},

@@ -77,13 +77,13 @@ builder.queryField('previewAudience', (t) =>
       subscribedFrom: t.arg({ type: 'DateTime', description: 'Only to what was subscribed then or later.' }),
       subscribedTo: t.arg({ type: 'DateTime', description: 'Only to what was subscribed before this.' }),
     },
-    resolve: (_, { target, channels, apps, orchestration, ...rest }, { db, configuredChannels }) =>
+    resolve: async (_, { target, channels, apps, orchestration, ...rest }, { db, configuredChannels }) =>
       previewAudience(db, {
         ...rest,
         target: toLocalTarget(target),
         apps: toLocalApps(apps),
         channels: [...new Set(channels ?? [])],
-        configured: configuredChannels(),
+        configured: await configuredChannels(),
         orchestration: orchestration ?? 'ALL',
       }),
   }),

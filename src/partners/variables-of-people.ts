@@ -31,7 +31,12 @@ const textsOfPeople: ReadonlySet<string> = new Set([
   // An address belongs to whoever registers it last.
   'token',
   'endpoint',
+  // Of a filter, by which one person is found as well as many.
+  'contains',
+  'startsWith',
 ]);
+/** What else does so where something is done to whoever is meant. */
+const textsOfPeopleInMutations: ReadonlySet<string> = new Set([...textsOfPeople, 'tag']);
 
 /**
  * Names of the variables of a valid document by which whoever runs it could say which person, installation, recipient or
@@ -42,7 +47,9 @@ export function listVariablesOfPeople(schema: GraphQLSchema, document: DocumentN
   const isMutation = document.definitions.some(
     (definition) => definition.kind === Kind.OPERATION_DEFINITION && definition.operation === 'mutation',
   );
-  const nobody = isMutation ? typesOfNobodyInMutations : typesOfNobody;
+  const known = isMutation
+    ? { nobody: typesOfNobodyInMutations, texts: textsOfPeopleInMutations }
+    : { nobody: typesOfNobody, texts: textsOfPeople };
   const typeInfo = new TypeInfo(schema);
   const visitor = visitWithTypeInfo(typeInfo, {
     VariableDefinition: () => false,
@@ -52,7 +59,7 @@ export function listVariablesOfPeople(schema: GraphQLSchema, document: DocumentN
       if (!type || !place) return;
       const isArgument = place.kind === Kind.ARGUMENT;
       const answered = isArgument ? getNamedType(typeInfo.getFieldDef()?.type)?.name : undefined;
-      if (canNamePerson(type, { name: place.name.value, answered, nobody })) names.add(node.name.value);
+      if (canNamePerson(type, { name: place.name.value, answered, ...known })) names.add(node.name.value);
     },
   });
   visit(document, visitor);
@@ -72,15 +79,19 @@ interface Slot {
   answered?: string | undefined;
   /** Types of objects that are no person's here. */
   nobody: ReadonlySet<string>;
+  /** Fields and arguments whose text names a person here. */
+  texts: ReadonlySet<string>;
 }
 
 function canNamePerson(type: GraphQLInputType, slot: Slot, seen: ReadonlySet<string> = new Set()): boolean {
   const named = getNamedType(type);
-  if (!isInputObjectType(named)) return named.name === 'ID' ? !namesNobody(slot) : textsOfPeople.has(slot.name);
+  // What an attribute is compared with: a name, a customer's number.
+  if (named.name === 'FilterValue') return true;
+  if (!isInputObjectType(named)) return named.name === 'ID' ? !namesNobody(slot) : slot.texts.has(slot.name);
   if (seen.has(named.name)) return false;
   const within = new Set([...seen, named.name]);
   return Object.values(named.getFields()).some(({ name, type: inner }) =>
-    canNamePerson(inner, { name, nobody: slot.nobody }, within),
+    canNamePerson(inner, { name, nobody: slot.nobody, texts: slot.texts }, within),
   );
 }
 

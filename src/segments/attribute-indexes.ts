@@ -13,13 +13,15 @@ import { type Database, sql, type Transaction } from '../storage/database.ts';
 /** Operators that an attribute's own index serves. */
 const rangeOperators = ['gt', 'gte', 'lt', 'lte', 'in', 'startsWith', 'withinLast'] as const;
 
-/** Any of them in a condition of a stored filter on an attribute of users. */
-const rangeConditions = `$.**.attribute ? (@.type() == "object" && (${rangeOperators.map((name) => `exists(@.${name})`).join(' || ')}))`;
+/** Any of them in a condition of a stored filter on an attribute of users. Strict, as else those of installations are, too. */
+const rangeConditions = `strict $.**.attribute ? (@.type() == "object" && (${rangeOperators.map((name) => `exists(@.${name})`).join(' || ')}))`;
 
 const prefix = 'users_attribute_';
+/** Of what it is made, so that one of an older version, which knew whole texts, goes. */
+const suffix = '_256';
 
 /** Name of the index of an attribute: of a definition, as a name that is defined again may have another type. */
-const indexName = ({ id }: Pick<AttributeDefinition, 'id'>) => `${prefix}${id.replaceAll('-', '')}`;
+const indexName = ({ id }: Pick<AttributeDefinition, 'id'>) => `${prefix}${id.replaceAll('-', '')}${suffix}`;
 
 /** What a worker keeps indexes with. */
 export interface IndexWork {
@@ -52,7 +54,15 @@ export async function keepAttributeIndexes({ db, pool, log, signal }: IndexWork)
   const cutOff = () => client.release(true);
   signal.addEventListener('abort', cutOff, { once: true });
   try {
-    await withLock(client, async () => reconcile({ client, wanted: await listWanted(db), log }));
+    let done: string | null;
+    do {
+      done = await withLock(client, async () => {
+        const wanted = await listWanted(db);
+        await reconcile({ client, wanted, log });
+        return namesOf(wanted);
+      });
+      // Who came meanwhile, for a segment that was written meanwhile, has found the lock taken, and has left it to this one.
+    } while (done !== null && done !== namesOf(await listWanted(db)));
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -61,14 +71,16 @@ export async function keepAttributeIndexes({ db, pool, log, signal }: IndexWork)
   }
 }
 
-/** Of the session, not of a transaction: an index that is made concurrently takes part in none. */
-async function withLock(client: pg.PoolClient, work: () => Promise<void>): Promise<void> {
+const namesOf = (wanted: readonly AttributeDefinition[]): string => wanted.map(indexName).sort().join();
+
+/** Null: somebody else is at it. Of the session, not of a transaction: an index that is made concurrently takes part in none. */
+async function withLock(client: pg.PoolClient, work: () => Promise<string>): Promise<string | null> {
   const { rows } = await client.query<{ is_mine: boolean }>(
     sql`select pg_try_advisory_lock(hashtextextended('carillon attribute indexes', 0)) as is_mine`,
   );
-  if (!rows[0]?.is_mine) return;
+  if (!rows[0]?.is_mine) return null;
   try {
-    await work();
+    return await work();
   } finally {
     await client.query(sql`select pg_advisory_unlock(hashtextextended('carillon attribute indexes', 0))`);
   }
@@ -100,7 +112,7 @@ async function reconcile({ client, wanted, log }: Reconciliation): Promise<void>
     const value =
       definition.type === 'NUMBER'
         ? `attribute_number(custom_attributes, ${attribute})`
-        : `attribute_text(custom_attributes, ${attribute}) collate "C"`;
+        : `attribute_beginning(custom_attributes, ${attribute}) collate "C"`;
     await client.query(
       `create index concurrently ${name} on users ((${value}), id) where custom_attributes ? ${attribute}`,
     );

@@ -112,8 +112,16 @@ export interface Operand {
   /** The value: a numeric of a NUMBER, else a text that sorts as it should; null where there is none. */
   value: Sql;
   isPresent: Sql;
+  /** How a text begins, which is what an index of it knows: an entry is 2,700 bytes at most. Absent: there is no such index. */
+  beginning?: Sql;
   equals(scalar: AttributeScalar): Sql;
 }
+
+/** As many as `attribute_beginning` takes (migration attribute_beginnings). */
+const beginningCharacters = 256;
+
+/** The beginning of a text by which its index finds it; texts sort as their beginnings do, or have the same. */
+const beginningOf = (text: string) => [...text].slice(0, beginningCharacters).join('');
 
 /** Whether a value is as a comparison says. Wants `u` in scope. Null counts as false. */
 export function comparisonToSql(comparison: Comparison, operand: Operand): Sql {
@@ -133,22 +141,39 @@ export function comparisonToSql(comparison: Comparison, operand: Operand): Sql {
     startsWith === undefined ? null : sql`${found} ^@ ${startsWith}`,
     exists === undefined ? null : exists ? operand.isPresent : sql`not ${operand.isPresent}`,
     withinLast === undefined ? null : isRecent(operand, withinLast),
+    ...(operand.beginning === undefined ? [] : narrow(comparison, operand.beginning)),
   ].filter((condition) => condition !== null);
   return conditions.reduce((all, condition) => sql`${all} and ${condition}`);
+}
+
+/** What follows for the beginning of a text, so that an index finds it. Says nothing more. */
+function narrow({ gt, gte, lt, lte, in: oneOf, startsWith }: Comparison, beginning: Sql): (Sql | null)[] {
+  const [least, most] = [gt ?? gte, lt ?? lte].map((bound) =>
+    bound === undefined ? null : beginningOf(String(bound)),
+  );
+  return [
+    least === null ? null : sql`${beginning} >= ${least}`,
+    most === null ? null : sql`${beginning} <= ${most}`,
+    oneOf === undefined ? null : sql`${beginning} = any(${oneOf.map((wanted) => beginningOf(String(wanted)))}::text[])`,
+    startsWith === undefined ? null : sql`${beginning} ^@ ${beginningOf(startsWith)}`,
+  ];
 }
 
 function isOneOf({ type, value: found }: Operand, wanted: string[]): Sql {
   return type === 'NUMBER' ? sql`${found} = any(${wanted}::numeric[])` : sql`${found} = any(${wanted}::text[])`;
 }
 
-function isRecent({ type, value: found }: Operand, duration: z.infer<typeof durationSchema>): Sql {
-  if (type === 'DATETIME') return sql`${found} between ${toMomentText(ago(duration))} and ${toMomentText(now)}`;
+function isRecent({ type, value: found, beginning = found }: Operand, duration: z.infer<typeof durationSchema>): Sql {
+  if (type === 'DATETIME') {
+    const [least, most] = [toMomentText(ago(duration)), toMomentText(now)];
+    return sql`${found} between ${least} and ${most} and ${beginning} between ${least} and ${most}`;
+  }
   const days = 'days' in duration ? duration.days : 0;
   const [today, utcToday] = [sql`day_in_zone(${now}, u.time_zone)`, sql`(${now} at time zone 'UTC')::date`];
   // The second line narrows it down for an index: nowhere is it another day than yesterday's, today's or tomorrow's in UTC.
   return sql`
     ${found} between ${toDayText(sql`${today} - ${days}::int`)} and ${toDayText(today)}
-    and ${found} between ${toDayText(sql`${utcToday} - ${days}::int - 1`)} and ${toDayText(sql`${utcToday} + 1`)}
+    and ${beginning} between ${toDayText(sql`${utcToday} - ${days}::int - 1`)} and ${toDayText(sql`${utcToday} + 1`)}
   `;
 }
 

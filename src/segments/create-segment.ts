@@ -1,10 +1,11 @@
+import { lockFilters } from '../attributes/filter-lock.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { addAttributeIndexesJob } from './attribute-indexes.ts';
-import { lockSegmentFilters, parseKnownFilter, refuseTangledFilter } from './segment-filter.ts';
+import { parseKnownFilter, refuseTangledFilter } from './segment-filter.ts';
 import { parseSegmentDescription, parseSegmentName } from './segment-name.ts';
 
 /** A new segment: dynamic with a filter, else static and empty. */
@@ -28,7 +29,7 @@ export async function createSegment(deployment: Deployment, request: NewSegment)
   return write(deployment, { principal, mutation: 'createSegment', idempotencyKey, input }, async (tx) => {
     const segmentId = newId();
     const isDynamic = request.filter !== null && request.filter !== undefined;
-    if (isDynamic) await lockSegmentFilters(tx);
+    if (isDynamic) await lockFilters(tx, 'alone');
     const stored = isDynamic ? await parseKnownFilter(tx, request.filter, ['filter']) : null;
     if (stored) await refuseTangledFilter(tx, { segmentId, stored });
     const rows = await tx.$queryRaw<{ id: string }[]>(sql`

@@ -140,7 +140,10 @@ export function attributeToSql(condition: AttributeCondition, attributes: Sql): 
   const isPresent = sql`${attributes} ? ${name}::text`;
   if (type === 'OBJECT_LIST') return listToSql(condition, attributes);
   const { name: _, type: __, ...comparison } = condition;
-  const holds = comparisonToSql(comparison, toOperand(attributes, name, type));
+  const operand = toOperand(attributes, name, type);
+  const isText = type !== 'NUMBER' && type !== 'BOOLEAN';
+  const beginning = sql`(attribute_beginning(${attributes}, ${name}::text) collate "C")`;
+  const holds = comparisonToSql(comparison, isText ? { ...operand, beginning } : operand);
   return comparison.exists === false ? holds : sql`${isPresent} and ${attributes} <> '{}' and ${holds}`;
 }
 

@@ -1,9 +1,9 @@
+import { lockFilters } from '../attributes/filter-lock.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { addAttributeIndexesJob } from './attribute-indexes.ts';
-import { lockSegmentFilters } from './segment-filter.ts';
 
 /** A segment that is to go, with its memberships. Its members stay. */
 export interface SegmentDeletion {
@@ -19,7 +19,7 @@ export async function deleteSegment(deployment: Deployment, request: SegmentDele
     deployment,
     { principal, mutation: 'deleteSegment', idempotencyKey, input: { segmentId } },
     async (tx) => {
-      await lockSegmentFilters(tx);
+      await lockFilters(tx, 'alone');
       // Who is about to use it holds it for key share: either its use is seen, or it finds no such segment.
       const [locked] = await tx.$queryRaw<unknown[]>(sql`
       select id from segments where id = ${segmentId}::uuid for update

@@ -68,14 +68,20 @@ export function toField(argument: Argument) {
 /** The filter of segments and targets: a tree over the registry's predicates. */
 export const AudienceFilterInput = AudienceFilterRef.implement({
   isOneOf: true,
-  description: `Says of a user whether it is meant: exactly one condition, or several under \`all\`, \`any\` and \`not\`. At most ${filterDepthMax} levels deep, with at most ${filterNodesMax} conditions and groups. An empty list is refused: nobody is meant by accident.`,
+  description: `Says of a user whether it is meant: exactly one condition, or several under \`all\`, \`any\` and \`not\`. At most ${filterDepthMax} levels deep, with at most ${filterNodesMax} conditions and groups. An empty list is refused: nobody is meant by accident. A field that is null is as one that is absent. What is wrong is refused with its \`path\` in the filter.`,
   fields: (t) => ({
-    all: t.field({ type: [AudienceFilterRef], description: 'Each of these holds. At least one.' }),
-    any: t.field({ type: [AudienceFilterRef], description: 'At least one of these holds.' }),
+    all: t.field({
+      type: [AudienceFilterRef],
+      description: 'Each of these holds. At least one: `{ all: [{ tag: "vip" }, { not: { country: ["NL"] } }] }`.',
+    }),
+    any: t.field({
+      type: [AudienceFilterRef],
+      description: 'At least one of these holds: `{ any: [{ tag: "vip" }, { tag: "new" }] }`.',
+    }),
     not: t.field({
       type: AudienceFilterRef,
       description:
-        'This does not hold. So also where it does not for want of a value: no country is not the country "NL".',
+        'This does not hold. So also where it does not for want of a value: no country is not the country "NL". `{ not: { isPushReachable: true } }`',
     }),
     ...Object.fromEntries(predicates.map(({ name, argument }) => [name, t.field(toField(argument))])),
   }),

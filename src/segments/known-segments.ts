@@ -15,24 +15,28 @@ export type KnownSegments = ReadonlyMap<string, { name: string; filter: Filter |
 
 type Reader = Pick<Transaction, '$queryRaw'>;
 
-/** Reads segments, and those that their filters name, and so on. One statement a level. */
+/**
+ * Reads segments, and those that their filters name, and so on: by one statement, hence as of one moment, at which there is no
+ * circle. Of two moments there could be one.
+ */
 export async function readSegments(db: Reader, segmentIds: readonly string[]): Promise<KnownSegments> {
-  const known = new Map<string, { name: string; filter: Filter | null }>();
-  let wanted = [...new Set(segmentIds)];
-  while (wanted.length > 0) {
-    const rows = await db.$queryRaw<{ id: string; name: string; filter: unknown }[]>(sql`
-      select id, name, filter from segments where id = any(${wanted}::uuid[])
-    `);
-    for (const { id, name, filter } of rows)
-      known.set(id, { name, filter: filter === null ? null : readFilter(filter) });
-    const named = rows.flatMap(({ id }) => {
-      const filter = known.get(id)?.filter;
-      return filter ? segmentsNamedBy(filter) : [];
-    });
-    wanted = [...new Set(named)].filter((id) => !known.has(id));
-  }
-  return known;
+  if (segmentIds.length === 0) return new Map();
+  const rows = await db.$queryRaw<{ id: string; name: string; filter: unknown }[]>(sql`
+    with recursive named (id) as (
+      select unnest(${[...segmentIds]}::uuid[])
+      union
+      select (inner_id #>> '{}')::uuid
+      from named join segments s using (id), jsonb_path_query(s.filter, ${isNamed}::jsonpath) as inner_id
+    )
+    select id, name, filter from named join segments using (id)
+  `);
+  return new Map(
+    rows.map(({ id, name, filter }) => [id, { name, filter: filter === null ? null : readFilter(filter) }] as const),
+  );
 }
+
+/** Segments that a stored filter names. */
+const isNamed = '$.**.inSegment ? (@ like_regex "^[0-9a-f-]{36}$")';
 
 /** The segments that a filter names itself. */
 export function segmentsNamedBy(filter: Filter): string[] {

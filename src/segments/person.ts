@@ -4,7 +4,10 @@ import { sql, type Transaction } from '../storage/database.ts';
 import { now, toDayText, toMomentText } from './clock.ts';
 
 const moment = z.string();
-const attributes = z.record(z.string(), z.unknown());
+/** As it is: `z.record` would leave out an attribute of the name "__proto__". */
+const attributes = z.custom<Readonly<Record<string, unknown>>>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+);
 
 const installationSchema = z.object({
   id: z.uuid(),

@@ -1,8 +1,9 @@
 import { type AttributeDefinition, listAttributeDefinitions } from '../attributes/attribute-definition.ts';
 import { DomainError } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
-import { type Filter, filterToSql, listConditions, parseFilter, readFilter, type StoredFilter } from './filter.ts';
-import { createScope, readSegments, segmentsNamedBy } from './known-segments.ts';
+import { type Filter, listConditions, parseFilter, readFilter, type StoredFilter } from './filter.ts';
+import { createMeasure, type Filters, filtersOf, isTooLarge, tooLarge } from './filter-size.ts';
+import { readSegments, segmentsNamedBy } from './known-segments.ts';
 import type { Place } from './predicate.ts';
 
 type Reader = Pick<Transaction, '$queryRaw'>;
@@ -17,9 +18,8 @@ export async function parseKnownFilter(tx: Reader, input: unknown, path: readonl
   const filter = readFilter(stored);
   const named = segmentsNamedBy(filter);
   if (named.length > 0) await holdSegments(tx, { filter, named, path });
-  const segments = await readSegments(tx, named);
-  const filters = new Map([...segments].flatMap(([id, each]) => (each.filter ? [[id, each.filter] as const] : [])));
-  if (unfoldedSize({ id: '', filter }, filters, new Map()) > valuesMax) throw tooLarge(path);
+  const { ofFilter } = createMeasure(filtersOf(await readSegments(tx, named)));
+  if (isTooLarge(ofFilter(filter))) throw tooLarge(path);
   return stored;
 }
 
@@ -49,31 +49,19 @@ function pathOfSegment(filter: Filter, segmentId: string): readonly string[] {
   return listConditions(filter).find(({ condition }) => condition.segmentId === segmentId)?.path ?? [];
 }
 
-/**
- * Lets one transaction at a time change which segment names which, so that two cannot close a circle together. Taken before any
- * segment is locked.
- */
-export async function lockSegmentFilters(tx: Transaction): Promise<void> {
-  await tx.$executeRaw(sql`select pg_advisory_xact_lock(hashtextextended('carillon segment filters', 0))`);
-}
-
 /** @default 1_000 // dynamic segments */
 const dynamicSegmentsMax = 1_000;
-/** Values in the SQL of a filter, with the filters of the segments that it names: a statement takes 65,535. @default 20_000 */
-const valuesMax = 20_000;
-const tooLarge = (path: readonly string[]) =>
-  new DomainError('LIMIT_EXCEEDED', 'With what the segments in it ask for, a filter would be too large.', path);
 
 /**
  * Refuses a segment's new filter that would make a circle, or too large a filter of any segment. To be called after
- * {@link lockSegmentFilters}.
+ * `lockFilters`.
  *
  * @throws DomainError `VALUE_INVALID` where the filter leads back to its own segment; `LIMIT_EXCEEDED`.
  */
 export async function refuseTangledFilter(
   tx: Reader,
   { segmentId, stored }: { segmentId: string; stored: StoredFilter },
-): Promise<void> {
+): Promise<Filters> {
   const rows = await tx.$queryRaw<{ id: string; filter: unknown }[]>(sql`
     select id, filter from segments where filter is not null and id <> ${segmentId}::uuid
   `);
@@ -88,10 +76,9 @@ export async function refuseTangledFilter(
   if (circular) {
     throw new DomainError('VALUE_INVALID', 'This leads back to the segment itself.', ['filter', ...circular.path]);
   }
-  const sizes = new Map<string, number>();
-  if ([...filters].some(([id, filter]) => unfoldedSize({ id, filter }, filters, sizes) > valuesMax)) {
-    throw tooLarge(['filter']);
-  }
+  const { ofSegment } = createMeasure(filters);
+  if ([...filters.keys()].some((id) => isTooLarge(ofSegment(id)))) throw tooLarge(['filter']);
+  return filters;
 }
 
 /** Whether a segment is another, or its filter names it, also through others. */
@@ -107,22 +94,4 @@ function leadsTo(from: string, to: string, filters: ReadonlyMap<string, Filter>)
     wave = [...new Set(next)].filter((id) => !seen.has(id));
   }
   return wave.includes(to);
-}
-
-/** How many values a filter has in SQL, those of named segments with it. `sizes` keeps what is known. There are no circles. */
-function unfoldedSize(
-  { id, filter }: { id: string; filter: Filter },
-  filters: ReadonlyMap<string, Filter>,
-  sizes: Map<string, number>,
-): number {
-  const known = sizes.get(id);
-  if (known !== undefined) return known;
-  const named = listConditions(filter).flatMap(({ condition }) => condition.segmentId ?? []);
-  const own = filterToSql(filter, createScope(new Map())).values.length;
-  const size = named.reduce((sum, segmentId) => {
-    const inner = filters.get(segmentId);
-    return inner ? sum + unfoldedSize({ id: segmentId, filter: inner }, filters, sizes) : sum;
-  }, own);
-  sizes.set(id, size);
-  return size;
 }

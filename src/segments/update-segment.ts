@@ -1,10 +1,12 @@
+import { lockFilters } from '../attributes/filter-lock.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { addAttributeIndexesJob } from './attribute-indexes.ts';
-import { lockSegmentFilters, parseKnownFilter, refuseTangledFilter } from './segment-filter.ts';
+import { parseKnownFilter, refuseTangledFilter } from './segment-filter.ts';
 import { parseSegmentDescription, parseSegmentName } from './segment-name.ts';
+import { refuseOutgrownTargets } from './target-size.ts';
 
 /** What is to change: what is absent stays. */
 export interface SegmentUpdate {
@@ -31,13 +33,13 @@ export async function updateSegment(deployment: Deployment, request: SegmentUpda
   const description = request.description === undefined ? undefined : parseSegmentDescription(request.description);
   return write(deployment, { principal, mutation: 'updateSegment', idempotencyKey, input }, async (tx) => {
     const hasFilter = request.filter !== null && request.filter !== undefined;
-    if (hasFilter) await lockSegmentFilters(tx);
+    if (hasFilter) await lockFilters(tx, 'alone');
     const { isDynamic } = await lockSegment(tx, segmentId);
     if (hasFilter && !isDynamic) {
       throw new DomainError('STATE_CONFLICT', 'A static segment has no filter.', ['filter']);
     }
     const stored = hasFilter ? await parseKnownFilter(tx, request.filter, ['filter']) : null;
-    if (stored) await refuseTangledFilter(tx, { segmentId, stored });
+    if (stored) await refuseOutgrownTargets(tx, await refuseTangledFilter(tx, { segmentId, stored }));
     if (name !== null) await refuseTakenName(tx, { segmentId, name });
     await tx.$executeRaw(sql`
       update segments set

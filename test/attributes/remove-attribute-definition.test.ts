@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { forgetAttributeJob, resumeForgetting } from '../../src/attributes/forget-attribute.job.ts';
+import type { AudienceFilter } from '../generated/graphql.ts';
 import {
   customAttributesOf,
   defineAttribute,
@@ -8,8 +9,10 @@ import {
   removeAttributeDefinition,
 } from '../support/attributes.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
-import { makeInstallation, personalize } from '../support/operations.ts';
+import { makeInstallation, makeNotification, personalize, sendNotification } from '../support/operations.ts';
 import { makePerson } from '../support/people.ts';
+import { createSegment, makeDynamicSegment, updateSegment } from '../support/segments/operations.ts';
+import { localIdOf, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 
 // A gateway alone: nothing is removed until a test starts a worker.
@@ -176,3 +179,57 @@ async function jobOf(definitionId: string) {
   expect(rows).toHaveLength(1);
   return rows[0];
 }
+
+describe('an attribute that a filter names is not removed', () => {
+  const inUse = refusal('STATE_CONFLICT', ['name']);
+
+  test.each<['USER' | 'INSTALLATION', (name: string) => AudienceFilter]>([
+    ['USER', (name) => ({ all: [{ tag: 'a' }, { not: { attribute: { name, eq: 'a' } } }] })],
+    [
+      'INSTALLATION',
+      (name) => ({
+        any: [
+          { installation: { platform: ['IOS'] } },
+          { installation: { isPrimary: true, attribute: [{ name, exists: true }] } },
+        ],
+      }),
+    ],
+  ])('of %s, while a segment names it', async (owner, toFilter) => {
+    const name = await makeAttribute(g.server, { owner, type: 'STRING' });
+    const other = owner === 'USER' ? 'INSTALLATION' : 'USER';
+    await makeAttribute(g.server, { owner: other, name, type: 'STRING' });
+    const segment = await makeDynamicSegment(g.server, toFilter(name));
+    expect(await removeAttributeDefinition(g.server, owner, name)).toEqual(inUse);
+    expect(await removeAttributeDefinition(g.server, owner, name)).toMatchObject({
+      message: expect.stringContaining(localIdOf(segment)),
+    });
+    // One of the same name of others is another one.
+    expect(await removeAttributeDefinition(g.server, other, name)).toMatchObject({ attributeDefinition: { name } });
+    await updateSegment(g.server, { segment, filter: { tag: 'a' } });
+    expect(await removeAttributeDefinition(g.server, owner, name)).toMatchObject({ attributeDefinition: { name } });
+  });
+
+  test('while a send is on its way to whom it holds for', async () => {
+    const name = await makeAttribute(g.server, { type: 'OBJECT_LIST', fields: [{ name: 'sku', type: 'STRING' }] });
+    const filter = { attribute: { name, any: [{ field: 'sku', eq: 'a' }] } };
+    const notification = await makeNotification(g.server, toSend({ filter }));
+    expect(await removeAttributeDefinition(g.server, 'USER', name)).toEqual(inUse);
+    await g.db.notification.update({ where: { id: localIdOf(notification) }, data: { fanOutFinishedAt: new Date() } });
+    expect(await removeAttributeDefinition(g.server, 'USER', name)).toMatchObject({ attributeDefinition: { name } });
+  });
+
+  test('also when it is named at the same time: one of the two is refused', async () => {
+    for (let round = 0; round < 8; round += 1) {
+      const name = await makeAttribute(g.server, { type: 'STRING' });
+      const filter = { attribute: { name, eq: 'a' } };
+      const [made, sent, removed] = await Promise.all([
+        createSegment(g.server, { filter }),
+        sendNotification(g.server, toSend({ filter })),
+        removeAttributeDefinition(g.server, 'USER', name),
+      ]);
+      const isRemoved = removed?.__typename === 'RemoveAttributeDefinitionPayload';
+      const isNamed = [made, sent].some((result) => result && !('code' in result));
+      expect({ round, isRemoved, isNamed }).toEqual({ round, isRemoved, isNamed: !isRemoved });
+    }
+  });
+});

@@ -1,16 +1,23 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
+import { createApnsChannel } from '../../src/channels/apns.ts';
 import type { Channel, Message } from '../../src/channels/channel.ts';
+import { createFcmChannel } from '../../src/channels/fcm.ts';
 import { createInboxChannel } from '../../src/channels/inbox.ts';
 import { createInfobipSmsChannel } from '../../src/channels/infobip-sms.ts';
 import { createOutboxChannel } from '../../src/channels/outbox.ts';
+import { parseServiceAccount, type ServiceAccount } from '../../src/channels/service-account.ts';
 import { createSmtpChannel } from '../../src/channels/smtp.ts';
 import { createWebPushChannel, generateVapidKeys } from '../../src/channels/web-push.ts';
 import { newId } from '../../src/ids.ts';
 import { useDatabase } from '../support/database.ts';
 import { breakages, startBrokenServer } from '../support/fakes/broken-server.ts';
+import { startFakeApns } from '../support/fakes/fake-apns.ts';
+import { startFakeFcm } from '../support/fakes/fake-fcm.ts';
 import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
 import { startFakePushService } from '../support/fakes/fake-push-service.ts';
 import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
+import { testCertificate } from '../support/fakes/test-certificate.ts';
 import { makeMessage } from '../support/make-message.ts';
 
 const database = useDatabase();
@@ -18,6 +25,12 @@ const vapid = { subject: 'mailto:ops@example.com', ...generateVapidKeys() };
 const webPushOptions = { vapid, arePrivateEndpointsAllowed: true };
 const toAda: Message = makeMessage({ channel: 'EMAIL', address: { kind: 'email', email: 'ada@example.com' } });
 const toPhone: Message = makeMessage({ channel: 'SMS', address: { kind: 'phone', phone: '+385916242493' } });
+const toAndroid: Message = makeMessage({
+  channel: 'PUSH',
+  platform: 'ANDROID',
+  address: { kind: 'fcm', token: 'ada' },
+});
+const toIphone: Message = makeMessage({ channel: 'PUSH', platform: 'IOS', address: { kind: 'apns', token: 'ada' } });
 
 interface Case {
   channel: Channel;
@@ -30,7 +43,7 @@ interface Subject {
   /** In SMTP the server does. */
   serverSpeaksFirst?: boolean;
   open(): Promise<Case>;
-  openAt?(port: number, timeoutMs: number): Case;
+  openAt?(port: number, timeoutMs: number): Case | Promise<Case>;
 }
 
 const closers: (() => Promise<void>)[] = [];
@@ -42,6 +55,16 @@ afterEach(async () => {
 function closing<Closable extends { close(): Promise<void> }>(closable: Closable): Closable {
   closers.push(() => closable.close());
   return closable;
+}
+
+/** FCM, with the account that may send by it. */
+async function openFcm(
+  options: Parameters<typeof startFakeFcm>[0] = {},
+): Promise<{ account: ServiceAccount; baseUrl: string }> {
+  const { serviceAccount, baseUrl } = closing(await startFakeFcm(options));
+  const account = parseServiceAccount(serviceAccount);
+  if (!account) throw new Error('This is no service account.');
+  return { account, baseUrl };
 }
 
 const subjects: Subject[] = [
@@ -68,6 +91,57 @@ const subjects: Subject[] = [
       const address = { kind: 'webPush' as const, ...anySubscription, endpoint: `http://127.0.0.1:${port}/push/1` };
       const channel = closing(createWebPushChannel({ ...webPushOptions, timeoutMs }));
       return { channel, message: makeMessage({ channel: 'PUSH', address }) };
+    },
+  },
+  {
+    name: 'fcm',
+    async open() {
+      const { account, baseUrl } = await openFcm();
+      return { channel: closing(createFcmChannel({ account, baseUrl })), message: toAndroid };
+    },
+    async openAt(port, timeoutMs) {
+      const { account } = await openFcm();
+      const channel = createFcmChannel({ account, baseUrl: `http://127.0.0.1:${port}`, timeoutMs });
+      return { channel: closing(channel), message: toAndroid };
+    },
+  },
+  {
+    name: 'fcm, over HTTP/2',
+    async open() {
+      const { account, baseUrl } = await openFcm({ tls: { ...testCertificate, host: 'localhost' } });
+      const channel = createFcmChannel({ account, baseUrl, tls: { ca: testCertificate.cert } });
+      return { channel: closing(channel), message: toAndroid };
+    },
+    async openAt(port, timeoutMs) {
+      const { account } = await openFcm();
+      const channel = createFcmChannel({ account, baseUrl: `https://127.0.0.1:${port}`, timeoutMs });
+      return { channel: closing(channel), message: toAndroid };
+    },
+  },
+  {
+    name: 'fcm, by the server of its access tokens',
+    async open() {
+      const { account, baseUrl } = await openFcm();
+      return { channel: closing(createFcmChannel({ account, baseUrl })), message: toAndroid };
+    },
+    async openAt(port, timeoutMs) {
+      const { account, baseUrl } = await openFcm();
+      const elsewhere = { ...account, tokenUri: `http://127.0.0.1:${port}/token` };
+      return { channel: closing(createFcmChannel({ account: elsewhere, baseUrl, timeoutMs })), message: toAndroid };
+    },
+  },
+  {
+    name: 'apns',
+    async open() {
+      const { baseUrl, key, keyId, teamId, topic } = closing(await startFakeApns());
+      return { channel: closing(createApnsChannel({ baseUrl, key, keyId, teamId, topic })), message: toIphone };
+    },
+    openAt(port, timeoutMs) {
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+      const options = { key, keyId: 'ABC123DEFG', teamId: 'DEF123GHIJ', topic: 'com.example.shop', timeoutMs };
+      const channel = createApnsChannel({ ...options, baseUrl: `http://127.0.0.1:${port}` });
+      return { channel: closing(channel), message: toIphone };
     },
   },
   {
@@ -133,15 +207,15 @@ describe.each(overTheNetwork)('$name, over the network', ({ name, openAt, server
     breakages.filter((breakage) => breakage !== 'silent'),
   )('a message is tried again after a server that is broken: %s', async (breakage) => {
     const server = closing(await startBrokenServer(breakage, { speaksFirst }));
-    const { channel, message } = openAt(server.port, patientMs);
+    const { channel, message } = await openAt(server.port, patientMs);
     const outcome = await channel.send(message, never);
-    expect(outcome).toEqual({ kind: 'retry', providerCode: expect.stringMatching(/^[A-Z_]+$/) });
+    expect(outcome).toEqual({ kind: 'retry', providerCode: expect.stringMatching(/^[A-Z0-9_]+$/) });
     expect(server.connectionCount() > 0).toBe(breakage !== 'refused');
   });
 
   test('a message is tried again when the server does not answer in time', async () => {
     const server = closing(await startBrokenServer('silent', { speaksFirst }));
-    const { channel, message } = openAt(server.port, 100);
+    const { channel, message } = await openAt(server.port, 100);
     expect(await channel.send(message, never)).toEqual({
       kind: 'retry',
       providerCode: expect.stringMatching(/^E?TIMEDOUT$|^TIMEOUT$/),
@@ -150,7 +224,7 @@ describe.each(overTheNetwork)('$name, over the network', ({ name, openAt, server
 
   test('a message is tried again when its send is given up half-way', async () => {
     const server = closing(await startBrokenServer('silent', { speaksFirst }));
-    const { channel, message } = openAt(server.port, patientMs);
+    const { channel, message } = await openAt(server.port, patientMs);
     const controller = new AbortController();
     const outcome = channel.send(message, controller.signal);
     await server.connected;
@@ -159,7 +233,7 @@ describe.each(overTheNetwork)('$name, over the network', ({ name, openAt, server
   });
 
   test('an address of another channel is a bug, not an outcome', async () => {
-    const { channel, message } = openAt(1, patientMs);
+    const { channel, message } = await openAt(1, patientMs);
     const astray = { ...message, address: { kind: 'inbox' as const, userId: name } };
     await expect(channel.send(astray, never)).rejects.toThrow(TypeError);
   });

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { type ChannelsOptions, createChannels } from '../../src/channels/registry.ts';
 import { generateVapidKeys } from '../../src/channels/web-push.ts';
@@ -7,11 +8,29 @@ const database = useDatabase();
 
 const smtp = { url: 'smtp://127.0.0.1:1', from: 'carillon@example.com' };
 const infobip = { baseUrl: 'http://127.0.0.1:1', apiKey: 'key', from: 'Carillon' };
+const fcm = {
+  account: {
+    projectId: 'shop-1234',
+    clientEmail: 'sender@example.com',
+    privateKey: 'unread before the first send',
+    tokenUri: 'http://127.0.0.1:1',
+  },
+};
+const apns = {
+  key: generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    .privateKey.export({ type: 'pkcs8', format: 'pem' })
+    .toString(),
+  keyId: 'ABC123DEFG',
+  teamId: 'DEF123GHIJ',
+  topic: 'com.example.shop',
+};
 
 function open(options: Partial<ChannelsOptions>) {
   return createChannels({
     smtp: null,
     infobip: null,
+    fcm: null,
+    apns: null,
     isOutboxAllowed: true,
     arePrivateEndpointsAllowed: false,
     vapid: { subject: 'mailto:ops@example.com', ...generateVapidKeys() },
@@ -49,10 +68,13 @@ test('what has no provider is not configured where the outbox is not allowed', a
 });
 
 test('a provider that is configured is used', async () => {
-  const channels = open({ smtp, infobip, isOutboxAllowed: false });
+  const channels = open({ smtp, infobip, fcm, apns, isOutboxAllowed: false });
   expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS', 'IN_APP']);
   expect(channels.channelFor('EMAIL', 'email')?.name).toBe('smtp');
   expect(channels.channelFor('SMS', 'phone')?.name).toBe('infobip');
+  expect(channels.channelFor('PUSH', 'fcm')?.name).toBe('fcm');
+  expect(channels.channelFor('PUSH', 'apns')?.name).toBe('apns');
+  expect(channels.describe().PUSH).toBe('web-push, fcm for apps, apns for apps');
   await channels.close();
 });
 

@@ -9,6 +9,7 @@ import { createCipher } from '../../src/storage/cipher.ts';
 import { checkEncryptionKey } from '../../src/storage/deployment-secrets.ts';
 import { runCommand } from '../support/command.ts';
 import { csv, useImports } from '../support/imports.ts';
+import { programEnvironment } from '../support/program-environment.ts';
 import { until } from '../support/until.ts';
 
 const imports = useImports();
@@ -47,7 +48,7 @@ test('an import that is killed goes on by the same command, and nothing is lost 
   const lines = async () =>
     (await database.db.import.findFirst({ where: { fileName: basename(file) } }))?.lineNumber ?? 0;
   const child = spawn(process.execPath, [command, 'import', 'users', file], {
-    env: { ...process.env, ...settings() },
+    env: { ...programEnvironment(), ...settings() },
     stdio: 'ignore',
   });
   await until(async () => (await lines()) > 1);

@@ -6,7 +6,7 @@ import { DeliveryReason } from '../../src/generated/prisma/enums.ts';
 
 const providerCode = 'CODE';
 const chance = { random: 0.5, channelDownMs: 30_000 };
-const delivery = { id: 'delivery', attempts: 1, channel: 'PUSH' } as const;
+const delivery = { id: 'delivery', attempts: 1, channel: 'PUSH', addressRegisteredAt: null } as const;
 const decide = (outcome: SendOutcome, over: Partial<{ attempts: number; channel: 'PUSH' | 'EMAIL' | 'SMS' }> = {}) =>
   decideOutcome({ ...delivery, ...over }, outcome, chance);
 
@@ -32,6 +32,25 @@ test.each(['EMAIL', 'SMS'] as const)('an address of %s that is gone is a hard bo
   expect(decide({ kind: 'gone', providerCode }, { channel })).toMatchObject({
     status: 'BOUNCED',
     reason: 'HARD_BOUNCE',
+  });
+});
+
+describe('an address that is gone since a moment', () => {
+  const since = new Date('2026-11-27T12:00:00Z');
+
+  test.each([
+    ['was registered before', '2026-11-27T11:59:59Z', 'FAILED'],
+    ['was registered at that moment', '2026-11-27T12:00:00Z', 'FAILED'],
+    ['was imported', null, 'FAILED'],
+    ['was registered later, so that it is tried again', '2026-11-27T12:00:01Z', 'QUEUED'],
+  ])('and %s', (_, registeredAt, status) => {
+    const addressRegisteredAt = registeredAt === null ? null : new Date(registeredAt);
+    expect(
+      decideOutcome({ ...delivery, addressRegisteredAt }, { kind: 'gone', providerCode, since }, chance),
+    ).toMatchObject({
+      status,
+      providerCode,
+    });
   });
 });
 

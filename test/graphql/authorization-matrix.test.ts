@@ -257,6 +257,7 @@ test.each(
 /** Fields that not everybody may see who may see their object, and what leads an installation to its own object. */
 const guardedFields: Record<string, string> = {
   'App.allowedOrigins': '{ viewer { app { allowedOrigins } } }',
+  'App.channels': '{ viewer { app { channels { __typename } } } }',
   'App.isLimitedToOperations': '{ viewer { app { isLimitedToOperations } } }',
   'App.userTokenKeys': '{ viewer { app { userTokenKeys { __typename } } } }',
   'Delivery.notification': '{ viewer { user { deliveries { nodes { notification { id } } } } } }',

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { schema } from '../../src/graphql/schema.ts';
 import { testKeys } from '../support/app.ts';
 import { useDoor } from '../support/door.ts';
 import { insertDeliveries, insertNotification } from '../support/log-events.ts';
@@ -16,8 +17,10 @@ const waysToFollow = ['SSE', 'WebSocket'] as const;
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
 
-// A long name for a short value makes a large answer of a small question: more than the system takes for a peer.
-const largeAnswer = `{ __schema { types { ${'a'.repeat(200_000)}: name } } }`;
+// A long name for a short value makes a large answer of a small question: more than the system takes for a peer, however
+// many types there are.
+const nameLength = Math.ceil((32 * mebibyte) / Object.keys(schema.getTypeMap()).length);
+const largeAnswer = `{ __schema { types { ${'a'.repeat(nameLength)}: name } } }`;
 
 /** Waits until another one was cut that reads nothing. */
 async function untilAnotherIsCut(way: WayToAsk) {

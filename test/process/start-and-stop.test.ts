@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findFreePort } from '../../src/storage/free-port.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { findPostgresPid, launchProgram, startProgram, waitFor } from '../support/program.ts';
@@ -9,15 +9,16 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const dataEncryptionKey = Buffer.alloc(32, 1).toString('base64');
 
+/** One data directory for the file: what a test leaves is what the next program finds. */
 let temporary: Awaited<ReturnType<typeof makeTemporaryDirectory>>;
 let dataDirectory: string;
 
-beforeEach(async () => {
+beforeAll(async () => {
   temporary = await makeTemporaryDirectory();
   dataDirectory = join(temporary.path, 'data');
 });
 
-afterEach(async () => {
+afterAll(async () => {
   await temporary.remove();
 });
 
@@ -73,12 +74,13 @@ describe('on an embedded database', () => {
     expect(await findPostgresPid(dataDirectory)).toBeNull();
   });
 
-  test('an interrupt during the start stops it cleanly', async () => {
-    await using program = launchProgram({ PORT: '0', DATA_DIR: dataDirectory });
-    await waitFor(program, async () => (await findPostgresPid(temporary.path)) !== null);
+  test('an interrupt during the first start stops it cleanly', async () => {
+    const newDirectory = join(temporary.path, 'interrupted');
+    await using program = launchProgram({ PORT: '0', DATA_DIR: newDirectory });
+    await waitFor(program, async () => (await findPostgresPid(newDirectory)) !== null);
     program.send('SIGINT');
     expect(await program.ended).toEqual({ exitCode: 0, signal: null });
-    expect(await findPostgresPid(dataDirectory)).toBeNull();
+    expect(await findPostgresPid(newDirectory)).toBeNull();
   });
 
   test('a second interrupt ends a program that cannot stop', async () => {
@@ -120,9 +122,9 @@ describe('on an embedded database', () => {
 describe('with wrong settings', () => {
   test('a directory that cannot be written is one sentence', async () => {
     await writeFile(join(temporary.path, 'file'), '');
-    dataDirectory = join(temporary.path, 'file/data');
-    expect(await refusalOf({})).toBe(
-      `The data directory ${dataDirectory} cannot be written (ENOTDIR); set another DATA_DIR.\n`,
+    const directory = join(temporary.path, 'file/data');
+    expect(await refusalOf({ DATA_DIR: directory })).toBe(
+      `The data directory ${directory} cannot be written (ENOTDIR); set another DATA_DIR.\n`,
     );
   });
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
 import { createLogger } from '../../src/logger.ts';
@@ -18,8 +19,15 @@ beforeAll(() => insertCrowd(database.pool, 20_000));
 const planOf = async (stored: object) =>
   explainCount(database.pool, audienceSql(await prepareFilter(database.db, readFilter(stored))));
 
+const listIndexes = async () =>
+  (
+    await database.pool.query<{ name: string }>(
+      `select relname as name from pg_class where relname like 'users_attribute_%' order by 1`,
+    )
+  ).rows;
+
 const keepIndexes = (signal = new AbortController().signal) =>
-  keepAttributeIndexes({ ...database.storage, log: createLogger({ json: true, level: 'silent' }), signal });
+  keepAttributeIndexes({ ...database.storage, log: createLogger({ level: 'silent' }), signal });
 
 test.each([
   ['a tag', { tag: 'shop-7' }, 'users_tags_idx'],
@@ -49,7 +57,7 @@ test('an attribute that a segment compares by range gets an index, which goes wi
   expect(await planOf(range)).not.toContain('users_attribute_');
 });
 
-test('an index of texts serves ranges, lists and beginnings, and one that was left half made is made anew', async () => {
+test('an index of texts serves ranges, lists, beginnings and relative dates, and one that was left half made is made anew', async () => {
   const id = newId();
   const condition = (operators: object) => ({ attribute: { name: 'plan', type: 'STRING', ...operators } });
   await database.pool.query(sql`
@@ -62,6 +70,56 @@ test('an index of texts serves ranges, lists and beginnings, and one that was le
   for (const operators of [{ gt: 'zz' }, { startsWith: 'zz' }, { in: ['zz', 'zy'] }]) {
     expect(await planOf(condition(operators))).toContain('users_attribute_');
   }
+  for (const type of ['DATE', 'DATETIME']) {
+    expect(await planOf(condition({ type, withinLast: { days: 7 } }))).toContain('users_attribute_');
+  }
+});
+
+test('a value that is longer than an entry of an index is written all the same, and found', async () => {
+  const id = newId();
+  const startsWith = `${'a'.repeat(255)}\u{1f600}b`;
+  const filter = { attribute: { name: 'plan', type: 'STRING', startsWith } };
+  await database.pool.query(
+    sql`insert into segments (id, name, filter) values (${id}::uuid, ${id}, ${JSON.stringify(filter)}::jsonb)`,
+  );
+  await keepIndexes();
+  const plan = startsWith + randomBytes(3_000).toString('base64').slice(0, 3_839);
+  const { rows } = await database.pool.query<{ id: string }>(
+    sql`insert into users (id, custom_attributes) values (uuid_v7(), ${JSON.stringify({ plan })}::jsonb) returning id`,
+  );
+  expect(await planOf(filter)).toContain('users_attribute_');
+  const where = audienceSql(await prepareFilter(database.db, readFilter(filter)));
+  expect(await database.db.$queryRaw(sql`select u.id from users u where ${where}`)).toEqual(rows);
+});
+
+test('an attribute of installations gets none, as none would be asked', async () => {
+  await database.pool.query(sql`
+    insert into attribute_definitions (id, owner, name, type) values (uuid_v7(), 'USER', 'theme', 'STRING')`);
+  const id = newId();
+  const filter = { installation: { attribute: [{ name: 'theme', type: 'STRING', gt: 'a' }] } };
+  await database.pool.query(
+    sql`insert into segments (id, name, filter) values (${id}::uuid, ${id}, ${JSON.stringify(filter)}::jsonb)`,
+  );
+  const before = await listIndexes();
+  await keepIndexes();
+  expect(await listIndexes()).toEqual(before);
+});
+
+test('of many who see to them at once none is in vain: each segment has its index when all are done', async () => {
+  const names = Array.from({ length: 6 }, (_, index) => `attribute ${index}`);
+  const before = await listIndexes();
+  await Promise.all(
+    names.map(async (name) => {
+      const [id, filter] = [newId(), { attribute: { name, type: 'NUMBER', gt: '1' } }];
+      await database.pool.query(sql`
+        insert into attribute_definitions (id, owner, name, type) values (uuid_v7(), 'USER', ${name}, 'NUMBER')`);
+      await database.pool.query(
+        sql`insert into segments (id, name, filter) values (${id}::uuid, ${id}, ${JSON.stringify(filter)}::jsonb)`,
+      );
+      await keepIndexes();
+    }),
+  );
+  expect(await listIndexes()).toHaveLength(before.length + names.length);
 });
 
 test('a stop leaves no connection taken, also one that comes while the connection is waited for', async () => {

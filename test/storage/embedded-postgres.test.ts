@@ -3,24 +3,24 @@ import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { StartupError } from '../../src/errors.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const password = randomBytes(16).toString('hex');
+/** One directory for the file: each test finds what the one before has left, and a server that is stopped. */
 let directory: Awaited<ReturnType<typeof makeTemporaryDirectory>>;
 let started: EmbeddedPostgres[] = [];
 
-beforeEach(async () => {
+beforeAll(async () => {
   directory = await makeTemporaryDirectory();
 });
-
 afterEach(async () => {
   await Promise.all(started.map((server) => server.stop()));
   started = [];
-  await directory.remove();
 });
+afterAll(() => directory.remove());
 
 async function start(): Promise<EmbeddedPostgres> {
   const server = await startEmbeddedPostgres({
@@ -55,10 +55,10 @@ test('a later start finds the data', async () => {
 
 test('a server that was left behind is stopped, and its data found', async () => {
   const orphan = await start();
-  await query(orphan.url, 'create table kept as select 42 as answer');
+  await query(orphan.url, 'create table kept_by_orphan as select 43 as answer');
 
   const next = await start();
-  expect(await query(next.url, 'select answer from kept')).toEqual([{ answer: 42 }]);
+  expect(await query(next.url, 'select answer from kept_by_orphan')).toEqual([{ answer: 43 }]);
   await expect(query(orphan.url, 'select')).rejects.toThrow(/ECONNREFUSED/);
 });
 
@@ -112,6 +112,7 @@ test('another password than the one of the first start is told plainly', async (
 // Only root's PostgreSQL runs as another user.
 test.skipIf(userInfo().uid !== 0)('a directory that root keeps to itself is refused plainly', async () => {
   await chmod(directory.path, 0o700);
+  onTestFinished(() => chmod(directory.path, 0o711));
   const attempt = start();
   await expect(attempt).rejects.toThrow(StartupError);
   await expect(attempt).rejects.toThrow(

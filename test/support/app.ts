@@ -33,6 +33,8 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     isOutboxAllowed: true,
     arePrivateEndpointsAllowed: true,
     smtp: null,
+    fcm: null,
+    apns: null,
     vapid: { subject: 'mailto:tests@example.com', publicKey: null, privateKey: null },
     infobip: null,
     ...settings,
@@ -103,6 +105,8 @@ export function useApp(settings: Partial<Config> = {}, options: WorkerOptions = 
   });
   afterAll(async () => {
     await app?.stop();
+    // The file's own modules stay in memory until the end of the run: they are not to hold what it had running.
+    app = null;
   });
   return new FileApp(database, () => urlOf(app));
 }

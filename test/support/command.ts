@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { programEnvironment } from './program-environment.ts';
 
 const commandFile = fileURLToPath(new URL('../../src/carillon.ts', import.meta.url));
 
@@ -10,14 +11,13 @@ export interface CommandResult {
   stderr: string;
 }
 
-/** Runs `carillon` with these arguments, and these settings and nothing else of this process's environment but PATH and HOME. */
+/** Runs `carillon` with these arguments, these settings, and what `programEnvironment` says. */
 export function runCommand(args: readonly string[], settings: Record<string, string>): Promise<CommandResult> {
-  const { PATH = '', HOME = '' } = process.env;
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
       [commandFile, ...args],
-      { env: { PATH, HOME, ...settings } },
+      { env: { ...programEnvironment(), ...settings } },
       (_, stdout, stderr) => resolve({ exitCode: child.exitCode ?? -1, stdout, stderr }),
     );
   });

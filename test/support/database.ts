@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { type Database, openStorage, type Storage } from '../../src/storage/database.ts';
-import { executeStatement, withDatabase } from './database-server.ts';
+import { executeStatement, keepDatabase, withDatabase } from './database-server.ts';
 
 /** A database of a test's own. */
 export interface TestDatabase {
@@ -14,7 +14,7 @@ export interface TestDatabase {
 /** A new database: migrated and otherwise empty, or, with `migrated: false`, quite empty. */
 export async function createTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
   const serverUrl = inject('databaseServerUrl');
-  const name = `carillon_test_${randomBytes(6).toString('hex')}`;
+  const name = `${inject('databasePrefix')}_${randomBytes(6).toString('hex')}`;
   await executeStatement(
     serverUrl,
     `create database ${name} template ${migrated ? inject('databaseTemplate') : 'template0'}`,
@@ -55,12 +55,15 @@ export function useDatabase(): FileDatabase {
   afterAll(async ({}, suite) => {
     if (!opened) return;
     const { database, storage } = opened;
+    opened = null;
     await storage.close();
     const hasFailed = suite.tasks.some((task) => task.result?.state === 'fail');
     if (hasFailed && inject('isDatabaseServerKept')) {
+      await keepDatabase(inject('databaseServerUrl'), database.name);
       process.stderr.write(`The database of the failed tests is kept: ${database.name}\n`);
     } else {
-      await database.drop();
+      // Nobody waits for it: where the server syncs its files, it takes seconds. What is left goes at the end of the run.
+      database.drop().catch(() => undefined);
     }
   });
 

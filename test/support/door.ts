@@ -46,7 +46,7 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     hub,
     arePrivateEndpointsAllowed: true,
     webPushPublicKey: 'a',
-    configuredChannels: () => [],
+    configuredChannels: () => Promise.resolve([]),
   };
   const throttle = createInProcessThrottle();
   const door = createDoor({
@@ -127,6 +127,7 @@ export function useDoor(settings: DoorSettings = {}): Door {
   });
   afterAll(async () => {
     await opened?.close();
+    opened = undefined;
   });
   return new Door(database, () => {
     if (!opened) throw new Error('The door is open from the first beforeAll on.');

@@ -57,6 +57,7 @@ export function useGatewayAndWorker(): GatewayAndWorker {
   });
   afterAll(async () => {
     await gateway?.stop();
+    gateway = null;
   });
   return programs;
 }

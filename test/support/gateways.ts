@@ -31,7 +31,7 @@ export function useGateways(): Gateways {
     for (let count = 0; count < 2; count += 1) started.push(await startApp(config));
   });
   afterAll(async () => {
-    for (const gateway of started) await gateway.stop();
+    for (const gateway of started.splice(0)) await gateway.stop();
   });
   return new Gateways(database, started);
 }

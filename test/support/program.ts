@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { programEnvironment } from './program-environment.ts';
 
 const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const shortLeaseFile = fileURLToPath(new URL('./short-lease-program.ts', import.meta.url));
@@ -36,14 +37,13 @@ export interface ReadyProgram extends Program {
 type Settings = Record<string, string>;
 
 /**
- * Starts `node src/main.ts` with these settings and nothing else of this process's environment but PATH and HOME, in
- * `directory` (default: this process's).
+ * Starts `node src/main.ts` with these settings and of this process's environment what
+ * `programEnvironment` says, in `directory` (default: this process's).
  */
 export function launchProgram(settings: Settings, directory?: string, file = mainFile): Program {
-  const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, [file], {
     cwd: directory,
-    env: { PATH, HOME, ...settings },
+    env: { ...programEnvironment(), ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   return toProgram(child);

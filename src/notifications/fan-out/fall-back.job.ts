@@ -27,9 +27,7 @@ export const fallBackJob: Job<Worker, { notificationId: string }> = {
     const notification = await worker.db.notification.findUnique({ where: { id: notificationId } });
     if (!notification) return;
     const isOver = notification.cancelledAt !== null || notification.expiresAt <= new Date();
-    const count = isOver
-      ? await forgetPage(worker, notificationId)
-      : await inTransaction(worker.db, (tx) => fallBackPage(tx, worker, notification));
+    const count = isOver ? await forgetPage(worker, notificationId) : await followPage(worker, notification);
     worker.bus.wake();
     if (count === usersPerPage) await addJob(worker.db, fallBackTask, { notificationId });
     else await comeBackWhenDue(worker, notificationId);
@@ -55,7 +53,18 @@ interface Watched {
   statuses: DeliveryStatus[];
 }
 
-async function fallBackPage(tx: Transaction, worker: Worker, notification: Notification): Promise<number> {
+async function followPage(worker: Worker, notification: Notification): Promise<number> {
+  const configured = await worker.channels.configuredChannels(worker.defaultAppId);
+  return inTransaction(worker.db, (tx) => fallBackPage(tx, { notification, configured }));
+}
+
+/** Of which notification, by the channels there are. */
+interface Steps {
+  notification: Notification;
+  configured: readonly Channel[];
+}
+
+async function fallBackPage(tx: Transaction, { notification, configured }: Steps): Promise<number> {
   const watched = await lockTold(tx, notification);
   const hasTime = notification.fallbackAfterSeconds !== null;
   const decided = watched.map((each) => ({
@@ -70,7 +79,8 @@ async function fallBackPage(tx: Transaction, worker: Worker, notification: Notif
   if (ids.length > 0) await addJob(tx, deliverJob, { notificationId: notification.id });
   const byChannel = Map.groupBy(following, ({ channel }) => channel);
   for (const [channel, users] of byChannel) {
-    await followWith(tx, worker, { notification, channel, userIds: users.flatMap(({ living_id }) => living_id ?? []) });
+    const userIds = users.flatMap(({ living_id }) => living_id ?? []);
+    await followWith(tx, { notification, configured, channel, userIds });
   }
   return watched.length;
 }
@@ -132,11 +142,9 @@ async function forgetTold(
 
 async function followWith(
   tx: Transaction,
-  worker: Worker,
-  { notification, channel, userIds }: { notification: Notification; channel: Channel; userIds: readonly string[] },
+  { notification, configured, channel, userIds }: Steps & { channel: Channel; userIds: readonly string[] },
 ): Promise<void> {
   const target = targetSchema.parse(notification.target);
-  const configured = worker.channels.configuredChannels();
   const order = orderOfChannels({ channels: notification.channels, configured });
   const rest = order.slice(order.indexOf(channel) + 1);
   if (rest.length === 0) return;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { deliverJob } from '../../deliveries/deliver.job.ts';
 import type { Worker } from '../../deliveries/worker.ts';
 import type { Notification } from '../../generated/prisma/client.ts';
+import type { Channel } from '../../generated/prisma/enums.ts';
 import { holdUsers } from '../../identity/user-identity-store.ts';
 import { addJob, type Job } from '../../queue/job.ts';
 import { camelCaseKeys, sql, type Transaction } from '../../storage/database.ts';
@@ -24,7 +25,8 @@ export const fanOutJob: Job<Worker, { notificationId: string }> = {
   name: 'fan-out',
   payload: z.object({ notificationId: z.uuid() }),
   async run(worker, { notificationId }) {
-    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, notificationId));
+    const configured = await worker.channels.configuredChannels(worker.defaultAppId);
+    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, { notificationId, configured }));
     worker.bus.wake();
   },
 };
@@ -32,7 +34,11 @@ export const fanOutJob: Job<Worker, { notificationId: string }> = {
 /** At most one fan-out job of a notification waits. */
 export const fanOutKey = (notificationId: string): string => `fan out ${notificationId}`;
 
-async function fanOutPage(tx: Transaction, worker: Worker, notificationId: string): Promise<void> {
+async function fanOutPage(
+  tx: Transaction,
+  worker: Worker,
+  { notificationId, configured }: { notificationId: string; configured: readonly Channel[] },
+): Promise<void> {
   const notification = await lockUnfinished(tx, notificationId);
   if (!notification) return;
   const cursor = fanOutCursorSchema.parse(notification.fanOutCursor);
@@ -45,7 +51,6 @@ async function fanOutPage(tx: Transaction, worker: Worker, notificationId: strin
   // both at the commit.
   if (page.next) await addJob(tx, fanOutJob, { notificationId }, { key: fanOutKey(notificationId) });
   await addJob(tx, deliverJob, { notificationId });
-  const configured = worker.channels.configuredChannels();
   const audience = { ...notification, notificationId, configured, timing: toTiming(notification) };
   // Installations first: one that is meant itself stays so, though its user is meant too.
   if (page.installationIds.length > 0) await insertInstallationDeliveries(tx, audience, page.installationIds);

@@ -45,7 +45,8 @@ const countMsMax = 15_000;
  * @throws DomainError as `parseTarget` and `freezeTarget` do; `LIMIT_EXCEEDED` when it would take more than 15 seconds
  */
 export async function previewAudience(db: Database, request: PreviewRequest): Promise<AudiencePreview> {
-  const target = await freezeTarget(db, parseTarget(request.target, request), request.target.filter);
+  const named = parseTarget(request.target, request);
+  const target = await inTransaction(db, (tx) => freezeTarget(tx, named, request.target.filter));
   try {
     return await inTransaction(db, (tx) => countAudience(tx, request, target));
   } catch (error) {

@@ -1,7 +1,9 @@
+import { lockFilters } from '../../attributes/filter-lock.ts';
 import { DomainError } from '../../errors.ts';
 import { parseUserReference, type UserReferenceInput } from '../../identity/user-reference.ts';
 import { isUuid } from '../../ids.ts';
 import { parseKnownFilter } from '../../segments/segment-filter.ts';
+import { refuseTooLargeTarget } from '../../segments/target-size.ts';
 import { sql, type Transaction } from '../../storage/database.ts';
 import type { Target } from './target.ts';
 
@@ -100,26 +102,28 @@ function parseIds(ids: readonly string[], path: readonly string[]): string[] {
 }
 
 /**
- * The target in normal form: its filter names what there is, and until the commit none of its segments is deleted; from then on
- * the notification keeps them.
+ * The target in normal form: its filter names what there is, until the commit none of its segments, apps and attributes goes or
+ * grows, and from then on the notification keeps them.
  *
- * @throws DomainError `NOT_FOUND` (a segment, an app), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter)
+ * @throws DomainError `NOT_FOUND` (a segment, an app), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter), `LIMIT_EXCEEDED`
  */
-export async function freezeTarget(tx: Reader, named: NamedTarget, filter: unknown): Promise<Target> {
+export async function freezeTarget(tx: Transaction, named: NamedTarget, filter: unknown): Promise<Target> {
+  const hasFilter = filter !== null && filter !== undefined;
+  if (hasFilter || named.segments.length + named.excludeSegments.length > 0) await lockFilters(tx, 'together');
   await refuseUnknown(tx, { from: 'segments', ids: named.segments, path: ['target', 'segments'] });
   await refuseUnknown(tx, { from: 'segments', ids: named.excludeSegments, path: ['target', 'excludeSegments'] });
   await refuseUnknown(tx, { from: 'apps', ids: named.apps, path: ['apps'] });
-  const hasFilter = filter !== null && filter !== undefined;
-  return { ...named, filter: hasFilter ? await parseKnownFilter(tx, filter, ['target', 'filter']) : null };
+  const stored = hasFilter ? await parseKnownFilter(tx, filter, ['target', 'filter']) : null;
+  const target = { ...named, filter: stored };
+  await refuseTooLargeTarget(tx, target, ['target']);
+  return target;
 }
-
-type Reader = Pick<Transaction, '$queryRaw'>;
 
 const rows = { segments: sql`segments`, apps: sql`apps` };
 const words = { segments: 'There is no such segment.', apps: 'There is no such app.' };
 
 async function refuseUnknown(
-  tx: Reader,
+  tx: Transaction,
   { from, ids, path }: { from: keyof typeof rows; ids: readonly string[]; path: readonly string[] },
 ): Promise<void> {
   if (ids.length === 0) return;

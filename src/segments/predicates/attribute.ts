@@ -13,7 +13,11 @@ import { definePredicate } from '../predicate.ts';
 /** Has a custom attribute that is so: rule U15. */
 export const attribute = definePredicate({
   name: 'attribute',
-  argument: { type: attributeArgument, description: "What one of the user's custom attributes is." },
+  argument: {
+    type: attributeArgument,
+    description:
+      'What one of the user\'s custom attributes is: `{ attribute: { name: "points", gte: 100, lt: 200 } }`. Without a value only `exists: false` holds.',
+  },
   args: attributeSchema,
   parse: (input, { definitions, path }) => parseAttributeCondition(input, definitions.USER, path),
   words: (condition) => `has ${attributeInWords(condition)}`,

@@ -15,7 +15,8 @@ export const country = definePredicate({
   argument: {
     type: 'String',
     isList: true,
-    description: 'The country is one of these ISO 3166-1 alpha-2 codes, such as "NL". Does not hold without a country.',
+    description:
+      'The country is one of these ISO 3166-1 alpha-2 codes: `{ country: ["NL", "BE"] }`. Does not hold without a country.',
   },
   args: listOf(countrySchema),
   words: (countries) => `has the country ${toWords(countries)}`,

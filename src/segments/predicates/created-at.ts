@@ -5,7 +5,10 @@ import { definePredicate } from '../predicate.ts';
 /** Has a profile since. */
 export const createdAt = definePredicate({
   name: 'createdAt',
-  argument: { type: momentsArgument, description: 'When the profile was made.' },
+  argument: {
+    type: momentsArgument,
+    description: 'When the profile was made: `{ createdAt: { withinLast: { days: 7 } } }`.',
+  },
   args: momentsSchema,
   words: (moments) => `was made ${momentsInWords(moments)}`,
   toSql(moments) {

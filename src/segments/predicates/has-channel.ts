@@ -10,7 +10,7 @@ export const hasChannel = definePredicate({
     type: 'Channel',
     isList: true,
     description:
-      'The user has an address for one of these channels, opted out or not: an installation with a push address, an e-mail address, a phone, the inbox.',
+      'The user has an address for one of these channels, opted out or not: an installation with a push address, an e-mail address, a phone, the inbox. `{ hasChannel: [EMAIL, SMS] }`',
   },
   args: listOf(z.enum(Channel)),
   words: (channels) => `has an address for ${toWords(channels)}`,

@@ -7,7 +7,7 @@ export const inSegment = definePredicate({
   argument: {
     type: 'SegmentId',
     description:
-      'The user is in this segment, static or dynamic. Global id. A dynamic segment cannot name itself, also not through others.',
+      'The user is in this segment, static or dynamic. Global id: `{ inSegment: "U2VnbWVudDox" }`. A dynamic segment cannot name itself, also not through others; at most 16 name each other in a row, with at most 20,000 conditions, groups and values in all.',
   },
   args: z.uuid(),
   words: (id) => `is in the segment ${id}`,

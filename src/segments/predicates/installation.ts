@@ -17,9 +17,14 @@ import type { Person, PersonInstallation } from '../person.ts';
 import { definePredicate, listOf, parseInput, toWords } from '../predicate.ts';
 import { toVersionKey } from '../version.ts';
 
+/** @default 256 // characters */
+const versionCharactersMax = 256;
 const version = z
   .string()
-  .refine((text) => toVersionKey(text) !== null, 'Not a version, such as "2.10.0" or "3.0.0-beta.1".');
+  .refine(
+    (text) => text.length <= versionCharactersMax && toVersionKey(text) !== null,
+    'Not a version, such as "2.10.0" or "3.0.0-beta.1".',
+  );
 const operators = { eq: '=', gt: '>', gte: '>=', lt: '<', lte: '<=' } as const;
 const versionSchema = z
   .strictObject({
@@ -179,7 +184,7 @@ export const installation = definePredicate({
   argument: {
     type: argument,
     description:
-      'The user has an installation that is so. A push to a target with this condition goes only to installations that fit it.',
+      'The user has an installation that is so, all of it the same one: `{ installation: { platform: [IOS], appVersion: { lt: "2.10.0" } } }`. A push to a target with this condition goes only to installations that fit it.',
   },
   args: schema,
   parse(input, { definitions, path }) {

@@ -8,7 +8,7 @@ export const isPushReachable = definePredicate({
   argument: {
     type: 'Boolean',
     description:
-      'Whether a push could be sent to the user now: an installation is ALLOWED, enabled, has an address and is not opted out.',
+      'Whether a push could be sent to the user now: an installation is ALLOWED, enabled, has an address and is not opted out. `{ isPushReachable: true }`',
   },
   args: z.boolean(),
   words: (wanted) => (wanted ? 'can be reached by push' : 'cannot be reached by push'),

@@ -16,7 +16,7 @@ export const language = definePredicate({
     type: 'String',
     isList: true,
     description:
-      'The preferred language is one of these BCP 47 tags, or a narrower one: "pt" takes "pt-BR" in, "pt-BR" takes "pt" not. Does not hold without a preferred language.',
+      'The preferred language is one of these BCP 47 tags, or a narrower one: "pt" takes "pt-BR" in, "pt-BR" takes "pt" not. Does not hold without a preferred language. `{ language: ["pt", "en-GB"] }`',
   },
   args: listOf(languageSchema),
   words: (languages) => `prefers the language ${toWords(languages)}`,

@@ -8,7 +8,7 @@ export const lastSeen = definePredicate({
   argument: {
     type: momentsArgument,
     description:
-      'When the user was last seen: when any of the installations registered last. Does not hold without an installation.',
+      'When the user was last seen: when any of the installations registered last. Does not hold without an installation. `{ lastSeen: { to: "2026-11-01T00:00:00Z" } }`',
   },
   args: momentsSchema,
   words: (moments) => `was last seen ${momentsInWords(moments)}`,

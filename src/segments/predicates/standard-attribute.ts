@@ -74,7 +74,8 @@ export const standardAttribute = definePredicate({
         ...comparisonFields,
       },
     },
-    description: "What one of the user's standard attributes is.",
+    description:
+      'What one of the user\'s standard attributes is: `{ standardAttribute: { name: LAST_NAME, startsWith: "Mc" } }`. Without a value only `exists: false` holds.',
   },
   args: schema,
   parse(input, { path }) {

@@ -7,7 +7,10 @@ const tagCharactersMax = 256;
 /** Has a tag. */
 export const tag = definePredicate({
   name: 'tag',
-  argument: { type: 'String', description: 'The user has this tag, written exactly so. 1 to 256 characters.' },
+  argument: {
+    type: 'String',
+    description: 'The user has this tag, written exactly so, 1 to 256 characters: `{ tag: "vip" }`.',
+  },
   args: z
     .string()
     .transform((text) => text.normalize('NFC'))

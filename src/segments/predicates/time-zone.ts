@@ -10,7 +10,7 @@ export const timeZone = definePredicate({
     type: 'String',
     isList: true,
     description:
-      'The time zone is one of these IANA names, such as "Europe/Zagreb"; another name of the same zone is another. Does not hold without a time zone.',
+      'The time zone is one of these IANA names, such as "Europe/Zagreb"; another name of the same zone is another. Does not hold without a time zone. `{ timeZone: ["Europe/Zagreb"] }`',
   },
   args: listOf(z.string().refine(isTimeZone, 'Not an IANA time zone, such as "Europe/Zagreb".')),
   words: (zones) => `has the time zone ${toWords(zones)}`,

@@ -6,7 +6,11 @@ import { definePredicate, listOf, toWords } from '../predicate.ts';
 /** Is a lead or a customer. */
 export const userType = definePredicate({
   name: 'type',
-  argument: { type: 'UserType', isList: true, description: 'The user is of one of these types.' },
+  argument: {
+    type: 'UserType',
+    isList: true,
+    description: 'The user is of one of these types: `{ type: [CUSTOMER] }`.',
+  },
   args: listOf(z.enum(UserType)),
   words: (types) => `is a ${toWords(types)}`,
   toSql: (types) => sql`u.type = any(${types}::user_type[])`,

@@ -8,7 +8,9 @@ import { sql, type Transaction } from '../../../src/storage/database.ts';
 export const apps = [newId(), newId()] as const;
 export const staticSegments = [newId(), newId()] as const;
 
-/** U+FF5A and U+FFFD come before U+1F600 by code point, and after it in UTF-16. */
+const almost256 = 'a'.repeat(255);
+
+/** U+FF5A and U+FFFD come before U+1F600 by code point, and after it in UTF-16. Some differ after 256 characters only. */
 export const texts = [
   '',
   'a',
@@ -25,6 +27,10 @@ export const texts = [
   '\u{fffd}',
   '\u{1f600}',
   'a\u{1f600}',
+  `${almost256}\u{fffd}`,
+  `${almost256}\u{1f600}`,
+  `${almost256}\u{1f600}b`,
+  `${almost256}\u{1f600}c`,
 ];
 export const decimals = [
   '0',

@@ -1,0 +1,55 @@
+import type { AppChannelProvider } from '../generated/prisma/enums.ts';
+import type { Cipher } from '../storage/cipher.ts';
+import { type Database, sql, type Transaction } from '../storage/database.ts';
+import type { OwnChannelChange } from './own-channels.ts';
+
+/** Credentials are readable only as those of their app and provider. */
+const purposeOf = (appId: string, provider: AppChannelProvider) => `${provider} credentials of ${appId}`;
+
+/** Keeps what an app sends by from now on, encrypted, and forgets what it no longer does. The app is locked. */
+export async function changeOwnChannels(
+  tx: Transaction,
+  cipher: Cipher,
+  { appId, changes }: { appId: string; changes: readonly OwnChannelChange[] },
+): Promise<void> {
+  const kept = changes.flatMap(({ provider, account, credentials }) =>
+    credentials === null
+      ? []
+      : [{ provider, account, sealed: cipher.encrypt(purposeOf(appId, provider), credentials) }],
+  );
+  const removed = changes.flatMap(({ provider, credentials }) => (credentials === null ? [provider] : []));
+  await tx.$executeRaw(sql`
+    delete from app_channels where app_id = ${appId}::uuid and provider = any(${removed}::app_channel_provider[])
+  `);
+  await tx.$executeRaw(sql`
+    insert into app_channels (app_id, provider, account, credentials_cipher)
+    select ${appId}::uuid, provider, account, credentials_cipher
+    from unnest(
+      ${kept.map(({ provider }) => provider)}::app_channel_provider[],
+      ${kept.map(({ account }) => account)}::text[],
+      ${kept.map(({ sealed }) => sealed)}::bytea[]
+    ) as given (provider, account, credentials_cipher)
+    on conflict (app_id, provider) do update set
+      account = excluded.account, credentials_cipher = excluded.credentials_cipher, updated_at = now()
+  `);
+}
+
+/** What one app keeps for one provider. */
+export interface SealedChannel {
+  appId: string;
+  provider: AppChannelProvider;
+  credentialsCipher: Uint8Array;
+}
+
+/** All apps' own credentials, sealed. A deployment has a handful of apps. */
+export function listSealedChannels(db: Pick<Database, 'appChannel'>): Promise<SealedChannel[]> {
+  return db.appChannel.findMany({
+    select: { appId: true, provider: true, credentialsCipher: true },
+    orderBy: [{ appId: 'asc' }, { provider: 'asc' }],
+  });
+}
+
+/** The JSON that {@link changeOwnChannels} sealed. Throws when it was sealed with another key. */
+export function openCredentials(cipher: Cipher, { appId, provider, credentialsCipher }: SealedChannel): string {
+  return cipher.decrypt(purposeOf(appId, provider), credentialsCipher);
+}

@@ -1,0 +1,108 @@
+import { GoogleToken, gaxios } from 'google-auth-library';
+import type { SendOutcome } from './channel.ts';
+import { toFailureCode } from './failure-code.ts';
+import type { ServiceAccount } from './service-account.ts';
+
+/** The access tokens of a service account, one at a time, however many ask. */
+export interface AccessTokens {
+  /** The present one, or a new one when that has less than five minutes to live. */
+  get(): Promise<string>;
+  /** One that is newer than `refused`, which the API did not take. */
+  renew(refused: string): Promise<string>;
+}
+
+/** Why there is no token, as the outcome of the send that needed one. */
+export class NoAccessTokenError extends Error {
+  override readonly name = 'NoAccessTokenError';
+  readonly outcome: SendOutcome;
+
+  constructor(outcome: SendOutcome) {
+    super('There is no access token.');
+    this.outcome = outcome;
+  }
+}
+
+/** Before its end a token is replaced. Google's live for an hour. */
+const renewedBeforeMs = 5 * 60_000;
+
+/**
+ * Tokens by the JWT bearer grant (RFC 7523;
+ * https://developers.google.com/identity/protocols/oauth2/service-account#httprest). The library has Google's token URL
+ * built in: the one of the account's file stands in for it. `get` and `renew` reject with {@link NoAccessTokenError}.
+ */
+export function createAccessTokens(
+  { clientEmail, privateKey, tokenUri }: ServiceAccount,
+  { scope, timeoutMs }: { scope: string; timeoutMs: number },
+): AccessTokens {
+  const google = new GoogleToken({
+    iss: clientEmail,
+    key: privateKey,
+    scope,
+    additionalClaims: { aud: tokenUri },
+    eagerRefreshThresholdMillis: renewedBeforeMs,
+    transporter: {
+      request: (options) =>
+        gaxios.request({
+          ...options,
+          url: tokenUri,
+          fetchImplementation: fetch,
+          redirect: 'manual',
+          timeout: timeoutMs,
+          // A delivery is tried again as a whole.
+          retryConfig: { retry: 0 },
+        }),
+    },
+  });
+  let renewal: Promise<string> | null = null;
+
+  async function ask(forceRefresh: boolean): Promise<string> {
+    try {
+      const { access_token: token } = await google.getToken({ forceRefresh });
+      if (typeof token === 'string' && token !== '') return token;
+    } catch (error) {
+      // Not as the cause: it holds what was sent.
+      throw new NoAccessTokenError(classifyTokenFailure(error));
+    }
+    throw new NoAccessTokenError({ kind: 'retry', providerCode: 'OAUTH_REPLY_UNREADABLE' });
+  }
+
+  return {
+    async get() {
+      try {
+        return await ask(false);
+      } catch (error) {
+        // It could not be replaced early, and there is time to try that again.
+        if (google.accessToken !== undefined && !google.hasExpired()) return google.accessToken;
+        throw error;
+      }
+    },
+    async renew(refused) {
+      if (google.accessToken !== undefined && google.accessToken !== refused) return google.accessToken;
+      renewal ??= ask(true).finally(() => {
+        renewal = null;
+      });
+      return renewal;
+    },
+  };
+}
+
+/**
+ * What it means that the token endpoint gave none. A refusal (RFC 6749, section 5.2: 400, or 401 for `invalid_client`) is
+ * about the account or its key, and so is a redirect or any other 4xx; being asked to wait (408, 429), 5xx and no reply at all are not.
+ */
+function classifyTokenFailure(error: unknown): SendOutcome {
+  if (!(error instanceof gaxios.GaxiosError)) return { kind: 'retry', providerCode: toFailureCode(error) };
+  const status = error.response?.status;
+  if (status === undefined) return { kind: 'retry', providerCode: toFailureCode(error) };
+  const isTransient = status < 300 || status >= 500 || status === 408 || status === 429;
+  return {
+    kind: isTransient ? 'retry' : 'channelDown',
+    providerCode: toOauthCode(error.response?.data) ?? `OAUTH_${status}`,
+  };
+}
+
+/** `OAUTH_INVALID_GRANT`, for `{ "error": "invalid_grant", … }`. */
+function toOauthCode(body: unknown): string | null {
+  if (typeof body !== 'object' || body === null || !('error' in body) || typeof body.error !== 'string') return null;
+  return /^[a-z_]{1,40}$/.test(body.error) ? `OAUTH_${body.error.toUpperCase()}` : null;
+}

@@ -1,0 +1,162 @@
+import { listSealedChannels, openCredentials, type SealedChannel } from '../apps/own-channel-store.ts';
+import { type OwnCredentials, withCredentials } from '../apps/own-channels.ts';
+import type { AddressKind, Channel } from '../channels/channel.ts';
+import { type Channels, createChannels, noProviders } from '../channels/registry.ts';
+import type { Vapid } from '../channels/web-push.ts';
+import type { AppChannelProvider, Channel as ChannelName } from '../generated/prisma/enums.ts';
+import type { Logger } from '../logger.ts';
+import type { Cipher } from '../storage/cipher.ts';
+import type { Database } from '../storage/database.ts';
+
+/** What sends, and by whose credentials. */
+export interface Sender {
+  via: Channel;
+  /** The app whose own they are; null: the environment's. */
+  ownerId: string | null;
+}
+
+/** The channels of all apps: an app's own credentials go before the environment's. */
+export interface AppChannels {
+  /** What sends for an app to such an address; null: nothing is configured for it (CHANNEL_NOT_CONFIGURED). */
+  senderFor(appId: string, channel: ChannelName, addressKind: AddressKind): Promise<Sender | null>;
+  /** The channels for which an app has something that sends. */
+  configuredChannels(appId: string): Promise<ChannelName[]>;
+  /** Ends idle connections of apps' own channels. */
+  close(): Promise<void>;
+}
+
+interface AppChannelsOptions {
+  db: Database;
+  cipher: Cipher;
+  log: Logger;
+  /** By what the environment says. */
+  environment: Channels;
+  /** The key pair that an app's own subject goes with. */
+  vapid: Vapid;
+  arePrivateEndpointsAllowed: boolean;
+}
+
+/** How long credentials are taken for what they were. @default 1_000 // 1 second */
+const rememberedMs = 1_000;
+
+/** To which addresses each provider sends. */
+const served: Record<AppChannelProvider, AddressKind> = {
+  FCM: 'fcm',
+  APNS: 'apns',
+  WEB_PUSH: 'webPush',
+  SMTP: 'email',
+  INFOBIP: 'phone',
+};
+
+/** Nothing is lost, and nobody else's credentials are used, until they are set anew. */
+const unreadable: Channel = {
+  name: 'unreadable',
+  send: () => Promise.resolve({ kind: 'channelDown', providerCode: 'CREDENTIALS_UNREADABLE' }),
+  close: () => Promise.resolve(),
+};
+
+interface OwnChannels {
+  /** What they were made of: other credentials are another text, and the same sealed anew too. */
+  made: string;
+  channels: Channels;
+  /** To which it sends by itself. */
+  addresses: ReadonlySet<AddressKind>;
+  /** Of these, those for which the credentials cannot be read. */
+  unreadable: ReadonlySet<AddressKind>;
+}
+
+/**
+ * Looks at the credentials of all apps at most once a second, when something is to be sent: a deployment has a handful of
+ * apps. Channels are made when an app first has credentials, and anew when these change; what is under way on the old ones ends
+ * on them.
+ */
+export function createAppChannels(options: AppChannelsOptions): AppChannels {
+  const { db, log, environment } = options;
+  const own = new Map<string, OwnChannels>();
+  let looked: { at: number; done: Promise<void> } | null = null;
+
+  async function look(): Promise<void> {
+    const byApp = Map.groupBy(await listSealedChannels(db), ({ appId }) => appId);
+    for (const [appId, { channels }] of own) {
+      if (byApp.has(appId)) continue;
+      own.delete(appId);
+      discard(channels);
+    }
+    for (const [appId, sealed] of byApp) {
+      const made = sealed.map(({ credentialsCipher }) => Buffer.from(credentialsCipher).toString('base64')).join();
+      const known = own.get(appId);
+      if (known?.made === made) continue;
+      own.set(appId, { made, ...openOwn(options, appId, sealed) });
+      if (known) discard(known.channels);
+    }
+  }
+
+  function discard(channels: Channels): void {
+    channels
+      .close()
+      .catch((err: unknown) => log.warn({ err }, 'Channels that are no longer used could not be closed.'));
+  }
+
+  async function ownOf(appId: string): Promise<OwnChannels | undefined> {
+    if (!looked || performance.now() - looked.at > rememberedMs) {
+      const mine = { at: performance.now(), done: look() };
+      looked = mine;
+      mine.done.catch(() => {
+        if (looked === mine) looked = null;
+      });
+    }
+    await looked.done;
+    return own.get(appId);
+  }
+
+  return {
+    async senderFor(appId, channel, addressKind) {
+      const its = await ownOf(appId);
+      if (its?.unreadable.has(addressKind)) return { via: unreadable, ownerId: appId };
+      const via = its?.addresses.has(addressKind) ? its.channels.channelFor(channel, addressKind) : null;
+      if (via) return { via, ownerId: appId };
+      const common = environment.channelFor(channel, addressKind);
+      return common && { via: common, ownerId: null };
+    },
+    async configuredChannels(appId) {
+      const its = (await ownOf(appId))?.channels.configuredChannels() ?? [];
+      return [...new Set([...environment.configuredChannels(), ...its])];
+    },
+    async close() {
+      await Promise.all([...own.values()].map(({ channels }) => channels.close()));
+    },
+  };
+}
+
+/** An app's own channels. */
+function openOwn(
+  options: AppChannelsOptions,
+  appId: string,
+  sealed: readonly SealedChannel[],
+): Omit<OwnChannels, 'made'> {
+  const { db, cipher, log, vapid, arePrivateEndpointsAllowed } = options;
+  const lost = new Set<AddressKind>();
+  let credentials: OwnCredentials = {};
+  for (const one of sealed) {
+    try {
+      credentials = withCredentials(credentials, one.provider, openCredentials(cipher, one));
+    } catch (err) {
+      log.error(
+        { err, appId, provider: one.provider },
+        "An app's own credentials cannot be read; its deliveries wait.",
+      );
+      lost.add(served[one.provider]);
+    }
+  }
+  const channels = createChannels({
+    ...noProviders,
+    fcm: credentials.FCM ?? null,
+    apns: credentials.APNS ?? null,
+    vapid: credentials.WEB_PUSH ? { ...vapid, subject: credentials.WEB_PUSH.subject } : null,
+    smtp: credentials.SMTP ?? null,
+    infobip: credentials.INFOBIP ?? null,
+    arePrivateEndpointsAllowed,
+    db,
+  });
+  return { channels, addresses: new Set(sealed.map(({ provider }) => served[provider])), unreadable: lost };
+}
