@@ -29,7 +29,7 @@ beforeEach(async () => {
 });
 
 async function retire({ userId, installation }: Scene): Promise<void> {
-  const { addressCipher } = await g.db.installation.findUniqueOrThrow({ where: { id: installation } });
+  const { addressCipher, addressRegisteredAt } = await g.db.installation.findUniqueOrThrow({ where: { id: installation } });
   const id = randomUUID();
   await recordEnds(g.db, randomUUID(), [
     {
@@ -39,6 +39,8 @@ async function retire({ userId, installation }: Scene): Promise<void> {
         platform: 'ANDROID',
         address: null,
         addressCipher,
+        addressRegisteredAt,
+        appId: null,
         userId,
         installationId: installation,
         addressRegisteredAt: null,
