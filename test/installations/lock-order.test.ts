@@ -43,8 +43,6 @@ async function retire({ userId, installation }: Scene): Promise<void> {
         appId: null,
         userId,
         installationId: installation,
-        addressRegisteredAt: null,
-        appId: null,
         attempts: 1,
         replays: 0,
         expiresAt: null,
