@@ -42,18 +42,23 @@ export async function sendNotification(
   return write(deployment, about, async (tx) => {
     const target = await freezeTarget(tx, named, request.target.filter);
     const { startsAt, expiresAt } = await setTimes(tx, schedule);
+    const { sendAt, localTime, quietHours, frequencyCap, ttlSeconds } = schedule;
     const id = newId();
     await tx.$executeRaw(sql`
       insert into notifications (
-        id, content, target, channels, orchestration, fallback_after_seconds, target_only_primary_devices, purpose, created_by, send_at, local_time, quiet_hours, frequency_cap, starts_at, ttl_seconds,
-        expires_at, fan_out_cursor, fan_out_claim_expires_at
+        id, content, target, purpose, created_by,
+        channels, orchestration, fallback_after_seconds, target_only_primary_devices,
+        send_at, local_time, quiet_hours, frequency_cap, ttl_seconds,
+        starts_at, expires_at, fan_out_cursor, fan_out_claim_expires_at
       ) values (
-        ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
-        ${orchestration}::orchestration, ${fallbackAfterSeconds}, ${request.targetOnlyPrimaryDevices}, ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
-        ${schedule.sendAt}::timestamptz, ${schedule.localTime},
-        ${schedule.quietHours && JSON.stringify(schedule.quietHours)}::jsonb,
-        ${schedule.frequencyCap && JSON.stringify(schedule.frequencyCap)}::jsonb, ${startsAt}::timestamptz, ${schedule.ttlSeconds}, ${expiresAt}::timestamptz,
-        '{"phase":"references"}', ${startsAt}::timestamptz + interval '1 minute'
+        ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${JSON.stringify(target)}::jsonb,
+        ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
+        ${channels}::channel[], ${orchestration}::orchestration, ${fallbackAfterSeconds},
+        ${request.targetOnlyPrimaryDevices},
+        ${sendAt}::timestamptz, ${localTime}, ${quietHours && JSON.stringify(quietHours)}::jsonb,
+        ${frequencyCap && JSON.stringify(frequencyCap)}::jsonb, ${ttlSeconds},
+        ${startsAt}::timestamptz, ${expiresAt}::timestamptz, '{"phase":"references"}',
+        ${startsAt}::timestamptz + interval '1 minute'
       )
     `);
     await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id), runAt: startsAt });
