@@ -59,10 +59,10 @@ test('what was sent to a user counts for whom that user was merged into', async 
   expect(await endsOf(await send(survivor, oneADay))).toEqual([capped[0], capped[0]]);
 });
 
-test('notifications that come to one user at once are one after the other, for three hundred users', async () => {
+test('notifications that come to one user at once are one after the other, for a hundred users', async () => {
   const segment = await makeSegment(g.server, []);
   await g.pool.query(sql`
-    with made as (insert into users (id) select uuid_v7() from generate_series(1, 300) returning id),
+    with made as (insert into users (id) select uuid_v7() from generate_series(1, 100) returning id),
     mailed as (
       insert into recipients (id, channel, user_id, address) select uuid_v7(), 'EMAIL', id, id || '@example.com' from made
     )
@@ -74,8 +74,8 @@ test('notifications that come to one user at once are one after the other, for t
   );
   await Promise.all([g.startWorker(), g.startWorker(), g.startWorker()]);
   const all = await Promise.all(notifications.map((id) => settledDeliveries(g.server, id)));
-  expect(all.reduce((sum, { progress }) => sum + progress.sent, 0)).toBe(300);
-  expect(all.reduce((sum, { progress }) => sum + progress.discarded, 0)).toBe(900);
+  expect(all.reduce((sum, { progress }) => sum + progress.sent, 0)).toBe(100);
+  expect(all.reduce((sum, { progress }) => sum + progress.discarded, 0)).toBe(300);
 });
 
 test.each([
