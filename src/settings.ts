@@ -1,7 +1,7 @@
 import { createECDH } from 'node:crypto';
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { parseApnsKey } from './channels/apns-token.ts';
+import { parseApnsKey } from './channels/apns-key.ts';
 import { appleId, bundleId, isUrlOf, mailbox } from './channels/credential-forms.ts';
 import { parseServiceAccount } from './channels/service-account.ts';
 import { parseRedisUrl, redisUrlRule } from './stream/bus/redis-node.ts';

@@ -12,6 +12,15 @@ export type Address =
 /** The forms an address takes. */
 export type AddressKind = Address['kind'];
 
+/** One button under a message. */
+export interface MessageButton {
+  label: string;
+  /** http or https: what it opens. */
+  url: string | null;
+  /** What the app calls it, by which it knows what to do. Null: by its place, `button-1`. */
+  action: string | null;
+}
+
 /** What a caller asked to be said, after rendering. */
 export interface MessageContent {
   title: string | null;
@@ -20,7 +29,8 @@ export interface MessageContent {
   icon: string | null;
   image: string | null;
   url: string | null;
-  /** Travels with a push, untouched. */
+  buttons: readonly MessageButton[];
+  /** Travels with a push. */
   data: Record<string, unknown> | null;
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { contentSchema } from '../content/content.ts';
+import { contentSchema, sendValuesSchema } from '../content/content.ts';
 import { newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
@@ -34,11 +34,14 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
       leaseSeconds: worker.leaseSeconds,
       pausedChannels: worker.pauses.listPaused(),
     });
+    const { data = null, event } = sendValuesSchema.parse(notification);
+    const values = { data, event: event?.properties ?? null };
     await sendBatch(worker, {
       claim,
       notification: {
         id: notificationId,
         content,
+        ...values,
         expiresAt: notification.expiresAt,
         frequencyCap: readFrequencyCap(notification.frequencyCap),
       },

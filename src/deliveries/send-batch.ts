@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SendOutcome } from '../channels/channel.ts';
+import type { Rendering } from '../content/render-content.ts';
+import { renderDeliveries } from '../content/render-deliveries.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { createOutage } from '../stream/outage.ts';
 import { beginSends, type DueDelivery } from './begin-sends.ts';
@@ -50,13 +52,21 @@ export async function sendBatch(worker: Worker, { claim, notification }: Batch):
 
 async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: readonly string[]): Promise<void> {
   const due = await persist(worker, () => beginSlice(worker, { claim, notification }, ids));
+  const toSend = due.filter(({ refusal, waitSeconds }) => refusal === null && waitSeconds === null);
+  const rendering = await persist(worker, () =>
+    renderDeliveries(
+      worker,
+      notification,
+      toSend.map(({ id }) => id),
+    ),
+  );
   const facts = {
     'carillon.notification.id': notification.id,
     'carillon.deliveries': due.length,
     'carillon.channels': [...new Set(due.map(({ channel }) => channel))].sort().join(),
   };
   const ends = await worker.tracing.trace('send', facts, () =>
-    Promise.all(due.map((delivery) => endOf(worker, notification, delivery))),
+    Promise.all(due.map((delivery) => endOf(worker, { notification, delivery, rendering }))),
   );
   await persist(worker, () => recordEnds(worker.db, claim.token, ends));
   worker.bus.wake();
@@ -98,7 +108,14 @@ async function persist<Result>(
   }
 }
 
-async function endOf(worker: Worker, notification: NotificationToSend, delivery: DueDelivery): Promise<SendEnd> {
+/** A delivery of a notification that is to be sent, and what it says. */
+interface Turn {
+  notification: NotificationToSend;
+  delivery: DueDelivery;
+  rendering: (deliveryId: string) => Rendering;
+}
+
+async function endOf(worker: Worker, { notification, delivery, rendering }: Turn): Promise<SendEnd> {
   const { id: deliveryId, refusal } = delivery;
   if (refusal !== null) {
     const outcome = { deliveryId, status: decideRefusal(refusal), reason: refusal, providerCode: null };
@@ -112,13 +129,17 @@ async function endOf(worker: Worker, notification: NotificationToSend, delivery:
       outcome: { deliveryId, status: 'QUEUED', reason: null, providerCode: null, delayMs },
     };
   }
-  const sent = await sendOne(worker, notification, delivery);
+  const said = rendering(deliveryId);
+  const sent =
+    said.kind === 'rendered'
+      ? await sendOne(worker, { ...notification, content: said.content }, delivery)
+      : { kind: 'rejected' as const, reason: 'RENDER_FAILED' as const, providerCode: said.code };
   if (sent === null) {
     const reason = 'CHANNEL_NOT_CONFIGURED' as const;
     const outcome = { deliveryId, status: 'DISCARDED' as const, reason, providerCode: null, isUncounted: true };
     return { delivery, sent, outcome };
   }
-  return { delivery, sent, outcome: toOutcome(worker, delivery, sent) };
+  return { delivery, sent, outcome: { ...toOutcome(worker, delivery, sent), variation: said.variation } };
 }
 
 /** What was cut off because this process stops is due at once for the next one, and is never given up for that. */

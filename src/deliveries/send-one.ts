@@ -1,4 +1,5 @@
 import type { Address, MessageContent, SendOutcome } from '../channels/channel.ts';
+import type { ContentToRender } from '../content/render-deliveries.ts';
 import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
 import { attemptsMax } from './decide-outcome.ts';
@@ -7,9 +8,7 @@ import { createReceiptToken } from './receipt-token.ts';
 import type { Worker } from './worker.ts';
 
 /** What all deliveries of one notification share. */
-export interface NotificationToSend {
-  id: string;
-  content: MessageContent;
+export interface NotificationToSend extends ContentToRender {
   expiresAt: Date;
   /** Null: its users may have any number of messages. */
   frequencyCap: FrequencyCap | null;
@@ -22,7 +21,7 @@ export interface NotificationToSend {
  */
 export async function sendOne(
   worker: Worker,
-  notification: NotificationToSend,
+  notification: Pick<NotificationToSend, 'id' | 'expiresAt'> & { content: MessageContent },
   delivery: DueDelivery,
 ): Promise<SendOutcome | null> {
   const about = { deliveryId: delivery.id, notificationId: notification.id };

@@ -6,10 +6,15 @@ import { type GraphQLNamedType, type GraphQLObjectType, type GraphQLSchema, getN
  */
 const embeddedTypes: ReadonlySet<string> = new Set([
   'DeliveryEvent',
+  'LabelCase',
+  'NotificationButton',
   'NotificationContent',
   'NotificationProgress',
   'NotificationReached',
   'NotificationTarget',
+  'NotificationVariation',
+  'NotificationWarning',
+  'SmsSegments',
   'StreamPosition',
   'UserReference',
 ]);

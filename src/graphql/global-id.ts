@@ -14,6 +14,8 @@ const nodeTypes = [
   'Notification',
   'Delivery',
   'MergeRecord',
+  'Template',
+  'Label',
   'App',
   'ApiKey',
 ] as const;

@@ -123,6 +123,12 @@ export const NotificationObject = builder.prismaObject('Notification', {
       description: 'What it says.',
       resolve: ({ content }) => contentSchema.parse(content),
     }),
+    data: t.field({
+      type: 'JSONObject',
+      nullable: true,
+      description: 'What its texts may name as `data`, beside what the content itself says.',
+      resolve: ({ data }) => data,
+    }),
     target: t.field({
       type: TargetObject,
       description: 'Whom it is meant for.',

@@ -1,5 +1,6 @@
-import { type ContentInput, parseContent } from '../content/parse-content.ts';
+import { freezeContent, parseSaid, type SaidInput } from '../content/settle-content.ts';
 import type { Deployment } from '../deployment.ts';
+import { DomainError } from '../errors.ts';
 import type { Purpose } from '../generated/prisma/enums.ts';
 import { newId } from '../ids.ts';
 import { addJob } from '../queue/job.ts';
@@ -11,9 +12,10 @@ import { parseSchedule, type ScheduleInput, setTimes } from './schedule.ts';
 import { freezeTarget, type NarrowingInput, parseTarget, type TargetInput } from './target/parse-target.ts';
 
 /** What a caller wants said, and to whom. */
-export interface SendRequest extends NarrowingInput, ScheduleInput, OrchestrationInput {
+export interface SendRequest extends SaidInput, NarrowingInput, ScheduleInput, OrchestrationInput {
   principal: string;
-  content: ContentInput;
+  /** What its texts may name: `{{ data.x }}`. */
+  data?: Record<string, unknown> | null | undefined;
   target: TargetInput;
   targetOnlyPrimaryDevices: boolean;
   purpose?: Purpose | null | undefined;
@@ -27,31 +29,33 @@ const idempotencyKeptHours = 30 * 24;
  * target is, is decided when it is fanned out.
  *
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `NOT_FOUND`
- * (a segment, an app), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
+ * (a segment, an app, a template), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
  */
 export async function sendNotification(
   deployment: Deployment,
   request: SendRequest,
 ): Promise<{ notificationId: string }> {
   const { principal, idempotencyKey, ...input } = request;
-  const content = parseContent(request.content);
+  const said = parseSaid(request);
+  const data = parseValues(request.data);
   const named = parseTarget(request.target, request);
   const schedule = parseSchedule(request);
   const { channels, orchestration, fallbackAfterSeconds } = parseOrchestration(request, named.installations.length > 0);
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
   return write(deployment, about, async (tx) => {
     const target = await freezeTarget(tx, named, request.target.filter);
+    const content = await freezeContent(tx, said);
     const { startsAt, expiresAt } = await setTimes(tx, schedule);
     const { sendAt, localTime, quietHours, frequencyCap, ttlSeconds } = schedule;
     const id = newId();
     await tx.$executeRaw(sql`
       insert into notifications (
-        id, content, target, purpose, created_by,
+        id, content, data, target, purpose, created_by,
         channels, orchestration, fallback_after_seconds, target_only_primary_devices,
         send_at, local_time, quiet_hours, frequency_cap, ttl_seconds,
         starts_at, expires_at, fan_out_cursor, fan_out_claim_expires_at
       ) values (
-        ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${JSON.stringify(target)}::jsonb,
+        ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${data}::jsonb, ${JSON.stringify(target)}::jsonb,
         ${request.purpose ?? 'TRANSACTIONAL'}::purpose, ${principal},
         ${channels}::channel[], ${orchestration}::orchestration, ${fallbackAfterSeconds},
         ${request.targetOnlyPrimaryDevices},
@@ -64,4 +68,13 @@ export async function sendNotification(
     await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id), runAt: startsAt });
     return { notificationId: id };
   });
+}
+
+/** @default 65_536 // bytes of the values that a send gives for its texts, as JSON */
+const valuesBytesMax = 65_536;
+
+function parseValues(values: Record<string, unknown> | null | undefined): string | null {
+  const json = values ? JSON.stringify(values) : null;
+  if (json === null || Buffer.byteLength(json) <= valuesBytesMax) return json;
+  throw new DomainError('LIMIT_EXCEEDED', `At most ${valuesBytesMax} bytes.`, ['data']);
 }

@@ -23,12 +23,18 @@ export const toGlobalId = (type: string, id: string): string => Buffer.from(`${t
 export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; otherApp: string }> {
   const notificationId = await insertNotification(g.pool);
   const { id: segmentId } = await g.db.segment.create({ data: { id: randomUUID(), name: 'of both' } });
+  const { id: templateId } = await g.db.template.create({ data: { id: randomUUID(), name: 'of both', content: {} } });
+  const { id: labelId } = await g.db.label.create({
+    data: { id: randomUUID(), name: 'of both', cases: [], defaultValue: '' },
+  });
   const otherApp = await g.db.app.create({ data: { id: randomUUID(), name: 'of neither' } });
   const common = {
     App: toGlobalId('App', (await g.db.app.findFirstOrThrow({ where: { name: 'default' } })).id),
     ApiKey: toGlobalId('ApiKey', (await g.db.apiKey.findFirstOrThrow()).id),
     Notification: toGlobalId('Notification', notificationId),
     Segment: toGlobalId('Segment', segmentId),
+    Template: toGlobalId('Template', templateId),
+    Label: toGlobalId('Label', labelId),
   };
   const make = async (): Promise<Owner> => {
     const { ids, ...owner } = await makeOwner(g, { notificationId, segmentId });

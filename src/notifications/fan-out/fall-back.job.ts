@@ -55,7 +55,7 @@ interface Watched {
 
 async function followPage(worker: Worker, notification: Notification): Promise<number> {
   const configured = await worker.channels.configuredChannels(worker.defaultAppId);
-  return inTransaction(worker.db, (tx) => fallBackPage(tx, { notification, configured }));
+  return inTransaction(worker.db, (tx) => fallBackPage(tx, { notification, configured }), 'ONCE');
 }
 
 /** Of which notification, by the channels there are. */

@@ -48,7 +48,7 @@ export async function previewAudience(db: Database, request: PreviewRequest): Pr
   const named = parseTarget(request.target, request);
   const target = await inTransaction(db, (tx) => freezeTarget(tx, named, request.target.filter));
   try {
-    return await inTransaction(db, (tx) => countAudience(tx, request, target));
+    return await inTransaction(db, (tx) => countAudience(tx, request, target), 'ONCE');
   } catch (error) {
     // 57014 query_canceled: by the time that it may take.
     if (!(error instanceof pg.DatabaseError) || error.code !== '57014') throw error;

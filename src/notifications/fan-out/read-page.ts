@@ -40,8 +40,12 @@ export async function readPage(tx: Transaction, request: PageRequest): Promise<P
   const audience = await prepareAudience(tx, request);
   const left = target.limit === null ? usersPerPage : target.limit - cursor.taken;
   if (!audience || left <= 0) return { ...nobody, meant: null, next: null };
-  // What a filter asks for is in its values: a plan for any values would not see which indexes serve these.
-  await tx.$executeRaw(sql`set local plan_cache_mode = force_custom_plan`);
+  // What a filter asks for is in its values: a plan for any values would not see which indexes serve these. And a page is small:
+  // it looks up whether each user is a member, rather than read all members of a large segment into a hash for every page.
+  await tx.$queryRaw(sql`
+    select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '1MB', true),
+      set_config('hash_mem_multiplier', '1', true)
+  `);
   return audiencePage(tx, { ...request, cursor, audience, size: Math.min(usersPerPage, left) });
 }
 
