@@ -34,8 +34,9 @@ export type DueDelivery = z.infer<typeof dueDeliverySchema>;
 
 /**
  * Begins to send claimed deliveries: reads each as it is right now, counts the attempt, and decides again whether it may
- * be sent: unless it was called off, in its time only, to a user who was not erased, a person-targeted one only while the recipient is still that
- * person's (merges followed), each only while the recipient is there and can be reached. What the claim has lost meanwhile is left out.
+ * be sent: unless it was called off, in its time only, to a user who was not erased, a person-targeted one only while the
+ * recipient is still that person's (merges followed), each only while the recipient is there and can be reached. What comes in
+ * quiet hours has to wait. What the claim has lost meanwhile is left out.
  */
 export async function beginSends(
   db: Pick<Transaction, '$queryRaw'>,

@@ -63,8 +63,8 @@ export function orderOfChannels({ channels, configured }: Pick<Audience, 'channe
 
 /**
  * What is to become of each recipient of some users: rows of `target_key`, `channel`, `user_id`, `recipient_id` and `reason`,
- * which is null where it may be sent to, and `next_attempt_at` where there is a timing. A user without an address for an asked channel has one row that says so. The one
- * statement for fan-out and previews.
+ * which is null where it may be sent to, and `next_attempt_at` where there is a timing. A user without an address for an asked
+ * channel has one row that says so. The one statement for fan-out and previews.
  *
  * @param users a relation `audience (user_id)`
  */

@@ -62,8 +62,9 @@ async function fanOutPage(
 }
 
 /**
- * The notification, locked for this page, or null when its fan-out is finished, or is not to begin yet. Waits for who has it: another worker's page, or
- * an erase that withdraws a name from its target, takes moments, and nobody else would bring the job back before the lease ends.
+ * The notification, locked for this page, or null when its fan-out is finished, or is not to begin yet. Waits for who has it:
+ * another worker's page, or an erase that withdraws a name from its target, takes moments, and nobody else would bring the job
+ * back before the lease ends.
  */
 async function lockUnfinished(tx: Transaction, notificationId: string): Promise<Notification | null> {
   const [row] = await tx.$queryRaw<object[]>(sql`
