@@ -98,8 +98,9 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   let beginStop = readiness.stopping;
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
-    const { eventRetentionDays } = config;
-    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, eventRetentionDays };
+    const { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond } = config;
+    const retention = { eventRetentionDays, trackedEventRetentionDays };
+    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, ratesPerSecond, ...retention };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
     beginStop = () => {
@@ -119,6 +120,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
           return appId === null ? channels.configuredChannels() : ofApps.configuredChannels(appId);
         },
         hub,
+        channels,
         observation,
         webPushPublicKey: vapid.publicKey,
       },
@@ -177,7 +179,7 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
   return { subject, ...JSON.parse(await keepSecret(db, cipher, { name: 'vapid keys', make })) };
 }
 
-interface GatewayParts extends Deployment, Pick<Context, 'configuredChannels'> {
+interface GatewayParts extends Deployment, Pick<Context, 'channels' | 'configuredChannels'> {
   hub: Hub;
   observation: Observation;
   webPushPublicKey: string;

@@ -2,9 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { findDefaultAppId } from './apps/default-app.ts';
 import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
+import type { Config } from './config.ts';
+import { forgetPauses, hastenProbes } from './deliveries/channel-pause-store.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
+import { createSendRates } from './deliveries/send-rates.ts';
 import type { Worker } from './deliveries/worker.ts';
+import { forgetEvents } from './events/forget-events.ts';
 import { fallBackJob } from './notifications/fan-out/fall-back.job.ts';
 import { fanOutJob } from './notifications/fan-out/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
@@ -48,10 +52,13 @@ export async function startWorker(
     pool: pg.Pool;
     isAlone: boolean;
     eventRetentionDays: number;
+    trackedEventRetentionDays: number;
+    ratesPerSecond: Config['ratesPerSecond'];
   },
   options: WorkerOptions,
 ): Promise<RunningWorker> {
-  const { pool, isAlone, eventRetentionDays, ...deployment } = parts;
+  const { pool, isAlone, eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, ...deployment } = parts;
+  const { db, log, channels } = deployment;
   const {
     leaseSeconds = 60,
     sweepMs = 10_000,
@@ -61,16 +68,26 @@ export async function startWorker(
   } = options;
   const stopping = new AbortController();
   const cuttingOff = new AbortController();
-  const defaultAppId = await findDefaultAppId(deployment.db);
+  const defaultAppId = await findDefaultAppId(db);
   if (defaultAppId === null) throw new Error('A worker starts after the first start has made an app.');
   const worker: Worker = {
     ...deployment,
     leaseSeconds,
     defaultAppId,
-    pauses: createChannelPauses(deployment.log, { pauseMs: channelPauseMs }),
+    pauses: createChannelPauses({
+      db,
+      log,
+      listProviders: () =>
+        channels.listProviders().map(({ ownerId, ...provider }) => ({ ...provider, appId: ownerId ?? defaultAppId })),
+      pauseMs: channelPauseMs,
+      signal: cuttingOff.signal,
+    }),
+    rates: createSendRates(ratesPerSecond),
     signal: stopping.signal,
     sendSignal: cuttingOff.signal,
   };
+  await forgetPauses(db, defaultAppId, channels.listProviders());
+  await hastenProbes(db);
   const rotation = {
     run: () => rotateLog({ pool, log: worker.log, retentionDays: eventRetentionDays }),
     everyMs: rotateMs,
@@ -97,6 +114,11 @@ export async function startWorker(
       run: () => keepAttributeIndexes({ ...worker, pool }),
       everyMs: rotateMs,
       failure: 'The indexes of attributes could not be seen to.',
+    }),
+    repeat(worker, {
+      run: () => forgetEvents(worker.db, { keptDays: trackedEventRetentionDays, signal: worker.signal }),
+      everyMs: rotateMs,
+      failure: 'Events that are kept no longer could not be removed.',
     }),
     repeat(worker, {
       run: () => sweep(worker),

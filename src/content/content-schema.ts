@@ -18,7 +18,8 @@ const ButtonObject = builder.objectRef<MessageButton>('NotificationButton').impl
   }),
 });
 
-const dataDescription = 'Travels with a push.';
+const dataDescription =
+  "Travels with a push. A WhatsApp is sent by the template that its `whatsApp` names, `{ template, language, parameters }`, else as text, which WhatsApp takes within 24 hours of the person's last message only.";
 
 const VariationObject = builder.objectRef<Variation>('NotificationVariation').implement({
   description: 'What some are told instead. What is null is said as to everybody, or left out.',

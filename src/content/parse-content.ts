@@ -1,4 +1,5 @@
 import type { MessageButton } from '../channels/channel.ts';
+import { parseWhatsAppTemplate } from '../channels/whatsapp-template.ts';
 import { DomainError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
 import { isHttpUrl, toLanguage } from '../users/user-attributes.ts';
@@ -101,6 +102,10 @@ function parseFields({ body, buttons, ...said }: FieldsInput, path: readonly str
     throw new DomainError('VALUE_INVALID', 'There is nothing to say: the body is empty.', [...path, 'body']);
   }
   for (const name of ['icon', 'image', 'url'] as const) refuseOtherUrl(said[name], [...path, name]);
+  if (parseWhatsAppTemplate(said.data ?? null) === undefined) {
+    const form = 'Not a WhatsApp template: { template, language, parameters }.';
+    throw new DomainError('VALUE_INVALID', form, [...path, 'data', 'whatsApp']);
+  }
   const given = Object.entries(said).filter(([, value]) => value !== undefined);
   return otherFieldsSchema.parse({
     ...Object.fromEntries(given),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Channel, DeliveryReason, Platform } from '../generated/prisma/enums.ts';
 import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
+import { isTopicDeclined } from '../topics/topic-declined.ts';
 import { ineligibility } from './eligibility.ts';
 
 const dueDeliverySchema = z.object({
@@ -31,6 +32,13 @@ const dueDeliverySchema = z.object({
 
 /** A claimed delivery with all that a channel needs, as it is right now. */
 export type DueDelivery = z.infer<typeof dueDeliverySchema>;
+
+// A recipient's row says whose it is, but an inbox stays with its tombstone.
+const isDeclined = sql`n.purpose <> 'TRANSACTIONAL' and ${isTopicDeclined({
+  topicId: sql`n.topic_id`,
+  userId: sql`coalesce(owner.merged_into_id, owner.id)`,
+  channel: sql`r.channel`,
+})}`;
 
 /**
  * Begins to send claimed deliveries: reads each as it is right now, counts the attempt, and decides again whether it may
@@ -77,7 +85,7 @@ export async function beginSends(
           case when d.recipient_id is not null and r.id is null then 'ADDRESS_GONE'::delivery_reason end,
           case when not d.is_broadcast and coalesce(owner.merged_into_id, owner.id) <> coalesce(u.merged_into_id, u.id)
             then 'DEPERSONALIZED'::delivery_reason end,
-          ${ineligibility(sql`n.target_only_primary_devices`)},
+          ${ineligibility(sql`n.target_only_primary_devices`, isDeclined)},
           case when d.id = any(${[...cappedIds]}::uuid[]) then 'FREQUENCY_CAPPED'::delivery_reason end
         ) as refusal
       from held d

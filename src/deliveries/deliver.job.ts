@@ -27,12 +27,13 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     const content = contentSchema.parse(notification.content);
     await endQueued(worker, notificationId);
     if (notification.cancelledAt !== null) return;
+    await worker.pauses.refresh();
     const claim = await claimDue(worker.db, {
       notificationId,
       token: newId(),
       limit: deliveriesPerBatch,
       leaseSeconds: worker.leaseSeconds,
-      pausedChannels: worker.pauses.listPaused(),
+      pausedChannels: [...worker.pauses.listPaused(), ...worker.rates.listBusy()],
     });
     const { data = null, event } = sendValuesSchema.parse(notification);
     const values = { data, event: event?.properties ?? null };
@@ -43,6 +44,7 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
         content,
         ...values,
         expiresAt: notification.expiresAt,
+        topicId: notification.topicId,
         frequencyCap: readFrequencyCap(notification.frequencyCap),
       },
     });
@@ -55,14 +57,21 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
   },
 };
 
+/** How long what a busy channel keeps waiting is left alone. @default 1_000 // 1 second */
+const busyMs = 1_000;
+
 /** For what a paused channel keeps waiting, when it is tried again. Where none is, the index knows what is due next. */
-async function comeBackWhenDue({ db, pauses }: Worker, notificationId: string): Promise<void> {
+async function comeBackWhenDue({ db, pauses, rates }: Worker, notificationId: string): Promise<void> {
   const paused = pauses.listPaused();
+  const busy = rates.listBusy();
   const dueAt =
-    paused.length === 0
+    paused.length + busy.length === 0
       ? sql`next_attempt_at`
-      : sql`case when channel = any(${paused}::channel[])
-          then greatest(next_attempt_at, now() + make_interval(secs => ${pauses.pauseMs / 1000}))
+      : sql`case
+          when channel = any(${paused}::channel[])
+            then greatest(next_attempt_at, now() + make_interval(secs => ${pauses.pauseMs / 1000}))
+          when channel = any(${busy}::channel[])
+            then greatest(next_attempt_at, now() + make_interval(secs => ${busyMs / 1000}))
           else next_attempt_at
         end`;
   const [row] = await db.$queryRaw<{ due_at: Date | null }[]>(sql`

@@ -7,11 +7,13 @@ import { type Sql, sql } from '../storage/database.ts';
  * Wants `r` (a row of `recipients`, or nulls) and `i` (its row of `installations`, or nulls) in scope.
  *
  * @param onlyPrimary SQL that says whether a push may only go to a primary device.
+ * @param isDeclined SQL that says whether the person does not want the message's topic by the recipient's channel.
  */
-export const ineligibility = (onlyPrimary: Sql): Sql => sql`
+export const ineligibility = (onlyPrimary: Sql, isDeclined: Sql = sql`false`): Sql => sql`
   case
     when r.id is null then 'NO_ADDRESS'
     when not r.is_subscribed then 'OPTED_OUT'
+    when ${isDeclined} then 'TOPIC_OPTED_OUT'
     when r.channel <> 'PUSH' then null
     when not i.is_push_registration_enabled then 'PUSH_DISABLED'
     when i.push_status = 'BLOCKED' then 'PERMISSION_BLOCKED'

@@ -11,15 +11,23 @@ export const readFrequencyCap = (stored: unknown): FrequencyCap | null => freque
 /** What makes a delivery's send later than the delivery itself: its time to live, and the user's own time. @default 5 // days */
 const waitDaysMax = 5;
 
+interface CapQuestion {
+  notificationId: string;
+  /** Only what is about the same counts. Null: everything does. */
+  topicId: string | null;
+  deliveryIds: readonly string[];
+  cap: FrequencyCap;
+}
+
 /**
  * Which of some deliveries of a notification must not be sent, as their users have had as many others as they may have. Decided
  * right before the send and not at the fan-out, where nobody knows yet what will be sent, and when. Locks the users, in id order,
  * until the sends have begun: two notifications that come to one user at once are looked at one after the other. What counts is
- * each notification that began to be sent to the user, merges followed, and has not failed.
+ * each notification (of the same topic, if it has one) that began to be sent to the user, merges followed, and has not failed.
  */
 export async function findCapped(
   tx: Pick<Transaction, '$queryRaw'>,
-  { notificationId, deliveryIds, cap }: { notificationId: string; deliveryIds: readonly string[]; cap: FrequencyCap },
+  { notificationId, topicId, deliveryIds, cap }: CapQuestion,
 ): Promise<string[]> {
   const users = await tx.$queryRaw<{ id: string }[]>(sql`
     select id from users
@@ -44,6 +52,7 @@ export async function findCapped(
             32, '0'
           )::uuid
           and d.notification_id <> ${notificationId}::uuid
+          and ${topicId === null ? sql`true` : sql`exists (select from notifications n where n.id = d.notification_id and n.topic_id = ${topicId}::uuid)`}
           and d.begun_at > now() - make_interval(secs => ${toSeconds(cap.within)})
           and d.status in ('SENDING', 'SENT', 'DELIVERED', 'OPENED', 'CLICKED')
       ) others

@@ -75,12 +75,12 @@ async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: re
 /** With a frequency cap, users are held while it is decided who has had enough. */
 function beginSlice(
   { db, leaseSeconds }: Worker,
-  { claim: { token }, notification: { id: notificationId, frequencyCap: cap } }: Batch,
+  { claim: { token }, notification: { id: notificationId, topicId, frequencyCap: cap } }: Batch,
   deliveryIds: readonly string[],
 ): Promise<DueDelivery[]> {
   if (cap === null) return beginSends(db, { token, deliveryIds, leaseSeconds });
   return inTransaction(db, async (tx) => {
-    const cappedIds = await findCapped(tx, { notificationId, deliveryIds, cap });
+    const cappedIds = await findCapped(tx, { notificationId, topicId, deliveryIds, cap });
     return beginSends(tx, { token, deliveryIds, leaseSeconds, cappedIds });
   });
 }
@@ -138,6 +138,18 @@ async function endOf(worker: Worker, { notification, delivery, rendering }: Turn
     const reason = 'CHANNEL_NOT_CONFIGURED' as const;
     const outcome = { deliveryId, status: 'DISCARDED' as const, reason, providerCode: null, isUncounted: true };
     return { delivery, sent, outcome };
+  }
+  if (sent.kind === 'putOff') {
+    const { delayMs } = sent;
+    const outcome = {
+      deliveryId,
+      status: 'QUEUED' as const,
+      reason: null,
+      providerCode: null,
+      delayMs,
+      isUncounted: true,
+    };
+    return { delivery, sent: null, outcome };
   }
   return { delivery, sent, outcome: { ...toOutcome(worker, delivery, sent), variation: said.variation } };
 }

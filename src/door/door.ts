@@ -56,6 +56,7 @@ type Resources = Pick<
   | 'log'
   | 'rules'
   | 'hub'
+  | 'channels'
   | 'arePrivateEndpointsAllowed'
   | 'webPushPublicKey'
   | 'configuredChannels'

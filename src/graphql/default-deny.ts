@@ -9,6 +9,7 @@ const embeddedTypes: ReadonlySet<string> = new Set([
   'LabelCase',
   'NotificationButton',
   'NotificationContent',
+  'NotificationEvent',
   'NotificationProgress',
   'NotificationReached',
   'NotificationTarget',
@@ -16,6 +17,7 @@ const embeddedTypes: ReadonlySet<string> = new Set([
   'NotificationWarning',
   'SmsSegments',
   'StreamPosition',
+  'TopicPreference',
   'UserReference',
 ]);
 

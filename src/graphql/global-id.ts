@@ -11,6 +11,7 @@ const nodeTypes = [
   'SmsRecipient',
   'InAppRecipient',
   'Segment',
+  'Topic',
   'Notification',
   'Delivery',
   'MergeRecord',

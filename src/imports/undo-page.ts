@@ -94,6 +94,10 @@ async function readFacts(tx: Transaction, ids: readonly string[], by: string): P
         select r.address from recipients r
         where r.user_id = u.id
           and (r.language is not null or r.region is not null or (r.consent_by is not null and r.consent_by <> ${by}))
+        union all
+        -- What is known of the person, and not of an address.
+        select null where exists (select from topic_preferences p where p.user_id = u.id)
+          or exists (select from tracked_events e where e.user_id = u.id)
       ) as touched
     from users u where u.id = any(${[...ids]}::uuid[])
   `);

@@ -1,9 +1,10 @@
 import { DeliveryReasonEnum } from '../deliveries/schema.ts';
 import { DeliveryReason } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
+import { parseId } from '../graphql/global-id.ts';
 import { ChannelEnum } from '../users/schema.ts';
 import { type AudiencePreview, type ChannelPreview, previewAudience } from './fan-out/preview-audience.ts';
-import { OrchestrationEnum } from './schema.ts';
+import { OrchestrationEnum, PurposeEnum } from './schema.ts';
 import { TargetInput, toLocalApps, toLocalTarget } from './target/target-schema.ts';
 
 const LeftOutObject = builder.objectRef<ChannelPreview['leftOut'][number]>('AudienceLeftOut').implement({
@@ -67,6 +68,8 @@ builder.queryField('previewAudience', (t) =>
         type: OrchestrationEnum,
         description: 'Which of the channels for a user; of FALLBACK the first. Default: ALL.',
       }),
+      topic: t.arg.id({ description: 'What it is about. Global id.' }),
+      purpose: t.arg({ type: PurposeEnum, description: 'Default: MARKETING with a topic, TRANSACTIONAL without one.' }),
       targetOnlyPrimaryDevices: t.arg.boolean({
         required: true,
         defaultValue: false,
@@ -77,7 +80,11 @@ builder.queryField('previewAudience', (t) =>
       subscribedFrom: t.arg({ type: 'DateTime', description: 'Only to what was subscribed then or later.' }),
       subscribedTo: t.arg({ type: 'DateTime', description: 'Only to what was subscribed before this.' }),
     },
-    resolve: async (_, { target, channels, apps, orchestration, ...rest }, { db, configuredChannels }) =>
+    resolve: async (
+      _,
+      { target, channels, apps, orchestration, topic, purpose, ...rest },
+      { db, configuredChannels },
+    ) =>
       previewAudience(db, {
         ...rest,
         target: toLocalTarget(target),
@@ -85,6 +92,8 @@ builder.queryField('previewAudience', (t) =>
         channels: [...new Set(channels ?? [])],
         configured: await configuredChannels(),
         orchestration: orchestration ?? 'ALL',
+        topicId: topic ? parseId(topic, 'Topic', ['topic']) : null,
+        purpose: purpose ?? (topic ? 'MARKETING' : 'TRANSACTIONAL'),
       }),
   }),
 );

@@ -2,6 +2,7 @@ import { contentSchema } from '../content/content.ts';
 import { ContentObject } from '../content/content-schema.ts';
 import { readFrequencyCap } from '../deliveries/frequency-cap.ts';
 import { DeliveryObject } from '../deliveries/schema.ts';
+import { eventSchema, type SentEvent } from '../events/parse-event.ts';
 import type { Delivery, Notification } from '../generated/prisma/client.ts';
 import { Orchestration, Purpose } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
@@ -10,6 +11,7 @@ import { localId, toLocalId } from '../graphql/global-id.ts';
 import { byId, type Loader } from '../graphql/loaders.ts';
 import { mayReadAll } from '../graphql/rights.ts';
 import { sql } from '../storage/database.ts';
+import { TopicObject, topicById } from '../topics/schema.ts';
 import { ChannelEnum } from '../users/schema.ts';
 import { type Progress, readProgressOf } from './progress.ts';
 import { type QuietHours, readQuietHours } from './schedule.ts';
@@ -103,6 +105,14 @@ const QuietHoursObject = builder.objectRef<QuietHours>('QuietHours').implement({
   }),
 });
 
+const NotificationEventObject = builder.objectRef<SentEvent>('NotificationEvent').implement({
+  description: 'What people did, because of which they are written to.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'What it is called.' }),
+    properties: t.expose('properties', { type: 'JSONObject', description: 'What is known of it.' }),
+  }),
+});
+
 export const NotificationObject = builder.prismaObject('Notification', {
   description: 'What a caller asked to be sent.',
   authScopes: { readAll: true },
@@ -136,7 +146,7 @@ export const NotificationObject = builder.prismaObject('Notification', {
     }),
     channels: t.expose('channels', {
       type: [ChannelEnum],
-      description: 'By which channels; empty: by every configured one that a user has an address for.',
+      description: 'By which channels; empty: by every configured one, but WHATSAPP, that a user has an address for.',
     }),
     orchestration: t.expose('orchestration', { type: OrchestrationEnum, description: 'Which of them for a user.' }),
     fallbackAfterSeconds: t.exposeInt('fallbackAfterSeconds', {
@@ -144,6 +154,18 @@ export const NotificationObject = builder.prismaObject('Notification', {
       description: 'With FALLBACK: how long a channel has to be opened; null: the next one follows a failure only.',
     }),
     purpose: t.expose('purpose', { type: PurposeEnum, description: 'Why it is sent.' }),
+    topic: t.field({
+      type: TopicObject,
+      nullable: true,
+      description: 'What it is about; null also when the topic was deleted since.',
+      resolve: ({ topicId }, _, { loaders }) => (topicId === null ? null : loaders.load(topicById, topicId)),
+    }),
+    event: t.field({
+      type: NotificationEventObject,
+      nullable: true,
+      description: 'What its users did, because of which it is sent.',
+      resolve: ({ event }) => (event === null ? null : eventSchema.parse(event)),
+    }),
     targetOnlyPrimaryDevices: t.exposeBoolean('targetOnlyPrimaryDevices', {
       description: 'Whether pushes go to primary devices only.',
     }),

@@ -2,8 +2,10 @@ import { contentSchema } from '../content/content.ts';
 import { ContentInput, toLocalSaid } from '../content/content-schema.ts';
 import { findContentWarnings, warningsMax } from '../content/find-warnings.ts';
 import { WarningObject } from '../content/warning-schema.ts';
+import { eventNameDescription, eventPropertiesDescription } from '../events/events-schema.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
+import { parseId } from '../graphql/global-id.ts';
 import { principalOf } from '../graphql/principal.ts';
 import { durationArgument } from '../segments/duration.ts';
 import { toField } from '../segments/filter-schema.ts';
@@ -22,10 +24,18 @@ const QuietHoursInput = builder.inputType('QuietHoursInput', {
 
 const FrequencyCapInput = builder.inputType('FrequencyCapInput', {
   description:
-    'How many messages a user may have within a time. Counted are other notifications, each once by whatever channels and installations, that began to be sent to the user in that time and have not failed.',
+    'How many messages a user may have within a time. Counted are other notifications (of the same topic, if it has one), each once by whatever channels and installations, that began to be sent to the user in that time and have not failed.',
   fields: (t) => ({
     max: t.int({ required: true, description: 'So many, counting this one: 1 to 1,000.' }),
     within: t.field(toField({ type: durationArgument, isRequired: true, description: 'At most 90 days.' })),
+  }),
+});
+
+const NotificationEventInput = builder.inputType('NotificationEventInput', {
+  description: 'What people did, because of which they are written to.',
+  fields: (t) => ({
+    name: t.string({ required: true, description: eventNameDescription }),
+    properties: t.field({ type: 'JSONObject', description: eventPropertiesDescription }),
   }),
 });
 
@@ -44,7 +54,7 @@ builder.relayMutationField(
       channels: t.field({
         type: [ChannelEnum],
         description:
-          'By which channels; a user without an address for one gets a delivery that says so. Default: every configured channel that a user has an address for.',
+          'By which channels; a user without an address for one gets a delivery that says so. WHATSAPP goes to the phones of SMS, and only if it is named. Default: every other configured channel that a user has an address for.',
       }),
       orchestration: t.field({
         type: OrchestrationEnum,
@@ -73,7 +83,19 @@ builder.relayMutationField(
           'Only to what was subscribed then or later: an installation when it got its first address, another recipient when it was added. Not asked of `target.installations`.',
       }),
       subscribedTo: t.field({ type: 'DateTime', description: 'Only to what was subscribed before this.' }),
-      purpose: t.field({ type: PurposeEnum, description: 'Default: TRANSACTIONAL.' }),
+      topic: t.id({
+        description:
+          'What it is about: who has declined this topic by a channel gets nothing by it (`TOPIC_OPTED_OUT`), unless the purpose is TRANSACTIONAL. Global id.',
+      }),
+      purpose: t.field({
+        type: PurposeEnum,
+        description: 'Default: MARKETING with a topic, TRANSACTIONAL without one.',
+      }),
+      event: t.field({
+        type: NotificationEventInput,
+        description:
+          'What the users that the target names in `users` have just done: it is tracked for each of them, as by `trackEvents`, if and only if this is accepted. Refused where there are none.',
+      }),
       sendAt: t.field({
         type: 'DateTime',
         description:
@@ -114,11 +136,12 @@ builder.relayMutationField(
       'ATTRIBUTE_INVALID',
       'IDEMPOTENCY_KEY_REUSED',
     ),
-    resolve: async (_, { input: { target, apps, content, template, ...rest } }, context) => {
+    resolve: async (_, { input: { target, apps, content, template, topic, ...rest } }, context) => {
       const done = await sendNotification(context, {
         ...rest,
         ...toLocalSaid({ content, template }),
         principal: principalOf(context),
+        topicId: topic && parseId(topic, 'Topic', ['topic']),
         target: toLocalTarget(target),
         apps: toLocalApps(apps),
       });

@@ -1,12 +1,14 @@
-/** What an argument can be: input types of the schema by their names, and ids of segments and apps, which arrive as local ones. */
+/** What an argument can be: input types of the schema by their names, and ids of segments, topics and apps, which arrive as local ones. */
 export type ArgumentType =
   | 'String'
   | 'Boolean'
   | 'Int'
   | 'SegmentId'
+  | 'TopicId'
   | 'AppId'
   | 'DateTime'
   | 'FilterValue'
+  | 'JSONObject'
   | 'StandardAttribute'
   | 'UserType'
   | 'Channel'

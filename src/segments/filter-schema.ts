@@ -29,9 +29,11 @@ const types = {
   Boolean: 'Boolean',
   Int: 'Int',
   SegmentId: 'ID',
+  TopicId: 'ID',
   AppId: 'ID',
   DateTime: 'DateTime',
   FilterValue: 'FilterValue',
+  JSONObject: 'JSONObject',
   StandardAttribute: StandardAttributeEnum,
   UserType: UserTypeEnum,
   Channel: ChannelEnum,
@@ -92,7 +94,7 @@ const argumentOf = new Map(predicates.map(({ name, argument }) => [name, argumen
 /**
  * A filter with local ids instead of global ones, as `parseFilter` takes it.
  *
- * @throws DomainError `NOT_FOUND` at what is no id of a segment or an app.
+ * @throws DomainError `NOT_FOUND` at what is no id of a segment, a topic or an app.
  */
 export function toLocalFilter(filter: AudienceFilter, path: readonly string[]): AudienceFilter {
   const localized = Object.entries(filter).map(([name, given]) => {
@@ -113,6 +115,7 @@ function toLocalArgument(argument: Argument, given: unknown, path: readonly stri
   }
   const { type } = argument;
   if (typeof given === 'string' && type === 'SegmentId') return parseId(given, 'Segment', path);
+  if (typeof given === 'string' && type === 'TopicId') return parseId(given, 'Topic', path);
   if (typeof given === 'string' && type === 'AppId') return parseId(given, 'App', path);
   if (typeof type === 'string' || typeof given !== 'object' || given === null) return given;
   const fields = Object.entries(given).map(([name, inner]) => {

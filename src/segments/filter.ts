@@ -69,7 +69,8 @@ export function toShownFilter(stored: unknown): unknown {
   if (typeof stored !== 'object' || stored === null) return stored;
   const isTyped = 'name' in stored || 'field' in stored;
   const shown = Object.entries(stored).filter(([key]) => !(isTyped && key === 'type'));
-  return Object.fromEntries(shown.map(([key, value]) => [key, toShownFilter(value)]));
+  // Properties of events are called what a caller likes.
+  return Object.fromEntries(shown.map(([key, value]) => [key, key === 'properties' ? value : toShownFilter(value)]));
 }
 
 /** A stored filter. Fails for one that this version does not know. */

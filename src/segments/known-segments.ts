@@ -1,4 +1,5 @@
 import { type Sql, sql, type Transaction } from '../storage/database.ts';
+import { type EventCondition, eventKeyOf } from './event-condition.ts';
 import {
   explainFilter,
   type Filter,
@@ -41,6 +42,14 @@ const isNamed = '$.**.inSegment ? (@ like_regex "^[0-9a-f-]{36}$")';
 /** The segments that a filter names itself. */
 export function segmentsNamedBy(filter: Filter): string[] {
   return [...new Set(listConditions(filter).flatMap(({ condition }) => condition.segmentId ?? []))];
+}
+
+/** The events that filters ask of, each once. */
+export function eventsAskedBy(filters: readonly (Filter | null)[]): EventCondition[] {
+  const asked = filters.flatMap((filter) =>
+    filter === null ? [] : listConditions(filter).flatMap(({ condition }) => condition.event ?? []),
+  );
+  return [...new Map(asked.map((event) => [eventKeyOf(event), event])).values()];
 }
 
 /**

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { Channel, Gender, Platform, PushStatus, UserType } from '../generated/prisma/enums.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import { now, toDayText, toMomentText } from './clock.ts';
+import { type EventCondition, eventCountMax, eventKeyOf, eventsOf } from './event-condition.ts';
 
 const moment = z.string();
 /** As it is: `z.record` would leave out an attribute of the name "__proto__". */
@@ -51,15 +52,43 @@ const personSchema = z.object({
   channels: z.array(z.enum(Channel)),
   /** Static segments that the user was put into. */
   segmentIds: z.array(z.uuid()),
+  topicPreferences: z.array(
+    z.object({ topicId: z.uuid(), channel: z.enum(Channel).nullable(), isSubscribed: z.boolean() }),
+  ),
+  /** Topics that everybody is subscribed to who has said nothing. */
+  topicsByDefault: z.array(z.uuid()),
 });
 
+/** Events of one condition: how many, up to 1,000, and when the last was. */
+export interface EventFacts {
+  count: number;
+  lastAt: string | null;
+}
+
 /** One user with all that a filter can ask about, as of one moment. */
-export type Person = z.infer<typeof personSchema>;
+export type Person = z.infer<typeof personSchema> & {
+  /** By `eventKeyOf` the condition that was asked for. */
+  events: ReadonlyMap<string, EventFacts>;
+};
 /** One of the user's installations. */
 export type PersonInstallation = Person['installations'][number];
 
-/** Reads users whole, in one statement; who is a tombstone, or nobody, is left out. */
-export async function readPersons(db: Pick<Transaction, '$queryRaw'>, userIds: readonly string[]): Promise<Person[]> {
+/** What is known of a person's events. */
+export function findEvents({ events }: Person, condition: EventCondition): EventFacts {
+  const facts = events.get(eventKeyOf(condition));
+  if (!facts) throw new Error('A person was read without the events that are asked for.');
+  return facts;
+}
+
+/**
+ * Reads users whole, in one statement; who is a tombstone, or nobody, is left out. Of their events, which may be many, it reads
+ * what `asked` says, in another.
+ */
+export async function readPersons(
+  db: Pick<Transaction, '$queryRaw'>,
+  userIds: readonly string[],
+  asked: readonly EventCondition[] = [],
+): Promise<Person[]> {
   const rows = await db.$queryRaw<unknown[]>(sql`
     select
       u.id, ${toMomentText(now)} as now, ${toDayText(sql`day_in_zone(${now}, u.time_zone)`)} as today, u.type::text,
@@ -83,9 +112,54 @@ export async function readPersons(db: Pick<Transaction, '$queryRaw'>, userIds: r
         select distinct r.channel::text from recipients r left join installations i on i.id = r.installation_id
         where r.user_id = u.id and (r.channel <> 'PUSH' or i.address_cipher is not null)
       ) as channels,
-      array(select m.segment_id from segment_members m where m.user_id = u.id) as "segmentIds"
+      array(select m.segment_id from segment_members m where m.user_id = u.id) as "segmentIds",
+      array(
+        select jsonb_build_object('topicId', p.topic_id, 'channel', p.channel, 'isSubscribed', p.is_subscribed)
+        from topic_preferences p where p.user_id = u.id order by p.topic_id, p.channel
+      ) as "topicPreferences",
+      array(select t.id from topics t where t.is_subscribed_by_default) as "topicsByDefault"
     from users u
     where u.id = any(${[...userIds]}::uuid[]) and u.merged_into_id is null
   `);
-  return z.array(personSchema).parse(rows);
+  const persons = z.array(personSchema).parse(rows);
+  const events = await readEvents(
+    db,
+    persons.map(({ id }) => id),
+    asked,
+  );
+  return persons.map((person) => ({ ...person, events: events.get(person.id) ?? new Map() }));
 }
+
+/** Conditions of a statement. @default 100 */
+const conditionsPerStatement = 100;
+
+/** What was done, by user and by condition. */
+async function readEvents(
+  db: Pick<Transaction, '$queryRaw'>,
+  userIds: readonly string[],
+  asked: readonly EventCondition[],
+): Promise<ReadonlyMap<string, ReadonlyMap<string, EventFacts>>> {
+  const facts = new Map(userIds.map((id) => [id, new Map<string, EventFacts>()]));
+  for (let start = 0; start < asked.length && userIds.length > 0; start += conditionsPerStatement) {
+    const page = asked.slice(start, start + conditionsPerStatement);
+    const rows = await db.$queryRaw<(EventFacts & { userId: string; place: number })[]>(
+      page
+        .map((condition, place) => countEvents(userIds, condition, place))
+        .reduce((all, each) => sql`${all} union all ${each}`),
+    );
+    for (const { userId, place, count, lastAt } of rows) {
+      const condition = page[place];
+      if (condition) facts.get(userId)?.set(eventKeyOf(condition), { count, lastAt });
+    }
+  }
+  return facts;
+}
+
+const countEvents = (userIds: readonly string[], condition: EventCondition, place: number): Sql => sql`
+  select u.id as "userId", ${place}::int as place, found.count, found."lastAt"
+  from unnest(${[...userIds]}::uuid[]) as u (id)
+  cross join lateral (
+    select count(*)::int as count, ${toMomentText(sql`max(few.at)`)} as "lastAt"
+    from (select e.at from ${eventsOf(sql`u.id`, condition)} order by e.at desc limit ${eventCountMax}) few
+  ) found
+`;

@@ -3,6 +3,7 @@ import type { AttributeDefinition } from '../attributes/attribute-definition.ts'
 import { DomainError } from '../errors.ts';
 import type { Sql } from '../storage/database.ts';
 import type { Argument } from './argument.ts';
+import type { EventCondition } from './event-condition.ts';
 import type { Person } from './person.ts';
 
 /** Where in an input a predicate stands, and what a caller's filter may name. */
@@ -43,6 +44,10 @@ export interface Condition {
   readonly words: string;
   /** The segment that it names. */
   readonly segmentId: string | null;
+  /** The topic that it names. */
+  readonly topicId: string | null;
+  /** The events that it asks of: to be read with a person. */
+  readonly event: EventCondition | null;
   /** Whether it holds for `u`, a row of users. Null counts as false. */
   toSql(scope: Scope): Sql;
   /** The same for one user, in plain code. */
@@ -72,6 +77,8 @@ interface PredicateDefinition<Args> {
   toSql(args: Args, scope: Scope): Sql;
   decide(args: Args, person: Person, scope: Scope): Decision;
   segmentId?(args: Args): string;
+  topicId?(args: Args): string;
+  event?(args: Args): EventCondition;
   toInstallationSql?(args: Args, scope: Scope): Sql | null;
 }
 
@@ -87,6 +94,8 @@ export function definePredicate<Args>(definition: PredicateDefinition<Args>): Pr
       return {
         words: definition.words(args),
         segmentId: definition.segmentId?.(args) ?? null,
+        topicId: definition.topicId?.(args) ?? null,
+        event: definition.event?.(args) ?? null,
         toSql: (scope) => definition.toSql(args, scope),
         decide: (person, scope) => definition.decide(args, person, scope),
         toInstallationSql: (scope) => definition.toInstallationSql?.(args, scope) ?? null,

@@ -1,6 +1,7 @@
 import { type AttributeDefinition, listAttributeDefinitions } from '../attributes/attribute-definition.ts';
 import { DomainError } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
+import { holdTopics } from '../topics/preference-store.ts';
 import { type Filter, listConditions, parseFilter, readFilter, type StoredFilter } from './filter.ts';
 import { createMeasure, type Filters, filtersOf, isTooLarge, tooLarge } from './filter-size.ts';
 import { readSegments, segmentsNamedBy } from './known-segments.ts';
@@ -9,14 +10,15 @@ import type { Place } from './predicate.ts';
 type Reader = Pick<Transaction, '$queryRaw'>;
 
 /**
- * A caller's filter in normal form. The segments that it names exist, and are not deleted before the commit of `tx`.
+ * A caller's filter in normal form. The segments and topics that it names exist, and are not deleted before the commit of `tx`.
  *
- * @throws DomainError as `parseFilter` does; `NOT_FOUND` for a segment.
+ * @throws DomainError as `parseFilter` does; `NOT_FOUND` for a segment or a topic.
  */
 export async function parseKnownFilter(tx: Reader, input: unknown, path: readonly string[]): Promise<StoredFilter> {
   const stored = parseFilter(input, { path, definitions: await listAllDefinitions(tx) });
   const filter = readFilter(stored);
   const named = segmentsNamedBy(filter);
+  await holdTopicsOf(tx, filter, path);
   if (named.length > 0) await holdSegments(tx, { filter, named, path });
   const { ofFilter } = createMeasure(filtersOf(await readSegments(tx, named)));
   if (isTooLarge(ofFilter(filter))) throw tooLarge(path);
@@ -42,6 +44,19 @@ async function holdSegments(
   const missing = named.find((id) => !rows.some((row) => row.id === id));
   if (missing === undefined) return;
   throw new DomainError('NOT_FOUND', 'There is no such segment.', [...path, ...pathOfSegment(filter, missing)]);
+}
+
+async function holdTopicsOf(tx: Reader, filter: Filter, path: readonly string[]): Promise<void> {
+  const naming = listConditions(filter).flatMap(({ condition: { topicId }, path: at }) =>
+    topicId === null ? [] : [{ topicId, at }],
+  );
+  if (naming.length === 0) return;
+  const held = await holdTopics(
+    tx,
+    naming.map(({ topicId }) => topicId),
+  );
+  const missing = naming.find(({ topicId }) => !held.has(topicId));
+  if (missing) throw new DomainError('NOT_FOUND', 'There is no such topic.', [...path, ...missing.at]);
 }
 
 /** Where a filter names a segment first. */

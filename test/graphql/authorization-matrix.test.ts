@@ -48,6 +48,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Query.segments': readers,
   'Query.previewSegment': readers,
   'Query.explainSegmentMembership': readers,
+  'Query.topics': ['app', ...people],
   'Query.attributeDefinitions': readers,
   'Query.template': readers,
   'Query.templates': readers,
@@ -94,6 +95,11 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.deleteTemplate': server,
   'Mutation.saveLabel': server,
   'Mutation.deleteLabel': server,
+  'Mutation.createTopic': server,
+  'Mutation.updateTopic': server,
+  'Mutation.deleteTopic': server,
+  'Mutation.setTopicPreferences': ['installation', 'server'],
+  'Mutation.trackEvents': ['installation', 'server'],
   'Mutation.sendNotification': server,
   'Mutation.cancelNotification': server,
   'Mutation.replayDeliveries': server,
@@ -101,6 +107,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.markInboxRead': ['installation'],
   'Mutation.createApp': server,
   'Mutation.updateApp': server,
+  'Mutation.resumeChannel': server,
   'Mutation.createApiKey': server,
   'Mutation.rotateApiKey': server,
   'Mutation.revokeApiKey': server,
@@ -124,6 +131,7 @@ const maySee: Record<string, readonly CallerName[]> = {
   Segment: readers,
   Template: readers,
   Label: readers,
+  Topic: ['app', ...people],
   MergeRecord: readers,
   ApiKey: server,
 };
@@ -231,7 +239,9 @@ type Pair = readonly [GeneratedOperation, GeneratedOperation];
 function aboutBob(root: RootField): Pair[] {
   const byId = argumentsOf(root, 'ID').flatMap(({ path, isList }) => {
     const given = (id: string) => toOperation(root, { [path]: isList ? [id] : id });
-    return Object.entries({ ...bob.ids, App: otherApp }).flatMap(([type, id]): Pair[] => [
+    // Topics are for everybody's eyes.
+    const { Topic: _, ...ids } = bob.ids;
+    return Object.entries({ ...ids, App: otherApp }).flatMap(([type, id]): Pair[] => [
       [given(id), given(missing(type))],
       [given(localIdOf(id)), given(randomUUID())],
     ]);
@@ -268,8 +278,8 @@ test.each(
 /** Fields that not everybody may see who may see their object, and what leads an installation to its own object. */
 const guardedFields: Record<string, string> = {
   'App.allowedOrigins': '{ viewer { app { allowedOrigins } } }',
-  'App.channels': '{ viewer { app { channels { __typename } } } }',
   'App.isLimitedToOperations': '{ viewer { app { isLimitedToOperations } } }',
+  'App.senders': '{ viewer { app { senders { __typename } } } }',
   'App.userTokenKeys': '{ viewer { app { userTokenKeys { __typename } } } }',
   'Delivery.notification': '{ viewer { user { deliveries { nodes { notification { id } } } } } }',
   'Delivery.recipient': '{ viewer { user { deliveries { nodes { recipient { id } } } } } }',

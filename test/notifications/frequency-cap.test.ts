@@ -6,6 +6,7 @@ import { newEmail, newPhone } from '../support/addresses.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeNotification, sendNotification, settledDeliveries } from '../support/operations.ts';
 import { localIdOf, makePerson, makeSegment, mergeUsers, toSend } from '../support/send-operations.ts';
+import { makeTopic } from '../support/topics.ts';
 
 const g = useGatewayAndWorker();
 
@@ -39,6 +40,15 @@ test('one notification is one message, by however many addresses', async () => {
   const channels: Rest['channels'] = ['PUSH', 'EMAIL', 'SMS'];
   expect(await endsOf(await send(person, { ...oneADay, channels }))).toEqual(['SENT', 'SENT', 'SENT', 'SENT']);
   expect(await endsOf(await send(person, { ...oneADay, channels }))).toEqual(Array(4).fill(capped[0]));
+});
+
+test('of a notification with a topic only what is of that topic counts', async () => {
+  const person = await makePerson(g.server, { emails: [newEmail()] });
+  const [news, offers] = [await makeTopic(g.server), await makeTopic(g.server)];
+  await g.startWorker();
+  expect(await endsOf(await send(person, { topic: news }))).toEqual(['SENT']);
+  expect(await endsOf(await send(person, { ...oneADay, topic: offers }))).toEqual(['SENT']);
+  expect(await endsOf(await send(person, { ...oneADay, topic: news }))).toEqual(capped);
 });
 
 test('what failed does not count', async () => {

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
 import { createLogger } from '../../src/logger.ts';
 import { keepAttributeIndexes } from '../../src/segments/attribute-indexes.ts';
-import { audienceSql } from '../../src/segments/audience.ts';
+import { audienceSql, planForPages } from '../../src/segments/audience.ts';
 import { readFilter } from '../../src/segments/filter.ts';
 import { prepareFilter } from '../../src/segments/known-segments.ts';
 import { sql } from '../../src/storage/database.ts';
+import { inTransaction } from '../../src/storage/transaction.ts';
 import { useDatabase } from '../support/database.ts';
 import { explainCount, insertCrowd } from '../support/segments/crowd.ts';
 
@@ -38,6 +39,59 @@ test.each([
   ],
 ])('%s is found by its index', async (_, filter, index) => {
   expect(await planOf(filter)).toContain(index);
+});
+
+describe('of events and topics', () => {
+  const [news, offers] = [newId(), newId()];
+
+  beforeAll(async () => {
+    await database.pool.query(sql`
+      insert into topics (id, name, is_subscribed_by_default) values (${news}::uuid, 'news', true), (${offers}::uuid, 'offers', false)`);
+    await database.pool.query(sql`
+      insert into topic_preferences (id, user_id, topic_id, is_subscribed, said_at, said_by)
+      select uuid_v7(), id, topic, true, now(), 'test'
+      from users, unnest(${[news, offers]}::uuid[]) as topic`);
+    await database.pool.query(`
+      insert into tracked_events (id, user_id, name, at)
+      select uuid_v7(), id, case n when 1 then 'rare' else 'login' end, now()
+      from users, generate_series(1, 4) n where abs(hashtext(id::text)) % case n when 1 then 1000 else 2 end = 0`);
+    await database.pool.query('vacuum analyze users, topics, topic_preferences, tracked_events');
+  });
+
+  /** How a page of a large audience would be found, from the middle of it on. */
+  async function planOfPage(stored: object): Promise<string> {
+    const where = audienceSql(await prepareFilter(database.db, readFilter(stored)));
+    const middle = sql`(select id from users order by id offset 10000 limit 1)`;
+    return inTransaction(database.storage, async (tx) => {
+      await planForPages(tx);
+      const page = sql`select u.id from users u where u.id > ${middle} and ${where} order by u.id limit 500`;
+      return JSON.stringify(await tx.$queryRaw<unknown[]>(sql`explain (format json) ${page}`));
+    });
+  }
+
+  test('what few have done is counted by an index of all events', async () => {
+    expect(await planOf({ event: { name: 'rare' } })).toContain('tracked_events_name_at_user_id_idx');
+  });
+
+  test.each([
+    ['did what many have done', { event: { name: 'login' } }],
+    ['did it several times', { event: { name: 'login', count: 3 } }],
+    ['did not do it', { noEvent: { name: 'login', within: { days: 30 } } }],
+    ['cannot be said to have done it', { not: { event: { name: 'login' } } }],
+  ])('of who %s a page is found by looking at its users', async (_, filter) => {
+    const plan = await planOfPage(filter);
+    expect(plan).toContain('users_living_idx');
+    expect(plan).toContain('tracked_events_user_id_name_at_idx');
+  });
+
+  test.each([
+    ['is subscribed', { topic: news }],
+    ['is not subscribed', { not: { topic: offers } }],
+  ])('of who %s to a topic a page is found by looking at its users', async (_, filter) => {
+    const plan = await planOfPage(filter);
+    expect(plan).toMatch(/topic_preferences_(user_id_topic_id_channel_key|topic_id_user_id_idx)/);
+    expect(plan).not.toMatch(/"Seq Scan"[^{}]*"topic_preferences"/);
+  });
 });
 
 test('an attribute that a segment compares by range gets an index, which goes with the last such segment', async () => {

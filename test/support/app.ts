@@ -28,6 +28,7 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     trustedProxies: [],
     dataEncryptionKey: randomBytes(32),
     eventRetentionDays: 30,
+    trackedEventRetentionDays: 400,
     rules: testRules,
     ...testKeys,
     isOutboxAllowed: true,
@@ -37,6 +38,10 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     apns: null,
     vapid: { subject: 'mailto:tests@example.com', publicKey: null, privateKey: null },
     infobip: null,
+    twilio: null,
+    smpp: null,
+    whatsApp: null,
+    ratesPerSecond: {},
     ...settings,
   };
 }

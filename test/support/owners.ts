@@ -19,7 +19,7 @@ export interface Owner {
 /** A global id of any type, also of one that there is not. */
 export const toGlobalId = (type: string, id: string): string => Buffer.from(`${type}:${id}`).toString('base64');
 
-/** Two people who have a notification, a segment and an app in common, and nothing else; `otherApp` is neither's. */
+/** Two people who have a notification, a segment, a topic and an app in common, and nothing else; `otherApp` is neither's. */
 export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; otherApp: string }> {
   const notificationId = await insertNotification(g.pool);
   const { id: segmentId } = await g.db.segment.create({ data: { id: randomUUID(), name: 'of both' } });
@@ -27,6 +27,7 @@ export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; 
   const { id: labelId } = await g.db.label.create({
     data: { id: randomUUID(), name: 'of both', cases: [], defaultValue: '' },
   });
+  const { id: topicId } = await g.db.topic.create({ data: { id: randomUUID(), name: 'of both' } });
   const otherApp = await g.db.app.create({ data: { id: randomUUID(), name: 'of neither' } });
   const common = {
     App: toGlobalId('App', (await g.db.app.findFirstOrThrow({ where: { name: 'default' } })).id),
@@ -35,9 +36,10 @@ export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; 
     Segment: toGlobalId('Segment', segmentId),
     Template: toGlobalId('Template', templateId),
     Label: toGlobalId('Label', labelId),
+    Topic: toGlobalId('Topic', topicId),
   };
   const make = async (): Promise<Owner> => {
-    const { ids, ...owner } = await makeOwner(g, { notificationId, segmentId });
+    const { ids, ...owner } = await makeOwner(g, { notificationId, segmentId, topicId });
     return { ...owner, ids: { ...common, ...ids } };
   };
   return { ann: await make(), bob: await make(), otherApp: toGlobalId('App', otherApp.id) };
@@ -45,7 +47,7 @@ export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; 
 
 async function makeOwner(
   g: FileApp,
-  { notificationId, segmentId }: { notificationId: string; segmentId: string },
+  { notificationId, segmentId, topicId }: { notificationId: string; segmentId: string; topicId: string },
 ): Promise<Owner> {
   const [email, phone] = [newEmail(), newPhone()];
   const { id, externalUserId, installation, token } = await makePerson(g, { emails: [email], phones: [phone] });
@@ -53,6 +55,9 @@ async function makeOwner(
   await mergeUsers(g.server, { survivor: { id }, merged: { id: merged.id }, allowAlias: true });
   const userId = localIdOf(id);
   await g.db.segmentMember.create({ data: { segmentId, userId } });
+  await g.db.topicPreference.create({
+    data: { id: randomUUID(), userId, topicId, isSubscribed: true, saidAt: new Date(), saidBy: 'test' },
+  });
   const [delivery = ''] = await insertDeliveries(g.pool, { notificationId, userId });
   const record = await g.db.mergeRecord.findFirstOrThrow({ where: { survivorId: userId } });
   const recipients = await g.db.recipient.findMany({ where: { userId } });

@@ -60,7 +60,7 @@ export async function eraseRows(tx: Transaction, userId: string, family: readonl
   const recipients = await tx.$queryRaw<{ id: string }[]>(
     sql`delete from recipients where user_id = any(${users}) returning id`,
   );
-  // Their tokens go with them, and claims with their users.
+  // Their tokens go with them; claims, what was said of topics, and events with their users.
   await tx.$executeRaw(sql`delete from installations where user_id = any(${users})`);
   await tx.$executeRaw(sql`delete from identifiers where user_id = any(${users})`);
   await tx.$executeRaw(sql`delete from users where id = any(${users}) and id <> ${userId}::uuid`);

@@ -36,7 +36,8 @@ export async function exportUser(
       await appendAudit(tx, { apiKeyId, action: 'exportUser', subject: { userId } });
       const family = await listFamily(tx, userId);
       const deliveries = await listDeliveries(tx, family);
-      return { ...(await readProfile(tx, cipher, family)), deliveries, ...(await readMessages(tx, deliveries)) };
+      const [profile, messages] = [await readProfile(tx, cipher, family), await readMessages(tx, deliveries)];
+      return { ...profile, events: await listEvents(tx, family), deliveries, ...messages };
     },
     { isolationLevel: 'RepeatableRead', timeout: exportMs },
   );
@@ -58,6 +59,11 @@ async function readProfile(tx: Snapshot, cipher: Cipher, family: string[]) {
     include: { tokens: { select: { createdAt: true, expiresAt: true } }, app: { select: { id: true, name: true } } },
   });
   const segments = await tx.segmentMember.findMany({ ...ofUser, include: { segment: true } });
+  const preferences = await tx.topicPreference.findMany({
+    ...ofUser,
+    orderBy: [{ topicId: 'asc' }, { channel: 'asc' }],
+    select: { topic: true, channel: true, isSubscribed: true, saidAt: true, saidBy: true },
+  });
   return {
     user: user && toProfile(user),
     mergedUsers: merged.map(toProfile),
@@ -67,6 +73,7 @@ async function readProfile(tx: Snapshot, cipher: Cipher, family: string[]) {
     installations: installations.map((installation) => toExported(cipher, installation)),
     inbox: await tx.inboxItem.findMany({ ...ofUser, orderBy: { id: 'asc' }, omit: { userId: true } }),
     segments: segments.map(({ segment: { id, name }, addedAt }) => ({ id, name, addedAt })),
+    topicPreferences: preferences.map(({ topic: { id, name }, ...said }) => ({ topic: { id, name }, ...said })),
     mergeRecords: await listMergeRecords(tx, family),
   };
 }
@@ -104,6 +111,21 @@ async function listMergeRecords(tx: Snapshot, family: string[]) {
   return records.map(({ before, moved, ...record }) => (record.undoneAt ? record : { ...record, before, moved }));
 }
 
+/** What the person did, as it was tracked, first what was tracked first. */
+async function listEvents(tx: Snapshot, family: string[]) {
+  const found = [];
+  for (let after: string | undefined, isFull = true; isFull; after = found.at(-1)?.id) {
+    const page = await tx.trackedEvent.findMany({
+      where: { userId: { in: family }, ...(after !== undefined && { id: { gt: after } }) },
+      orderBy: { id: 'asc' },
+      take: rowsPerPage,
+    });
+    found.push(...page);
+    isFull = page.length === rowsPerPage;
+  }
+  return found;
+}
+
 /** What was sent to the person, oldest first, each with its story as far back as the log is kept. */
 async function listDeliveries(tx: Snapshot, family: string[]) {
   const found = [];
@@ -136,7 +158,7 @@ async function readMessages(tx: Snapshot, deliveries: readonly { id: string; not
     tx.notification.findMany({
       where: { id: { in: page } },
       orderBy: { id: 'asc' },
-      select: { id: true, content: true, purpose: true, createdAt: true },
+      select: { id: true, content: true, purpose: true, topicId: true, event: true, createdAt: true },
     }),
   );
   const renderedMessages = await inPages(deliveries, (page) =>

@@ -19,10 +19,24 @@ const referencesOf = (userId: string) => sql`
   from identifiers where user_id = ${userId}::uuid
 `;
 
+/** As what it names a user and its tombstones by ids, which may stay. */
+const idReferencesOf = (userId: string) => sql`
+  select jsonb_build_object('by', 'id', 'id', id) as reference
+  from users where id = ${userId}::uuid or merged_into_id = ${userId}::uuid
+  union all
+  select jsonb_build_object('by', 'pushRegistrationId', 'id', id) from installations where user_id = ${userId}::uuid
+`;
+
+/** Notifications that name a user by an identifier, or tell what the one user that they name has done. */
 const mentioning = (userId: string) => sql`
   select distinct n.id
   from (${referencesOf(userId)}) known
   join notifications n on n.target -> 'users' @> jsonb_build_array(known.reference)
+  union
+  select n.id
+  from (${idReferencesOf(userId)}) known
+  join notifications n on n.target -> 'users' @> jsonb_build_array(known.reference)
+  where n.event is not null and jsonb_array_length(n.target -> 'users') = 1
 `;
 
 /** A list of identifiers without those that the query calls `known`. */
@@ -31,7 +45,7 @@ const withoutKnown = (identifiers: Sql) => sql`(
   where not exists (select from known where kind = identifier ->> 'kind' and value = identifier ->> 'value')
 )`;
 
-/** Locks the notifications whose targets name a user by an identifier. @returns their ids. */
+/** Locks the notifications in which something of a user stands. @returns their ids. */
 export async function lockMentions(tx: Transaction, userId: string): Promise<string[]> {
   const rows = await tx.$queryRaw<{ id: string }[]>(sql`
     select id from notifications where id in (${mentioning(userId)}) order by id for no key update
@@ -40,7 +54,8 @@ export async function lockMentions(tx: Transaction, userId: string): Promise<str
 }
 
 /**
- * Lets others' rows name a user who is about to be erased by its id only.
+ * Lets others' rows name a user who is about to be erased by its id only. What a notification tells that nobody else has done
+ * goes.
  *
  * @throws StaleReadError when the user has got another name, or a notification to it was accepted, since the mentions were locked.
  */
@@ -55,7 +70,8 @@ export async function withdrawMentions(tx: Transaction, { userId, family, notifi
         order by mentioned.place
       )
       from jsonb_array_elements(n.target -> 'users') with ordinality as mentioned (reference, place)
-    ))
+    )),
+    event = case when jsonb_array_length(n.target -> 'users') > 1 then n.event end
     where n.id = any(${[...notificationIds]}::uuid[])
   `);
   await tx.$executeRaw(sql`

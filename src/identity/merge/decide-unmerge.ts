@@ -4,6 +4,7 @@ import type { Channel } from '../../generated/prisma/enums.ts';
 import type { Identifier } from '../identifier.ts';
 import type { NamedUser } from '../user-identity-store.ts';
 import { type InboxConsent, type LeftBehind, parseCustomAttributesColumn, type UndoFacts } from './merge-record.ts';
+import { decideTopicPreferences, type PreferencesByTopic, type PreferencesPlan } from './topic-preferences.ts';
 
 /** What an undo is decided on; users and installations are locked. */
 export interface UnmergeSituation {
@@ -21,6 +22,10 @@ export interface UnmergeSituation {
   redefined: ReadonlySet<string>;
   /** As they are now. */
   inboxes: { survivor: InboxConsent; merged: InboxConsent };
+  /** What the survivor has said of topics by now. */
+  preferences: PreferencesByTopic;
+  /** Topics, of those of which something has moved, that there still are. */
+  topics: ReadonlySet<string>;
 }
 
 /** What goes back to the merged user, and what stays. */
@@ -36,6 +41,7 @@ export interface UnmergePlan {
   /** The survivor's own claims, which come back. */
   survivorClaims: Identifier[];
   inboxes: InboxConsent[];
+  preferences: PreferencesPlan;
   /** What changes on the survivor's row. */
   survivorData: Partial<User>;
   leftBehind: LeftBehind[];
@@ -54,6 +60,15 @@ export function decideUnmerge(situation: UnmergeSituation): UnmergePlan {
     segments: decideSegments(situation, leftBehind),
     ...decideClaims(situation, addresses.identifiers, leftBehind),
     inboxes: decideInboxes(situation, leftBehind),
+    preferences: decideTopicPreferences(
+      {
+        mergedAt: situation.facts.mergedAt,
+        before: situation.facts.moved.topicPreferences,
+        now: situation.preferences,
+        topics: situation.topics,
+      },
+      leftBehind,
+    ),
     survivorData: decideValues(situation, leftBehind),
     leftBehind,
   };

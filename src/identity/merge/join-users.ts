@@ -7,6 +7,7 @@ import type { NamedUser } from '../user-identity-store.ts';
 import { updateUser } from '../user-rows.ts';
 import { decideJoin, type JoinPlan } from './decide-join.ts';
 import { type Moved, parseCustomAttributesColumn } from './merge-record.ts';
+import { moveTopicPreferences } from './topic-preferences.ts';
 
 /** Two users that become one. Both are locked. */
 export interface Join {
@@ -24,8 +25,8 @@ export interface Join {
 
 /**
  * Makes two users one: everything of `merged` moves to `survivor`, whose own values win; blanks are filled, tags and
- * memberships united, an opt-out of the inbox kept. `merged` becomes a tombstone that points to the survivor, and so do
- * the tombstones that pointed to it, so that there are no chains. Deliveries keep the user that they were made for.
+ * memberships united, an opt-out of the inbox or of a topic kept. `merged` becomes a tombstone that points to the survivor, and so do
+ * the tombstones that pointed to it, so that there are no chains. Deliveries and events keep the user that they were made for.
  *
  * Of a lead without a name, claims and values, that has hardly been used, this is one statement.
  *
@@ -47,7 +48,9 @@ export async function joinUsers(tx: Transaction, join: Join): Promise<string> {
   };
   const id = newId();
   const isDone = merged.identifiers.length === 0 && (await moveFewRowsAndRecord(tx, { ...join, id }, told));
-  if (!isDone) await moveRowsAndRecord(tx, { ...join, id }, told);
+  if (isDone) return id;
+  const topicPreferences = await moveTopicPreferences(tx, { from, to });
+  await moveRowsAndRecord(tx, { ...join, id }, { ...told, topicPreferences });
   return id;
 }
 
@@ -104,7 +107,7 @@ type Told = Pick<Moved, 'identifiers' | 'claims' | 'endedClaims' | 'attributes' 
 async function moveRowsAndRecord(
   tx: Transaction,
   { id, survivor, merged, actor, reason }: Join & { id: string },
-  told: Told,
+  told: Told & Pick<Moved, 'topicPreferences'>,
 ): Promise<void> {
   const from = merged.user.id;
   const to = survivor.user.id;
@@ -178,8 +181,8 @@ async function moveRowsAndRecord(
 }
 
 /**
- * The same for a user who has hardly been used, in half the time: without memberships, tombstones, a primary installation, and
- * without an opt-out of either inbox.
+ * The same for a user who has hardly been used, in half the time: without memberships, tombstones, a primary installation, a word
+ * on topics, and without an opt-out of either inbox.
  *
  * @returns whether it was such a user; otherwise nothing is done.
  */
@@ -190,11 +193,12 @@ async function moveFewRowsAndRecord(
 ): Promise<boolean> {
   const from = merged.user.id;
   const to = survivor.user.id;
-  const moved = { ...told, segments: [], tombstones: [], inboxes: null };
+  const moved = { ...told, segments: [], tombstones: [], inboxes: null, topicPreferences: null };
   const count = await tx.$executeRaw(sql`
     with plain as materialized (
       select ${from}::uuid as id
       where not exists (select from segment_members where user_id = ${from}::uuid)
+        and not exists (select from topic_preferences where user_id = ${from}::uuid)
         and not exists (select from users where merged_into_id = ${from}::uuid)
         and not exists (select from installations where user_id = ${from}::uuid and is_primary_device)
         and not exists (

@@ -51,6 +51,9 @@ export const MovedCountsObject = builder.objectRef<MovedCounts>('MovedCounts').i
     installations: t.exposeInt('installations', { description: 'Apps on devices, with their push registrations.' }),
     recipients: t.exposeInt('recipients', { description: 'Recipients; the inbox is not moved, the survivor has one.' }),
     segments: t.exposeInt('segments', { description: 'Memberships, also those that the survivor had already.' }),
+    topicPreferences: t.exposeInt('topicPreferences', {
+      description: 'Topics of which the merged user has said something. Where either has said no, it stays no.',
+    }),
     tombstones: t.exposeInt('tombstones', { description: 'Users that had been merged into the merged one.' }),
     attributes: t.exposeInt('attributes', { description: "Attributes of which the survivor gets the other's value." }),
     tags: t.exposeInt('tags', { description: 'Tags that are new to the survivor.' }),
@@ -65,6 +68,7 @@ const kindDescriptions: Record<(typeof leftBehindKinds)[number], string> = {
   ATTRIBUTE: "A standard attribute's value: the merged user has its own as it was, and so has the survivor.",
   CUSTOM_ATTRIBUTE: 'The same of a custom attribute.',
   INBOX_CONSENT: 'Whether the inbox is subscribed.',
+  TOPIC_PREFERENCE: 'What was said of a topic.',
 };
 
 const LeftBehindKindEnum = builder.enumType('LeftBehindKind', {
@@ -90,7 +94,7 @@ export const LeftBehindObject = builder.objectRef<LeftBehind>('LeftBehind').impl
     kind: t.expose('kind', { type: LeftBehindKindEnum, description: 'What it is.' }),
     name: t.exposeString('name', {
       description:
-        "Which one: an identifier's value, an attribute's name, a push registration id, the id of a segment or of the survivor's inbox.",
+        "Which one: an identifier's value, an attribute's name, a push registration id, the id of a segment, of a topic or of the survivor's inbox.",
     }),
     reason: t.expose('reason', { type: LeftBehindReasonEnum, description: 'Why.' }),
   }),

@@ -63,6 +63,14 @@ const consentSchema = z.object({
 });
 export type InboxConsent = z.infer<typeof consentSchema>;
 
+const preferenceSchema = z.object({
+  topicId: z.uuid(),
+  channel: z.enum(Channel).nullable(),
+  isSubscribed: z.boolean(),
+  saidAt: z.coerce.date(),
+  saidBy: z.string(),
+});
+
 const movedSchema = z.object({
   /** `isAlias`: as the merged user had it. */
   identifiers: z.array(identifierSchema.extend({ isAlias: z.boolean() })),
@@ -86,6 +94,11 @@ const movedSchema = z.object({
   tags: z.array(z.string()),
   /** Where only one of the two had opted out of its inbox: both, as they were. */
   inboxes: z.object({ survivor: consentSchema, merged: consentSchema }).nullable(),
+  /** Of topics of which the merged one had said something: what both had, as it was. */
+  topicPreferences: z
+    .object({ survivor: z.array(preferenceSchema), merged: z.array(preferenceSchema) })
+    .nullable()
+    .default(null),
 });
 export type Moved = z.infer<typeof movedSchema>;
 
@@ -124,6 +137,8 @@ export interface MovedCounts {
   installations: number;
   recipients: number;
   segments: number;
+  /** Topics of which the merged user has said something. */
+  topicPreferences: number;
   /** Users that had been merged into the merged one. */
   tombstones: number;
   /** Standard and custom attributes whose values the survivor gets. */
@@ -140,6 +155,7 @@ export function countMoved({ moved }: Pick<MergeRecord, 'moved'>): MovedCounts {
     installations: installations.length,
     recipients: recipients.length,
     segments: segments.length,
+    topicPreferences: new Set(data?.topicPreferences?.merged.map(({ topicId }) => topicId)).size,
     tombstones: data?.tombstones.length ?? 0,
     attributes: (data?.attributes.length ?? 0) + (data?.customAttributes.length ?? 0),
     tags: data?.tags.length ?? 0,
@@ -155,6 +171,7 @@ export const leftBehindKinds = [
   'ATTRIBUTE',
   'CUSTOM_ATTRIBUTE',
   'INBOX_CONSENT',
+  'TOPIC_PREFERENCE',
 ] as const;
 
 /** Why: it is nowhere any more, it is another user's by now, or it was changed after the merge. */
@@ -162,7 +179,7 @@ export const leftBehindReasons = ['GONE', 'ELSEWHERE', 'CHANGED'] as const;
 
 const leftBehindSchema = z.object({
   kind: z.enum(leftBehindKinds),
-  /** An identifier's or claim's value, an attribute's name, an id of an installation, a segment or an inbox. */
+  /** An identifier's or claim's value, an attribute's name, an id of an installation, a segment, an inbox or a topic. */
   name: z.string(),
   reason: z.enum(leftBehindReasons),
 });

@@ -119,12 +119,13 @@ function toText(value: unknown): string {
 async function countMovable(tx: Transaction, { merged }: MergeSituation, plan: JoinPlan): Promise<MovedCounts> {
   const userId = merged.user.id;
   const [rows] = await tx.$queryRaw<
-    Pick<MovedCounts, 'installations' | 'recipients' | 'segments' | 'tombstones'>[]
+    Pick<MovedCounts, 'installations' | 'recipients' | 'segments' | 'topicPreferences' | 'tombstones'>[]
   >(sql`
     select
       (select count(*)::int from installations where user_id = ${userId}::uuid) as installations,
       (select count(*)::int from recipients where user_id = ${userId}::uuid and channel <> 'IN_APP') as recipients,
       (select count(*)::int from segment_members where user_id = ${userId}::uuid) as segments,
+      (select count(distinct topic_id)::int from topic_preferences where user_id = ${userId}::uuid) as "topicPreferences",
       (select count(*)::int from users where merged_into_id = ${userId}::uuid) as tombstones
   `);
   if (!rows) throw new Error('A statement without a table has one row.');

@@ -1,5 +1,6 @@
 import type { Channel, IdentifierKind } from '../../generated/prisma/enums.ts';
 import { sql, type Transaction, withChanges } from '../../storage/database.ts';
+import { holdTopics, readPreferences, writePreferences } from '../../topics/preference-store.ts';
 import { addClaims, forgetAbandonedClaims, handClaims } from '../identifier-claims.ts';
 import type { NamedUser } from '../user-identity-store.ts';
 import { updateUser } from '../user-rows.ts';
@@ -47,7 +48,13 @@ export async function readUnmergeSituation(
   `);
   const redefined = new Set(rows.map(({ name }) => name));
   const inboxes = await readInboxes(tx, survivor.user.id, merged.user.id);
-  return { facts, survivor, identifiers, installations, recipients, segments, redefined, inboxes };
+  const topicIds = moved.topicPreferences?.merged.map(({ topicId }) => topicId) ?? [];
+  const topics = topicIds.length > 0 ? await holdTopics(tx, topicIds) : new Set<string>();
+  const preferences = (await readPreferences(tx, [survivor.user.id])).get(survivor.user.id) ?? new Map();
+  return {
+    ...{ facts, survivor, identifiers, installations, recipients, segments, redefined, inboxes },
+    ...{ topics, preferences },
+  };
 }
 
 async function readInboxes(
@@ -83,6 +90,8 @@ export async function applyUnmerge(
   await moveSegmentsBack(tx, { from, to }, plan.segments);
   await moveClaimsBack(tx, { from, to }, plan);
   await writeInboxes(tx, plan.inboxes);
+  await writePreferences(tx, from, plan.preferences.survivor);
+  await writePreferences(tx, to, plan.preferences.merged);
   await updateUser(tx, survivor.user, withChanges(survivor.user, plan.survivorData));
 }
 

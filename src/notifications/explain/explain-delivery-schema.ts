@@ -12,7 +12,7 @@ const OriginObject = builder.objectRef<Origin>('DeliveryOrigin').implement({
   fields: (t) => ({
     code: t.exposeString('code', {
       description:
-        '`EVERYONE`, `NAMED_USER`, `NAMED_INSTALLATION`, `SEGMENT`, `FILTER`, `UNKNOWN_USER`, or `NO_LONGER`.',
+        '`EVERYONE`, `NAMED_USER`, `NAMED_INSTALLATION`, `SEGMENT`, `TOPIC`, `FILTER`, `UNKNOWN_USER`, or `NO_LONGER`.',
     }),
     text: t.exposeString('text', { description: 'In a sentence. Its words may change.' }),
   }),
@@ -40,7 +40,7 @@ const NextObject = builder.objectRef<NextStep>('DeliveryNextStep').implement({
   fields: (t) => ({
     code: t.exposeString('code', {
       description:
-        '`WAITING`, `LOCAL_TIME`, `QUIET_HOURS`, `RETRYING`, `UNDER_WAY`, `FALLBACK`, `EXPIRING`, or `CALLED_OFF`.',
+        '`WAITING`, `PAUSED`, `LOCAL_TIME`, `QUIET_HOURS`, `RETRYING`, `UNDER_WAY`, `FALLBACK`, `EXPIRING`, or `CALLED_OFF`.',
     }),
     at: t.expose('at', { type: 'DateTime', nullable: true, description: 'When, as far as it is known; null: soon.' }),
     text: t.exposeString('text', { description: 'In a sentence. Its words may change.' }),

@@ -59,11 +59,11 @@ export const stepsMax = 200;
 
 async function readClock(
   db: Database,
-  { userId, recipientId }: Delivery,
+  { userId, recipientId, channel }: Delivery,
   { quietHours }: Notification,
-): Promise<{ now: Date; quietUntil: Date | null }> {
+): Promise<Pick<Facts, 'now' | 'quietUntil' | 'pausedUntil'>> {
   const hours = readQuietHours(quietHours);
-  const [row] = await db.$queryRaw<{ now: Date; quiet_until: Date | null }[]>(sql`
+  const [row] = await db.$queryRaw<{ now: Date; quiet_until: Date | null; paused_until: Date | null }[]>(sql`
     select now() as now, case when ${hours !== null} then quiet_until(
       now(),
       coalesce(
@@ -71,10 +71,11 @@ async function readClock(
         (select i.time_zone from recipients r join installations i on i.id = r.installation_id where r.id = ${recipientId}::uuid)
       ),
       ${hours?.from ?? null}::time, ${hours?.to ?? null}::time
-    ) end as quiet_until
+    ) end as quiet_until,
+      (select min(probe_at) from channel_pauses where channel = ${channel}::channel) as paused_until
   `);
   if (!row) throw new Error('The database tells no time.');
-  return { now: row.now, quietUntil: row.quiet_until };
+  return { now: row.now, quietUntil: row.quiet_until, pausedUntil: row.paused_until };
 }
 
 async function readFallback(

@@ -8,7 +8,15 @@ import { type Target, targetSchema } from '../target/target.ts';
 
 /** One way in which a target means who got a delivery. */
 export interface Origin {
-  code: 'EVERYONE' | 'NAMED_USER' | 'NAMED_INSTALLATION' | 'SEGMENT' | 'FILTER' | 'UNKNOWN_USER' | 'NO_LONGER';
+  code:
+    | 'EVERYONE'
+    | 'NAMED_USER'
+    | 'NAMED_INSTALLATION'
+    | 'SEGMENT'
+    | 'TOPIC'
+    | 'FILTER'
+    | 'UNKNOWN_USER'
+    | 'NO_LONGER';
   text: string;
 }
 
@@ -66,10 +74,13 @@ async function findAudience(db: Database, { userId }: Delivery, target: Target):
   const inSegments = target.segments
     .filter((id) => scope.decideMember(id, person).holds)
     .map((id): Origin => ({ code: 'SEGMENT', text: `The user is in the segment "${segments.get(id)?.name ?? id}".` }));
+  const isSubscribed = target.topic !== null && (await holdsFor(db, { topic: target.topic }, person));
   const isUnderFilter = target.filter !== null && (await holdsFor(db, target.filter, person));
-  return isUnderFilter
-    ? [...inSegments, { code: 'FILTER', text: "The target's filter holds for the user." }]
-    : inSegments;
+  return [
+    ...inSegments,
+    ...(isSubscribed ? [{ code: 'TOPIC' as const, text: 'The user is subscribed to the topic of the target.' }] : []),
+    ...(isUnderFilter ? [{ code: 'FILTER' as const, text: "The target's filter holds for the user." }] : []),
+  ];
 }
 
 async function holdsFor(db: Database, stored: unknown, person: Person): Promise<boolean> {

@@ -13,7 +13,16 @@ export interface Step {
 
 /** What is to come, if anything. */
 export interface NextStep {
-  code: 'CALLED_OFF' | 'EXPIRING' | 'QUIET_HOURS' | 'LOCAL_TIME' | 'RETRYING' | 'WAITING' | 'UNDER_WAY' | 'FALLBACK';
+  code:
+    | 'CALLED_OFF'
+    | 'EXPIRING'
+    | 'QUIET_HOURS'
+    | 'LOCAL_TIME'
+    | 'RETRYING'
+    | 'PAUSED'
+    | 'WAITING'
+    | 'UNDER_WAY'
+    | 'FALLBACK';
   /** When, as far as it is known; null: soon. */
   at: Date | null;
   text: string;
@@ -27,6 +36,8 @@ export interface Facts {
   retries: readonly DeliveryAttempt[];
   /** When the quiet hours end that it is in; null: it is in none. */
   quietUntil: Date | null;
+  /** When a provider of its channel that is down is tried again; null: none is down. */
+  pausedUntil: Date | null;
   /** What follows by another channel, should this one not do; null: nothing. */
   fallback: { nextChannel: Channel; dueAt: Date | null } | null;
   now: Date;
@@ -80,7 +91,7 @@ export function tellNext(facts: Facts): NextStep | null {
   return { code: 'FALLBACK', at: dueAt, text };
 }
 
-function tellTurn({ delivery, notification, quietUntil, now }: Facts): NextStep {
+function tellTurn({ delivery, notification, quietUntil, pausedUntil, now }: Facts): NextStep {
   const { nextAttemptAt: at } = delivery;
   if (notification.cancelledAt !== null) return { code: 'CALLED_OFF', at: null, text: 'It is about to be called off.' };
   if (notification.expiresAt <= now) return { code: 'EXPIRING', at: null, text: 'Its time to live has passed.' };
@@ -96,5 +107,9 @@ function tellTurn({ delivery, notification, quietUntil, now }: Facts): NextStep 
     };
   }
   if (at > now) return { code: 'WAITING', at, text: 'It waits until then.' };
-  return { code: 'WAITING', at: null, text: 'It is due: it waits for a worker, or for its channel to be up again.' };
+  if (pausedUntil !== null) {
+    const text = 'It is due, but a provider of its channel is down, which one delivery tries then.';
+    return { code: 'PAUSED', at: pausedUntil, text };
+  }
+  return { code: 'WAITING', at: null, text: 'It is due: it waits for a worker.' };
 }

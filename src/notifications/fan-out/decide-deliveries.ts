@@ -1,20 +1,36 @@
 import { ineligibility } from '../../deliveries/eligibility.ts';
 import type { Notification } from '../../generated/prisma/client.ts';
-import { Channel, type Orchestration } from '../../generated/prisma/enums.ts';
+import { Channel, type Orchestration, type Purpose } from '../../generated/prisma/enums.ts';
+import { recipientChannelOf } from '../../recipients/recipient-channel.ts';
 import { type Sql, sql } from '../../storage/database.ts';
+import { isTopicDeclined } from '../../topics/topic-declined.ts';
 import { type QuietHours, readQuietHours } from '../schedule.ts';
 
 /** Of which notification, and by which channels. */
 export interface Audience {
   /** Null: of none yet, for a preview. */
   notificationId: string | null;
-  /** Empty: every channel of `configured` that a user has an address for. */
+  /** Empty: every channel of `configured` that a user has a recipient of, so no WhatsApp beside an SMS. */
   channels: readonly Channel[];
   configured: readonly Channel[];
   targetOnlyPrimaryDevices: boolean;
+  purpose: Purpose;
+  /** What it is about. Null: nothing that one could decline. */
+  topicId: string | null;
   /** Null: all are due at once. */
   timing: Timing | null;
 }
+
+/** SQL that says why nothing is sent to the recipient `r`. */
+const ineligibilityFor = ({ targetOnlyPrimaryDevices, purpose, topicId }: Refusing): Sql =>
+  ineligibility(
+    sql`${targetOnlyPrimaryDevices}`,
+    topicId === null || purpose === 'TRANSACTIONAL'
+      ? undefined
+      : isTopicDeclined({ topicId: sql`${topicId}::uuid`, userId: sql`r.user_id`, channel: sql`r.channel` }),
+  );
+
+type Refusing = Pick<Audience, 'targetOnlyPrimaryDevices' | 'purpose' | 'topicId'>;
 
 /** An audience of people. */
 export interface PeopleAudience extends Audience {
@@ -76,24 +92,29 @@ export function decideUserDeliveries(audience: PeopleAudience, users: Sql): Sql 
   return audience.orchestration === 'ALL' ? each : oneChannelOnly(each, { ...audience, order });
 }
 
-function everyRecipient(
-  { channels, configured, targetOnlyPrimaryDevices, timing, meant, onePerUser }: PeopleAudience,
-  users: Sql,
-): Sql {
+function everyRecipient(audience: PeopleAudience, users: Sql): Sql {
+  const { channels, configured, timing, meant, onePerUser } = audience;
+  const wanted = channels.length > 0 ? channels : [null];
+  const recipientChannels = wanted.map((channel) => channel && recipientChannelOf(channel));
   return sql`
     select
-      coalesce(r.id, md5(concat(audience.user_id, wanted.channel))::uuid) as target_key,
-      coalesce(r.channel, wanted.channel) as channel,
+      case
+        when r.id is null then md5(concat(audience.user_id, wanted.channel))::uuid
+        -- The same phone may get an SMS too.
+        when r.channel <> wanted.channel then md5(concat(r.id, wanted.channel))::uuid
+        else r.id
+      end as target_key,
+      coalesce(wanted.channel, r.channel) as channel,
       audience.user_id,
       r.id as recipient_id,
-      ${ineligibility(sql`${targetOnlyPrimaryDevices}`)} as reason
+      ${ineligibilityFor(audience)} as reason
       ${onePerUser ? sql`, i.last_seen_at` : sql``}
       ${timing ? sql`, ${dueAt(timing)} as next_attempt_at` : sql``}
     from ${users}
     join users u on u.id = audience.user_id
-    cross join unnest(${channels.length > 0 ? channels : [null]}::channel[]) as wanted (channel)
+    cross join unnest(${wanted}::channel[], ${recipientChannels}::channel[]) as wanted (channel, recipient_channel)
     left join recipients r on r.user_id = audience.user_id
-      and (r.channel = wanted.channel or (wanted.channel is null and r.channel = any(${configured}::channel[])))
+      and (r.channel = wanted.recipient_channel or (wanted.channel is null and r.channel = any(${configured}::channel[])))
       and ${meant ?? sql`true`}
     left join installations i on i.id = r.installation_id
   `;
@@ -169,13 +190,13 @@ export function decideNextDeliveries(audience: PeopleAudience, users: Sql): Sql 
 
 /** The same of installations that are meant themselves: rows of `installation_id`, `user_id`, `recipient_id` and `reason`. */
 export function decideInstallationDeliveries(
-  { targetOnlyPrimaryDevices, timing }: Pick<Audience, 'targetOnlyPrimaryDevices' | 'timing'>,
+  { timing, ...refusing }: Refusing & Pick<Audience, 'timing'>,
   installationIds: readonly string[],
 ): Sql {
   return sql`
     select
       meant.id as installation_id, r.id as recipient_id, i.user_id,
-      ${ineligibility(sql`${targetOnlyPrimaryDevices}`)} as reason
+      ${ineligibilityFor(refusing)} as reason
       ${timing ? sql`, ${dueAt(timing)} as next_attempt_at` : sql``}
     from unnest(${[...installationIds]}::uuid[]) as meant (id)
     left join installations i on i.id = meant.id

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { DomainError } from '../../errors.ts';
-import type { Channel, DeliveryReason, Orchestration } from '../../generated/prisma/enums.ts';
+import type { Channel, DeliveryReason, Orchestration, Purpose } from '../../generated/prisma/enums.ts';
 import { type Database, type Sql, sql, type Transaction } from '../../storage/database.ts';
 import { inTransaction } from '../../storage/transaction.ts';
 import { toMeantSql } from '../target/meant-recipients.ts';
@@ -16,6 +16,8 @@ export interface PreviewRequest extends NarrowingInput {
   orchestration: Orchestration;
   configured: readonly Channel[];
   targetOnlyPrimaryDevices: boolean;
+  purpose: Purpose;
+  topicId: string | null;
 }
 
 /** What would become of a channel's recipients. */

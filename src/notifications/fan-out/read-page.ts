@@ -1,6 +1,7 @@
 import type { Channel } from '../../generated/prisma/enums.ts';
 import { resolveUserReferences } from '../../identity/user-reference.ts';
-import { audienceSql } from '../../segments/audience.ts';
+import { recipientChannelOf } from '../../recipients/recipient-channel.ts';
+import { audienceSql, planForPages } from '../../segments/audience.ts';
 import { filterToInstallationSql } from '../../segments/filter.ts';
 import { prepareFilter } from '../../segments/known-segments.ts';
 import { type Sql, sql, type Transaction } from '../../storage/database.ts';
@@ -40,12 +41,7 @@ export async function readPage(tx: Transaction, request: PageRequest): Promise<P
   const audience = await prepareAudience(tx, request);
   const left = target.limit === null ? usersPerPage : target.limit - cursor.taken;
   if (!audience || left <= 0) return { ...nobody, meant: null, next: null };
-  // What a filter asks for is in its values: a plan for any values would not see which indexes serve these. And a page is small:
-  // it looks up whether each user is a member, rather than read all members of a large segment into a hash for every page.
-  await tx.$queryRaw(sql`
-    select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '1MB', true),
-      set_config('hash_mem_multiplier', '1', true)
-  `);
+  await planForPages(tx);
   return audiencePage(tx, { ...request, cursor, audience, size: Math.min(usersPerPage, left) });
 }
 
@@ -64,7 +60,7 @@ export async function prepareAudience(
   const meant = toMeantSql(target, filterToInstallationSql(filter, scope));
   if (!narrowed) return { where, meant };
   // Who has no recipient that is meant is none of the audience.
-  const anyOf = channels.length > 0 ? sql`and r.channel = any(${[...channels]}::channel[])` : sql``;
+  const anyOf = channels.length > 0 ? sql`and r.channel = any(${channels.map(recipientChannelOf)}::channel[])` : sql``;
   return {
     where: sql`${where} and exists (select from recipients r where r.user_id = u.id ${anyOf} and ${meant})`,
     meant,

@@ -5,6 +5,7 @@ import { isUuid } from '../../ids.ts';
 import { parseKnownFilter } from '../../segments/segment-filter.ts';
 import { refuseTooLargeTarget } from '../../segments/target-size.ts';
 import { sql, type Transaction } from '../../storage/database.ts';
+import { refuseUnknownTopic } from '../../topics/preference-store.ts';
 import type { Target } from './target.ts';
 
 /** Whom a caller means. */
@@ -13,6 +14,8 @@ export interface TargetInput {
   installations?: readonly string[] | null | undefined;
   segments?: readonly string[] | null | undefined;
   excludeSegments?: readonly string[] | null | undefined;
+  /** Those who are subscribed to it. */
+  topic?: string | null | undefined;
   everyone?: boolean | null | undefined;
   limit?: number | null | undefined;
   /** As the schema lets it in (`AudienceFilter`), with local ids. */
@@ -43,13 +46,13 @@ export type NamedTarget = Omit<Target, 'filter'>;
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`
  */
 export function parseTarget(target: TargetInput, narrowing: NarrowingInput): NamedTarget {
-  const { users, installations, segments, excludeSegments, filter } = target;
+  const { users, installations, segments, excludeSegments, topic = null, filter } = target;
   const everyone = target.everyone ?? false;
   const count = (users?.length ?? 0) + (installations?.length ?? 0);
   const hasFilter = filter !== null && filter !== undefined;
-  const isNobody = count + (segments?.length ?? 0) === 0 && !hasFilter;
+  const isNobody = count + (segments?.length ?? 0) === 0 && topic === null && !hasFilter;
   if (isNobody && !everyone) {
-    const words = 'Name users, installations or segments, give a filter, or say `everyone`.';
+    const words = 'Name users, installations, segments or a topic, give a filter, or say `everyone`.';
     throw new DomainError('TARGET_EMPTY', words, ['target']);
   }
   if (!isNobody && everyone) {
@@ -64,6 +67,7 @@ export function parseTarget(target: TargetInput, narrowing: NarrowingInput): Nam
     installations: [...new Set(parseIds(installations ?? [], ['target', 'installations']))],
     segments: parseIds(segments ?? [], ['target', 'segments']),
     excludeSegments: parseIds(excludeSegments ?? [], ['target', 'excludeSegments']),
+    topic,
     everyone,
     limit: parseLimit(target.limit),
     ...parseNarrowing(narrowing),
@@ -102,13 +106,14 @@ function parseIds(ids: readonly string[], path: readonly string[]): string[] {
 }
 
 /**
- * The target in normal form: its filter names what there is, until the commit none of its segments, apps and attributes goes or
- * grows, and from then on the notification keeps them.
+ * The target in normal form: its filter names what there is, until the commit none of its segments, apps, attributes and topics
+ * goes or grows, and from then on the notification keeps them.
  *
- * @throws DomainError `NOT_FOUND` (a segment, an app), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter), `LIMIT_EXCEEDED`
+ * @throws DomainError `NOT_FOUND` (a segment, an app, a topic), `VALUE_INVALID`, `ATTRIBUTE_INVALID` (in the filter), `LIMIT_EXCEEDED`
  */
 export async function freezeTarget(tx: Transaction, named: NamedTarget, filter: unknown): Promise<Target> {
   const hasFilter = filter !== null && filter !== undefined;
+  if (named.topic !== null) await refuseUnknownTopic(tx, named.topic, ['target', 'topic']);
   if (hasFilter || named.segments.length + named.excludeSegments.length > 0) await lockFilters(tx, 'together');
   await refuseUnknown(tx, { from: 'segments', ids: named.segments, path: ['target', 'segments'] });
   await refuseUnknown(tx, { from: 'segments', ids: named.excludeSegments, path: ['target', 'excludeSegments'] });

@@ -4,6 +4,7 @@ import { parseId } from '../../graphql/global-id.ts';
 import { toShownFilter } from '../../segments/filter.ts';
 import { AudienceFilterInput, toLocalFilter } from '../../segments/filter-schema.ts';
 import { SegmentObject, segmentById } from '../../segments/schema.ts';
+import { TopicObject, topicById } from '../../topics/schema.ts';
 import { toUserReferenceInput, UserRefInput } from '../../users/schema.ts';
 import { appsMax, type TargetInput as ParsedInput, referencesMax, segmentsMax } from './parse-target.ts';
 import type { Target } from './target.ts';
@@ -45,6 +46,12 @@ export const TargetObject = builder.objectRef<Target>('NotificationTarget').impl
       extensions: { listSizeMax: segmentsMax },
       resolve: async ({ excludeSegments }, _, { loaders }) =>
         (await loaders.loadMany(segmentById, excludeSegments)).filter((segment) => segment !== null),
+    }),
+    topic: t.field({
+      type: TopicObject,
+      nullable: true,
+      description: 'Who is subscribed to it; null also when it was deleted since.',
+      resolve: ({ topic }, _, { loaders }) => (topic === null ? null : loaders.load(topicById, topic)),
     }),
     filter: t.field({
       type: 'JSONObject',
@@ -90,6 +97,10 @@ export const TargetInput = builder.inputType('NotificationTargetInput', {
       description:
         'Everybody in any of these segments, static or dynamic, when it is fanned out. Global ids, at most 100.',
     }),
+    topic: t.id({
+      description:
+        'Everybody who is subscribed to this topic, by what was said or by its default, when it is fanned out. Global id. Says not what the message is about: see `topic` beside the target.',
+    }),
     filter: t.field({
       type: AudienceFilterInput,
       description:
@@ -120,6 +131,7 @@ export function toLocalTarget(target: typeof TargetInput.$inferInput): ParsedInp
     installations: localIds('installations', 'Installation'),
     segments: localIds('segments', 'Segment'),
     excludeSegments: localIds('excludeSegments', 'Segment'),
+    topic: target.topic && parseId(target.topic, 'Topic', ['target', 'topic']),
     filter: target.filter && toLocalFilter(target.filter, ['target', 'filter']),
   };
 }

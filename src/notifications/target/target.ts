@@ -11,6 +11,8 @@ export const targetSchema = z.object({
   installations: z.array(z.uuid()),
   segments: z.array(z.uuid()),
   excludeSegments: z.array(z.uuid()).default([]),
+  /** Who is subscribed to it. */
+  topic: z.uuid().nullable().default(null),
   /** As `segments/filter.ts` stores one. */
   filter: z.record(z.string(), z.unknown()).nullable().default(null),
   /** All users there are: a broadcast. */
@@ -29,8 +31,9 @@ export const targetSchema = z.object({
 export type Target = z.infer<typeof targetSchema>;
 
 /** Whom a target means beside those whom it names one by one. Null: nobody. */
-export function toAudienceFilter({ segments, excludeSegments, filter, everyone }: Target): Filter | null {
-  const included = [...segments.map(inSegment), ...(filter === null ? [] : [filter])];
+export function toAudienceFilter({ segments, excludeSegments, topic, filter, everyone }: Target): Filter | null {
+  const subscribed = topic === null ? [] : [{ topic }];
+  const included = [...segments.map(inSegment), ...subscribed, ...(filter === null ? [] : [filter])];
   if (included.length === 0 && !everyone) return null;
   const anyOf = everyone ? [] : [{ any: included }];
   return readFilter({ all: [...anyOf, ...excludeSegments.map((id) => ({ not: inSegment(id) }))] });

@@ -2,12 +2,20 @@ import fc from 'fast-check';
 import { newId } from '../../../src/ids.ts';
 import { audienceSql } from '../../../src/segments/audience.ts';
 import { explainFilter, parseFilter, readFilter } from '../../../src/segments/filter.ts';
-import { createScope, readSegments } from '../../../src/segments/known-segments.ts';
+import { createScope, eventsAskedBy, readSegments } from '../../../src/segments/known-segments.ts';
 import { readPersons } from '../../../src/segments/person.ts';
 import type { Place } from '../../../src/segments/predicate.ts';
 import { listAllDefinitions } from '../../../src/segments/segment-filter.ts';
 import { type Database, sql, type Transaction } from '../../../src/storage/database.ts';
-import { apps, arbitraryPerson, insertPeople, type PlainPerson, staticSegments, type World } from './plain-people.ts';
+import {
+  apps,
+  arbitraryPerson,
+  insertPeople,
+  type PlainPerson,
+  staticSegments,
+  topics,
+  type World,
+} from './plain-people.ts';
 import { arbitraryFilter, filterHolds, plainDefinitions, toInputFilter } from './plain-predicates.ts';
 
 /** For looking for a smaller filter: what was found until then is told. */
@@ -43,13 +51,12 @@ async function agree(tx: Transaction, { people: count, filters, seed }: Sizes): 
   await insertWorld(tx);
   const people = fc.sample(arbitraryPerson(now), { numRuns: count, seed });
   await insertPeople(tx, people);
-  const persons = await readPersons(
-    tx,
-    people.map(({ id }) => id),
-  );
+  const ids = people.map(({ id }) => id);
   const definitions = await listAllDefinitions(tx);
   const world: World = { now, filters: await insertDynamicSegments(tx, { now, seed, definitions }) };
-  const scope = createScope(await readSegments(tx, [...world.filters.keys()]));
+  const segments = await readSegments(tx, [...world.filters.keys()]);
+  const scope = createScope(segments);
+  const filtersOfSegments = [...segments.values()].map(({ filter }) => filter);
   await fc.assert(
     fc.asyncProperty(arbitraryFilter(now, [...world.filters.keys()]), async (plain) => {
       // As if it was read from a column.
@@ -58,6 +65,7 @@ async function agree(tx: Transaction, { people: count, filters, seed }: Sizes): 
       const rows = await tx.$queryRaw<{ id: string }[]>(
         sql`select u.id from users u where ${audienceSql({ filter, scope })}`,
       );
+      const persons = await readPersons(tx, ids, eventsAskedBy([filter, ...filtersOfSegments]));
       const bySql = new Set(rows.map(({ id }) => id));
       for (const [index, person] of people.entries()) {
         const read = persons.find(({ id }) => id === person.id);
@@ -81,6 +89,9 @@ async function insertWorld(tx: Transaction): Promise<void> {
   await tx.$executeRaw(
     sql`insert into segments (id, name) select id, id::text from unnest(${staticSegments}::uuid[]) as given (id)`,
   );
+  await tx.$executeRaw(sql`
+    insert into topics (id, name, is_subscribed_by_default)
+    select id, id::text, id = ${topics[0]}::uuid from unnest(${topics}::uuid[]) as given (id)`);
   await tx.$executeRaw(sql`
     insert into attribute_definitions (id, owner, name, type, fields)
     select uuid_v7(), owner, name, type, fields

@@ -7,6 +7,12 @@ import { sql, type Transaction } from '../../../src/storage/database.ts';
 
 export const apps = [newId(), newId()] as const;
 export const staticSegments = [newId(), newId()] as const;
+/** Of the first, whoever has said nothing is subscribed; of the second, nobody. */
+export const topics = [newId(), newId()] as const;
+const channels = ['PUSH', 'EMAIL', 'SMS', 'IN_APP'] as const;
+export const eventNames = ['purchase', 'Purchase', 'login', '\u{1f600}'];
+/** Values of properties; absent ones among them. */
+export const propertyValues = [undefined, 'a', 'A', '1', 1, 0, -0.05, 1e21, true, false, '\u{1f600}'];
 
 const almost256 = 'a'.repeat(255);
 
@@ -121,6 +127,15 @@ export interface PlainPerson {
   installations: readonly PlainInstallation[];
   addresses: readonly ('EMAIL' | 'SMS' | 'IN_APP')[];
   segments: readonly string[];
+  /** Each topic's at most once for each channel, and for all (null). */
+  topics: readonly { topic: string; channel: string | null; isSubscribed: boolean }[];
+  events: readonly {
+    name: string;
+    properties: Attributes;
+    at: number;
+    /** Tracked for somebody who was merged into the person. */
+    isOfTombstone: boolean;
+  }[];
 }
 
 /** What is the case when a filter is asked. */
@@ -225,6 +240,28 @@ export const arbitraryPerson = (now: number): fc.Arbitrary<PlainPerson> =>
       .map((own) => own.map((each, index) => ({ ...each, isPrimary: each.isPrimary && index === 0 }))),
     addresses: fc.uniqueArray(fc.constantFrom('EMAIL', 'SMS', 'IN_APP'), { maxLength: 3 }),
     segments: fc.uniqueArray(fc.constantFrom(...staticSegments), { maxLength: 2 }),
+    topics: fc.uniqueArray(
+      fc.record({
+        topic: fc.constantFrom(...topics),
+        channel: fc.constantFrom(null, ...channels),
+        isSubscribed: fc.boolean(),
+      }),
+      { maxLength: 5, selector: ({ topic, channel }) => `${topic} ${channel}` },
+    ),
+    events: fc.array(
+      fc.record({
+        name: fc.constantFrom(...eventNames),
+        properties: fc
+          .record({
+            sku: fc.constantFrom(...propertyValues),
+            amount: fc.constantFrom(...propertyValues, ['a'], { a: 1 }, null),
+          })
+          .map(present),
+        at: moments(now),
+        isOfTombstone: fc.boolean(),
+      }),
+      { maxLength: 4 },
+    ),
   });
 
 /** Writes people as they are. */
@@ -284,4 +321,35 @@ export async function insertPeople(tx: Transaction, people: readonly PlainPerson
     insert into segment_members (segment_id, user_id)
     select segment_id, id
     from jsonb_to_recordset(${JSON.stringify(people)}::jsonb) as given (id uuid, segments uuid[]), unnest(segments) as segment_id`);
+  await insertTopics(tx, people);
+  await insertEvents(tx, people);
+}
+
+async function insertTopics(tx: Transaction, people: readonly PlainPerson[]): Promise<void> {
+  const said = people.flatMap(({ id: userId, topics: own }) => own.map((each) => ({ ...each, userId, id: newId() })));
+  await tx.$executeRaw(sql`
+    insert into topic_preferences (id, user_id, topic_id, channel, is_subscribed, said_at, said_by)
+    select id, "userId", topic, channel, "isSubscribed", now(), 'test'
+    from jsonb_to_recordset(${JSON.stringify(said)}::jsonb)
+      as given (id uuid, "userId" uuid, topic uuid, channel channel, "isSubscribed" boolean)`);
+}
+
+async function insertEvents(tx: Transaction, people: readonly PlainPerson[]): Promise<void> {
+  const tombstones = people.map(({ id }) => ({ id: newId(), of: id }));
+  await tx.$executeRaw(sql`
+    insert into users (id, merged_into_id)
+    select id, "of" from jsonb_to_recordset(${JSON.stringify(tombstones)}::jsonb) as given (id uuid, "of" uuid)`);
+  const done = people.flatMap(({ id, events }, index) =>
+    events.map(({ isOfTombstone, at, ...event }) => ({
+      ...event,
+      id: newId(),
+      userId: isOfTombstone ? tombstones[index]?.id : id,
+      at: momentText(at),
+    })),
+  );
+  await tx.$executeRaw(sql`
+    insert into tracked_events (id, user_id, name, properties, at)
+    select id, "userId", name, properties, at
+    from jsonb_to_recordset(${JSON.stringify(done)}::jsonb)
+      as given (id uuid, "userId" uuid, name text, properties jsonb, at timestamptz)`);
 }

@@ -6,14 +6,17 @@ import {
   countries,
   dayMs,
   decimals,
+  eventNames,
   languages,
   type PlainInstallation,
   type PlainPerson,
   platforms,
+  propertyValues,
   pushStatuses,
   staticSegments,
   tags,
   texts,
+  topics,
   versions,
   type World,
   zones,
@@ -389,6 +392,22 @@ const isReachable = ({ installations }: PlainPerson) =>
       pushStatus === 'ALLOWED' && isEnabled && hasAddress && isSubscribed,
   );
 
+const wantedValues = fc.constantFrom(...propertyValues.filter((value) => value !== undefined));
+
+interface WantedEvent {
+  name: string;
+  within?: Duration;
+  properties?: Attributes;
+}
+
+const countEvents = ({ name, within, properties = {} }: WantedEvent, { events }: PlainPerson, now: number): number =>
+  events.filter(
+    (done) =>
+      done.name === name &&
+      (!within || done.at >= now - toMs(within)) &&
+      Object.entries(properties).every(([property, value]) => done.properties[property] === value),
+  ).length;
+
 /** By its name in `AudienceFilter`. */
 export const plainPredicates: Readonly<Record<string, Row>> = {
   tag: row(
@@ -434,6 +453,35 @@ export const plainPredicates: Readonly<Record<string, Row>> = {
     const seen = installations.map(({ lastSeenAt }) => lastSeenAt);
     return seen.length > 0 && isAt(Math.max(...seen), condition, now);
   }),
+  topic: row(
+    () => fc.constantFrom(...topics),
+    (topic, person) => {
+      const said = person.topics.filter((each) => each.topic === topic);
+      const ofAll = said.find(({ channel }) => channel === null);
+      return said.some(({ isSubscribed }) => isSubscribed) || (!ofAll && topic === topics[0]);
+    },
+  ),
+  event: row(
+    () =>
+      fc.record(
+        {
+          name: fc.constantFrom(...eventNames),
+          count: fc.constantFrom(1, 2),
+          within: durations,
+          properties: fc.oneof(
+            fc.record({ sku: wantedValues }),
+            fc.record({ amount: wantedValues }),
+            fc.record({ sku: wantedValues, amount: wantedValues }),
+          ),
+        },
+        { requiredKeys: ['name'] },
+      ),
+    ({ count = 1, ...wanted }, person, { now }) => countEvents(wanted, person, now) >= count,
+  ),
+  noEvent: row(
+    () => fc.record({ name: fc.constantFrom(...eventNames), within: durations }),
+    (wanted, person, { now }) => countEvents(wanted, person, now) === 0,
+  ),
   inSegment: row(
     (_, segments) => fc.constantFrom(...staticSegments, ...segments),
     (id, person, world) => {
@@ -446,12 +494,12 @@ export const plainPredicates: Readonly<Record<string, Row>> = {
     (wanted, person) => wanted === isReachable(person),
   ),
   hasChannel: row(
-    () => some(['PUSH', 'EMAIL', 'SMS', 'IN_APP']),
+    () => some(['PUSH', 'EMAIL', 'SMS', 'WHATSAPP', 'IN_APP']),
     (wanted, { addresses, installations }) =>
       wanted.some((channel) =>
         channel === 'PUSH'
           ? installations.some(({ hasAddress }) => hasAddress)
-          : addresses.some((own) => own === channel),
+          : addresses.some((own) => own === (channel === 'WHATSAPP' ? 'SMS' : channel)),
       ),
   ),
   installation: row(installationConditions, (condition, person, { now }) =>
