@@ -1,7 +1,8 @@
+import { findDefaultAppId } from './apps/default-app.ts';
 import { findCaller } from './apps/find-caller.ts';
 import { type FirstKeys, prepareFirstStart } from './apps/first-start.ts';
 import type { BannerFacts } from './banner.ts';
-import { type Channels, createChannels } from './channels/registry.ts';
+import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
 import { createAppChannels } from './deliveries/app-channels.ts';
@@ -11,6 +12,7 @@ import { createInProcessThrottle } from './door/throttle/in-process-throttle.ts'
 import { createRedisThrottle } from './door/throttle/redis-throttle.ts';
 import type { Throttle } from './door/throttle/throttle.ts';
 import { StartupError } from './errors.ts';
+import type { Context } from './graphql/context.ts';
 import { schema } from './graphql/schema.ts';
 import { startHttpServer } from './http/server.ts';
 import { createLogger, createReadableLogger, type Logger } from './logger.ts';
@@ -85,6 +87,10 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const channels = createChannels({ ...config, db, vapid });
   closers.unshift(channels.close);
 
+  const { arePrivateEndpointsAllowed } = config;
+  const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
+  closers.unshift(ofApps.close);
+
   const deployment = { db, bus, cipher, log, rules: config.rules, publicUrl: config.publicUrl };
   const hub = config.role === 'worker' ? null : createHub({ pool, bus, log });
   const placeInLog = hub ? () => hub.place() : undefined;
@@ -93,9 +99,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   let beginStop = readiness.stopping;
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
-    const { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, arePrivateEndpointsAllowed } = config;
-    const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
-    closers.unshift(ofApps.close);
+    const { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond } = config;
     const parts = {
       ...{ ...deployment, pool, channels: ofApps, tracing, isAlone, ratesPerSecond },
       ...{ eventRetentionDays, trackedEventRetentionDays, arePrivateEndpointsAllowed },
@@ -110,7 +114,21 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   }
   const url =
     hub &&
-    (await openDoor(config, { ...deployment, hub, channels, observation, webPushPublicKey: vapid.publicKey }, closers));
+    (await openDoor(
+      config,
+      {
+        ...deployment,
+        configuredChannels: async () => {
+          const appId = await findDefaultAppId(db);
+          return appId === null ? channels.configuredChannels() : ofApps.configuredChannels(appId);
+        },
+        hub,
+        channels,
+        observation,
+        webPushPublicKey: vapid.publicKey,
+      },
+      closers,
+    ));
   closers.unshift(async () => beginStop());
   readiness.started();
   const facts: BannerFacts = {
@@ -164,12 +182,15 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
   return { subject, ...JSON.parse(await keepSecret(db, cipher, { name: 'vapid keys', make })) };
 }
 
+interface GatewayParts extends Deployment, Pick<Context, 'channels' | 'configuredChannels'> {
+  hub: Hub;
+  observation: Observation;
+  webPushPublicKey: string;
+}
+
 async function openDoor(
   config: Config,
-  {
-    observation,
-    ...deployment
-  }: Deployment & { hub: Hub; channels: Channels; observation: Observation; webPushPublicKey: string },
+  { observation, ...deployment }: GatewayParts,
   closers: Closers,
 ): Promise<string> {
   const { db, hub, log } = deployment;

@@ -9,7 +9,8 @@ import { deliverJob } from './deliveries/deliver.job.ts';
 import { createSendRates } from './deliveries/send-rates.ts';
 import type { Worker } from './deliveries/worker.ts';
 import { forgetEvents } from './events/forget-events.ts';
-import { fanOutJob } from './notifications/fan-out.job.ts';
+import { fallBackJob } from './notifications/fan-out/fall-back.job.ts';
+import { fanOutJob } from './notifications/fan-out/fan-out.job.ts';
 import { sweep } from './notifications/sweeper.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { type BoundJob, bindJob, startJobRunner } from './queue/job-runner.ts';
@@ -103,6 +104,7 @@ export async function startWorker(
     tasks: [
       bindJob(fanOutJob, worker),
       bindJob(deliverJob, worker),
+      bindJob(fallBackJob, worker),
       bindJob(forgetAttributeJob, worker),
       bindJob(attributeIndexesJob, { ...worker, pool }),
     ].map((job) => traced(job, worker.tracing)),

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { recordEnds } from '../../src/deliveries/record-ends.ts';
 import type { Worker } from '../../src/deliveries/worker.ts';
 import { newId } from '../../src/ids.ts';
-import { fanOutJob } from '../../src/notifications/fan-out.job.ts';
+import { fanOutJob } from '../../src/notifications/fan-out/fan-out.job.ts';
 import { sendNotification } from '../../src/notifications/send-notification.ts';
 import { sql } from '../../src/storage/database.ts';
 import { insertByHand, updateByHand } from './by-hand.ts';
@@ -98,6 +98,7 @@ const toEnd = (id: string): Parameters<typeof recordEnds>[2][number] => ({
   delivery: {
     ...{ id, attempts: 1, channel: 'SMS', platform: null, userId: null, address: null, addressCipher: null },
     ...{ addressRegisteredAt: null, installationId: null, recipientId: null, appId: null, refusal: null },
+    ...{ replays: 0, expiresAt: null, waitSeconds: null },
   },
   sent: { kind: 'accepted', providerCode: 'PENDING_ACCEPTED' },
   outcome: { deliveryId: id, status: 'SENT', reason: null, providerCode: 'PENDING_ACCEPTED' },

@@ -65,6 +65,7 @@ export function isOutdated(
 
 const refusalStatuses: Partial<Record<DeliveryReason, 'EXPIRED' | 'CANCELLED'>> = {
   TTL_PASSED: 'EXPIRED',
+  CALLER_CANCELLED: 'CANCELLED',
   DEPERSONALIZED: 'CANCELLED',
   ERASED: 'CANCELLED',
 };

@@ -4,7 +4,9 @@ import { newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { claimDue } from './claim.ts';
-import { expireOverdue } from './expire-overdue.ts';
+import { endQueued } from './end-queued.ts';
+import { fallBackKey, fallBackTask } from './fall-back-task.ts';
+import { readFrequencyCap } from './frequency-cap.ts';
 import { sendBatch } from './send-batch.ts';
 import type { Worker } from './worker.ts';
 
@@ -23,7 +25,8 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     const notification = await worker.db.notification.findUnique({ where: { id: notificationId } });
     if (!notification) return;
     const content = contentSchema.parse(notification.content);
-    await expireOverdue(worker, notificationId);
+    await endQueued(worker, notificationId);
+    if (notification.cancelledAt !== null) return;
     await worker.pauses.refresh();
     const claim = await claimDue(worker.db, {
       notificationId,
@@ -36,7 +39,21 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     const { expiresAt, purpose, trackLinks, trackOpens } = notification;
     const wishes = { purpose, trackLinks, trackOpens };
     const values = { data, event: event?.properties ?? null };
-    await sendBatch(worker, { claim, notification: { id: notificationId, content, ...values, expiresAt, wishes } });
+    await sendBatch(worker, {
+      claim,
+      notification: {
+        id: notificationId,
+        content,
+        ...values,
+        expiresAt,
+        wishes,
+        topicId: notification.topicId,
+        frequencyCap: readFrequencyCap(notification.frequencyCap),
+      },
+    });
+    if (notification.orchestration === 'FALLBACK') {
+      await addJob(worker.db, fallBackTask, { notificationId }, { key: fallBackKey(notificationId) });
+    }
     const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
     if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
     else await comeBackWhenDue(worker, notificationId);
@@ -46,20 +63,22 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
 /** How long what a busy channel keeps waiting is left alone. @default 1_000 // 1 second */
 const busyMs = 1_000;
 
-/** For what a paused channel keeps waiting, when it is tried again. */
+/** For what a paused channel keeps waiting, when it is tried again. Where none is, the index knows what is due next. */
 async function comeBackWhenDue({ db, pauses, rates }: Worker, notificationId: string): Promise<void> {
   const paused = pauses.listPaused();
   const busy = rates.listBusy();
+  const dueAt =
+    paused.length + busy.length === 0
+      ? sql`next_attempt_at`
+      : sql`case
+          when channel = any(${paused}::channel[])
+            then greatest(next_attempt_at, now() + make_interval(secs => ${pauses.pauseMs / 1000}))
+          when channel = any(${busy}::channel[])
+            then greatest(next_attempt_at, now() + make_interval(secs => ${busyMs / 1000}))
+          else next_attempt_at
+        end`;
   const [row] = await db.$queryRaw<{ due_at: Date | null }[]>(sql`
-    select min(
-      case
-        when channel = any(${paused}::channel[])
-          then greatest(next_attempt_at, now() + make_interval(secs => ${pauses.pauseMs / 1000}))
-        when channel = any(${busy}::channel[])
-          then greatest(next_attempt_at, now() + make_interval(secs => ${busyMs / 1000}))
-        else next_attempt_at
-      end
-    ) as due_at
+    select min(${dueAt}) as due_at
     from deliveries
     where notification_id = ${notificationId}::uuid and status = 'QUEUED'
   `);

@@ -5,7 +5,8 @@ import type { DeliveryStatus } from '../generated/prisma/enums.ts';
  * moves them from, and its pair stands here.
  *
  * SENDING is a claim by one worker; it goes back to QUEUED when the send is to be tried again. SENT means that the
- * provider took the message over. A state without followers is an end.
+ * provider took the message over. What is followed by nothing, or
+ * by QUEUED (a replay, by the caller), is an end.
  */
 const followers: Record<DeliveryStatus, readonly DeliveryStatus[]> = {
   QUEUED: ['SENDING', 'SENT', 'DISCARDED', 'EXPIRED', 'CANCELLED'],
@@ -14,10 +15,10 @@ const followers: Record<DeliveryStatus, readonly DeliveryStatus[]> = {
   DELIVERED: ['OPENED', 'CLICKED'],
   OPENED: ['CLICKED'],
   CLICKED: [],
-  FAILED: [],
-  BOUNCED: [],
-  DISCARDED: [],
-  EXPIRED: [],
+  FAILED: ['QUEUED'],
+  BOUNCED: ['QUEUED'],
+  DISCARDED: ['QUEUED'],
+  EXPIRED: ['QUEUED'],
   CANCELLED: [],
 };
 

@@ -15,8 +15,9 @@ export interface SendEnd {
 }
 
 /**
- * Writes how sends ended, in one transaction: push addresses that are gone are forgotten, others retired, then outcomes, then
- * what the provider confirmed with its answer already. Repeated when it deadlocks, as what was sent must be known to be.
+ * Writes how sends ended, in one transaction: push addresses that are gone are forgotten, others retired, attempts that were
+ * put off are kept, then outcomes, then what the provider confirmed with its answer already. Repeated when it deadlocks, as what
+ * was sent must be known to be.
  */
 export async function recordEnds(db: Database, token: string, ends: readonly SendEnd[]): Promise<void> {
   if (ends.length === 0) return;
@@ -25,6 +26,7 @@ export async function recordEnds(db: Database, token: string, ends: readonly Sen
     async (tx) => {
       await forgetPushAddresses(tx, ends);
       await retireRecipients(tx, ends);
+      await recordRetries(tx, ends);
       await writeOutcomes(
         tx,
         token,
@@ -71,6 +73,34 @@ async function retireRecipients(tx: Transaction, ends: readonly SendEnd[]): Prom
       for no key update
     )
     update recipients r set retired_at = now() from held where r.id = held.id
+  `);
+}
+
+/** What was put off has no event. */
+async function recordRetries(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
+  const retried = ends.filter(({ sent, outcome }) => sent?.kind === 'retry' && outcome.status === 'QUEUED');
+  if (retried.length === 0) return;
+  await tx.$executeRaw(sql`
+    insert into delivery_attempts (delivery_id, attempt, provider_code)
+    select * from unnest(
+      ${retried.map(({ delivery }) => delivery.id)}::uuid[],
+      ${retried.map(({ delivery }) => delivery.attempts)}::int[],
+      ${retried.map(({ outcome }) => outcome.providerCode)}::text[]
+    )
+    on conflict (delivery_id, at) do nothing
+  `);
+}
+
+/** @default 30 // days */
+const attemptsKeptDays = 30;
+
+/** Removes attempts that are not kept any longer, a bounded number at a time. */
+export async function forgetAttempts(db: Pick<Transaction, '$executeRaw'>): Promise<void> {
+  await db.$executeRaw(sql`
+    delete from delivery_attempts where (delivery_id, at) in (
+      select delivery_id, at from delivery_attempts where at < now() - make_interval(days => ${attemptsKeptDays}) order by at
+      limit 10000 for update skip locked
+    )
   `);
 }
 

@@ -12,6 +12,7 @@ import { RecipientInterface, recipientById } from '../recipients/schema.ts';
 import { camelCaseKeys, sql } from '../storage/database.ts';
 import { encodeCursor } from '../stream/log/cursor.ts';
 import { ChannelEnum, toUserReferenceInput, UserObject, UserRefInput, userById } from '../users/schema.ts';
+import { reasonWords } from './reason-words.ts';
 import { reportDelivery } from './report-delivery.ts';
 
 /** A delivery by id. */
@@ -76,30 +77,10 @@ const DeliveryEventStatusEnum = builder.enumType('DeliveryEventStatus', {
   },
 });
 
-const DeliveryReasonEnum = builder.enumType('DeliveryReason', {
+export const DeliveryReasonEnum = builder.enumType(DeliveryReason, {
+  name: 'DeliveryReason',
   description: 'Why a delivery ended as it did.',
-  values: {
-    [DeliveryReason.UNKNOWN_USER]: { description: 'The target named a user that nobody knows.' },
-    [DeliveryReason.NO_ADDRESS]: { description: 'The user has no address for the channel.' },
-    [DeliveryReason.OPTED_OUT]: { description: 'The person has opted out at this address.' },
-    [DeliveryReason.TOPIC_OPTED_OUT]: { description: 'The person wants nothing of this topic by this channel.' },
-    [DeliveryReason.PUSH_DISABLED]: { description: 'Push is switched off for the installation.' },
-    [DeliveryReason.PERMISSION_ASK]: { description: 'The person was not asked for permission yet.' },
-    [DeliveryReason.PERMISSION_BLOCKED]: { description: 'The person refused permission.' },
-    [DeliveryReason.NOT_PRIMARY]: { description: 'Only primary devices were meant, and this is none.' },
-    [DeliveryReason.DEPERSONALIZED]: { description: "The address is not the person's any more." },
-    [DeliveryReason.ADDRESS_GONE]: { description: 'The address is no longer in use.' },
-    [DeliveryReason.PROVIDER_REJECTED]: { description: 'The provider refused the message for good.' },
-    [DeliveryReason.PROVIDER_UNAVAILABLE]: { description: 'The provider could not be reached in all attempts.' },
-    [DeliveryReason.HARD_BOUNCE]: { description: 'The address accepts no messages, for good.' },
-    [DeliveryReason.SOFT_BOUNCE]: { description: 'The address accepted no message for now; it may later.' },
-    [DeliveryReason.TTL_PASSED]: { description: 'Its time to live passed.' },
-    [DeliveryReason.CALLER_CANCELLED]: { description: 'The sender called it off.' },
-    [DeliveryReason.RENDER_FAILED]: { description: 'The message could not be made, such as one too large for a push.' },
-    [DeliveryReason.ERASED]: { description: 'The user was erased.' },
-    [DeliveryReason.FREQUENCY_CAPPED]: { description: 'The person had got as many as may be sent in that time.' },
-    [DeliveryReason.CHANNEL_NOT_CONFIGURED]: { description: 'No provider is configured for such an address.' },
-  },
+  values: Object.fromEntries(Object.entries(reasonWords).map(([reason, description]) => [reason, { description }])),
 });
 
 export const DeliveryObject = builder.prismaObject('Delivery', {
@@ -121,7 +102,7 @@ export const DeliveryObject = builder.prismaObject('Delivery', {
       nullable: true,
       description: "The provider's own word for its last answer.",
     }),
-    attempts: t.exposeInt('attempts', { description: 'Sends begun.' }),
+    attempts: t.exposeInt('attempts', { description: 'Sends begun since it was queued last.' }),
     variation: t.exposeInt('variation', {
       nullable: true,
       description:

@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { SendOutcome } from '../channels/channel.ts';
 import type { Rendering } from '../content/render-content.ts';
 import { renderDeliveries } from '../content/render-deliveries.ts';
+import { inTransaction } from '../storage/transaction.ts';
 import { createOutage } from '../stream/outage.ts';
 import { beginSends, type DueDelivery } from './begin-sends.ts';
 import { type Claim, releaseClaim, renewClaim } from './claim.ts';
 import { decideOutcome, decideRefusal } from './decide-outcome.ts';
+import { findCapped } from './frequency-cap.ts';
 import { recordEnds, type SendEnd } from './record-ends.ts';
 import { type NotificationToSend, sendOne } from './send-one.ts';
 import type { Worker } from './worker.ts';
@@ -49,12 +51,15 @@ export async function sendBatch(worker: Worker, { claim, notification }: Batch):
 }
 
 async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: readonly string[]): Promise<void> {
-  const { leaseSeconds } = worker;
-  const due = await persist(worker, () =>
-    beginSends(worker.db, { token: claim.token, deliveryIds: ids, leaseSeconds }),
+  const due = await persist(worker, () => beginSlice(worker, { claim, notification }, ids));
+  const toSend = due.filter(({ refusal, waitSeconds }) => refusal === null && waitSeconds === null);
+  const rendering = await persist(worker, () =>
+    renderDeliveries(
+      worker,
+      notification,
+      toSend.map(({ id }) => id),
+    ),
   );
-  const toSend = due.filter(({ refusal }) => refusal === null).map(({ id }) => id);
-  const rendering = await persist(worker, () => renderDeliveries(worker, notification, toSend));
   const facts = {
     'carillon.notification.id': notification.id,
     'carillon.deliveries': due.length,
@@ -65,6 +70,19 @@ async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: re
   );
   await persist(worker, () => recordEnds(worker.db, claim.token, ends));
   worker.bus.wake();
+}
+
+/** With a frequency cap, users are held while it is decided who has had enough. */
+function beginSlice(
+  { db, leaseSeconds }: Worker,
+  { claim: { token }, notification: { id: notificationId, topicId, frequencyCap: cap } }: Batch,
+  deliveryIds: readonly string[],
+): Promise<DueDelivery[]> {
+  if (cap === null) return beginSends(db, { token, deliveryIds, leaseSeconds });
+  return inTransaction(db, async (tx) => {
+    const cappedIds = await findCapped(tx, { notificationId, topicId, deliveryIds, cap });
+    return beginSends(tx, { token, deliveryIds, leaseSeconds, cappedIds });
+  });
 }
 
 /** Tries again what the database did not do, for as long as a claim holds without a renewal, or until sends are cut off. */
@@ -102,6 +120,14 @@ async function endOf(worker: Worker, { notification, delivery, rendering }: Turn
   if (refusal !== null) {
     const outcome = { deliveryId, status: decideRefusal(refusal), reason: refusal, providerCode: null };
     return { delivery, sent: null, outcome };
+  }
+  if (delivery.waitSeconds !== null) {
+    const delayMs = delivery.waitSeconds * 1_000;
+    return {
+      delivery,
+      sent: null,
+      outcome: { deliveryId, status: 'QUEUED', reason: null, providerCode: null, delayMs },
+    };
   }
   const said = rendering(deliveryId);
   const sent =

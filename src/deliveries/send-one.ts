@@ -4,6 +4,7 @@ import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
 import type { TurnEnd } from './channel-pauses.ts';
 import { attemptsMax } from './decide-outcome.ts';
+import type { FrequencyCap } from './frequency-cap.ts';
 import { type LinkWishes, linkContent } from './message-links.ts';
 import { createReceiptToken } from './receipt-token.ts';
 import type { Worker } from './worker.ts';
@@ -12,6 +13,10 @@ import type { Worker } from './worker.ts';
 export interface NotificationToSend extends ContentToRender {
   expiresAt: Date;
   wishes: LinkWishes;
+  /** What it is about; null: nothing of its own. */
+  topicId: string | null;
+  /** Null: its users may have any number of messages. */
+  frequencyCap: FrequencyCap | null;
 }
 
 /**
@@ -49,8 +54,9 @@ export async function sendOne(
       address,
       ...linkContent(worker, notification.content, { delivery, wishes: notification.wishes }),
       receiptToken: createReceiptToken(worker.cipher, delivery.id),
-      expiresAt: notification.expiresAt,
-      attempt: delivery.attempts,
+      expiresAt: delivery.expiresAt ?? notification.expiresAt,
+      // Of a replay, another one than before: providers know an attempt that is repeated.
+      attempt: delivery.replays * (attemptsMax + 1) + delivery.attempts,
     };
     const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
     return await worker.pauses.guard(provider, {

@@ -60,6 +60,7 @@ type Resources = Pick<
   | 'channels'
   | 'arePrivateEndpointsAllowed'
   | 'webPushPublicKey'
+  | 'configuredChannels'
 >;
 
 interface DoorOptions extends Resources {

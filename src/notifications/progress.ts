@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { DeliveryStatus } from '../generated/prisma/enums.ts';
 import type { Logger } from '../logger.ts';
-import { type Database, sql } from '../storage/database.ts';
+import { type Database, sql, type Transaction } from '../storage/database.ts';
 import type { Access } from '../stream/hub/gate.ts';
 import type { Hub } from '../stream/hub/hub.ts';
 import type { Stream } from '../stream/hub/open-stream.ts';
@@ -31,12 +31,13 @@ export interface Progress {
     readonly opened: number;
     readonly clicked: number;
   };
-  /** Fan-out is finished and no delivery is queued or being sent. Receipts may still come. */
+  /** Fan-out is finished, no further channel follows, and no delivery is queued or being sent. Receipts may still come. */
   readonly isComplete: boolean;
 }
 
 interface CountRow {
   id: string;
+  /** Its fan-out is finished, and no further channel may follow for anybody. */
   is_fanned_out: boolean;
   status: DeliveryStatus | null;
   current: number | null;
@@ -44,18 +45,25 @@ interface CountRow {
 }
 
 /** A notification's totals, from its counters. Null when there is no such notification. */
-export async function readProgress(db: Pick<Database, '$queryRaw'>, notificationId: string): Promise<Progress | null> {
+export async function readProgress(
+  db: Pick<Transaction, '$queryRaw'>,
+  notificationId: string,
+): Promise<Progress | null> {
   const [progress] = await readProgressOf(db, [notificationId]);
   return progress ?? null;
 }
 
 /** The totals of several notifications, in the order of `notificationIds`, by one statement. */
 export async function readProgressOf(
-  db: Pick<Database, '$queryRaw'>,
+  db: Pick<Transaction, '$queryRaw'>,
   notificationIds: readonly string[],
 ): Promise<(Progress | null)[]> {
   const rows = await db.$queryRaw<CountRow[]>(sql`
-    select notifications.id, fan_out_finished_at is not null as is_fanned_out, counts.status, counts.current, counts.reached
+    select
+      notifications.id, counts.status, counts.current, counts.reached,
+      fan_out_finished_at is not null and (orchestration <> 'FALLBACK' or cancelled_at is not null or not exists (
+        select from fallbacks where notification_id = notifications.id
+      )) as is_fanned_out
     from notifications
     left join notification_counts counts on counts.notification_id = notifications.id
     where notifications.id = any(${[...notificationIds]}::uuid[])`);

@@ -1,9 +1,10 @@
 import { contentSchema } from '../content/content.ts';
 import { ContentObject } from '../content/content-schema.ts';
+import { readFrequencyCap } from '../deliveries/frequency-cap.ts';
 import { DeliveryObject } from '../deliveries/schema.ts';
 import { eventSchema, type SentEvent } from '../events/parse-event.ts';
 import type { Delivery, Notification } from '../generated/prisma/client.ts';
-import { Purpose } from '../generated/prisma/enums.ts';
+import { Orchestration, Purpose } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { loadPage, parsePage, relatedConnection, relatedPages, selects, toConnection } from '../graphql/connection.ts';
 import { localId, toLocalId } from '../graphql/global-id.ts';
@@ -13,8 +14,9 @@ import { sql } from '../storage/database.ts';
 import { TopicObject, topicById } from '../topics/schema.ts';
 import { ChannelEnum } from '../users/schema.ts';
 import { type Progress, readProgressOf } from './progress.ts';
-import { targetSchema } from './target.ts';
-import { TargetObject } from './target-schema.ts';
+import { type QuietHours, readQuietHours } from './schedule.ts';
+import { targetSchema } from './target/target.ts';
+import { TargetObject } from './target/target-schema.ts';
 
 /** A notification by id. */
 export const notificationById: Loader<string, Notification | null> = byId((db, ids) =>
@@ -33,9 +35,11 @@ const deliveriesOfNotification = relatedPages<Delivery>({
 const NotificationStatus = builder.enumType('NotificationStatus', {
   description: 'Where a notification is on its way.',
   values: {
+    SCHEDULED: { description: 'It waits for its time.' },
     PREPARING: { description: 'Its recipients are being worked out.' },
     SENDING: { description: 'It is being sent.' },
     DONE: { description: 'Nothing is left to send. Receipts may still come.' },
+    CANCELLED: { description: 'The sender called it off. What had been sent before stays sent.' },
   },
 });
 
@@ -77,6 +81,30 @@ export const PurposeEnum = builder.enumType('Purpose', {
   },
 });
 
+export const OrchestrationEnum = builder.enumType('Orchestration', {
+  description: 'Which of its channels a notification takes for a user.',
+  values: {
+    [Orchestration.ALL]: { description: 'All at once.' },
+    [Orchestration.PREFERRED]: {
+      description:
+        "One: the user's preferred channel, if the user can be reached there, else the first of them at which that is so.",
+    },
+    [Orchestration.FALLBACK]: {
+      description:
+        'One after the other, those at which the user cannot be reached left out: the next one follows when all deliveries by one have ended without success, or none was opened within `fallbackAfterSeconds`.',
+    },
+  },
+});
+
+const QuietHoursObject = builder.objectRef<QuietHours>('QuietHours').implement({
+  description: 'Hours of a day, past midnight too.',
+  authScopes: { readAll: true },
+  fields: (t) => ({
+    from: t.exposeString('from', { description: 'When they begin: hours and minutes, such as 22:00.' }),
+    to: t.exposeString('to', { description: 'When they have ended.' }),
+  }),
+});
+
 const NotificationEventObject = builder.objectRef<SentEvent>('NotificationEvent').implement({
   description: 'What people did, because of which they are written to.',
   fields: (t) => ({
@@ -92,8 +120,9 @@ export const NotificationObject = builder.prismaObject('Notification', {
     status: t.field({
       type: NotificationStatus,
       description: 'Where it is on its way.',
-      resolve: async ({ id, fanOutFinishedAt }, _, { loaders }) => {
-        if (fanOutFinishedAt === null) return 'PREPARING' as const;
+      resolve: async ({ id, startsAt, cancelledAt, fanOutFinishedAt }, _, { loaders }) => {
+        if (cancelledAt !== null) return 'CANCELLED' as const;
+        if (fanOutFinishedAt === null) return startsAt > new Date() ? ('SCHEDULED' as const) : ('PREPARING' as const);
         return (await getProgress(loaders.load(progressOfNotification, id))).isComplete
           ? ('DONE' as const)
           : ('SENDING' as const);
@@ -119,6 +148,11 @@ export const NotificationObject = builder.prismaObject('Notification', {
       type: [ChannelEnum],
       description: 'By which channels; empty: by every configured one, but WHATSAPP, that a user has an address for.',
     }),
+    orchestration: t.expose('orchestration', { type: OrchestrationEnum, description: 'Which of them for a user.' }),
+    fallbackAfterSeconds: t.exposeInt('fallbackAfterSeconds', {
+      nullable: true,
+      description: 'With FALLBACK: how long a channel has to be opened; null: the next one follows a failure only.',
+    }),
     purpose: t.expose('purpose', { type: PurposeEnum, description: 'Why it is sent.' }),
     topic: t.field({
       type: TopicObject,
@@ -136,6 +170,31 @@ export const NotificationObject = builder.prismaObject('Notification', {
       description: 'Whether pushes go to primary devices only.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was accepted.' }),
+    sendAt: t.expose('sendAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it is to be sent; null: at once.',
+    }),
+    localTime: t.exposeBoolean('localTime', {
+      description: 'Whether it is sent at the time of day of `sendAt`, in UTC, where each user is.',
+    }),
+    quietHours: t.field({
+      type: QuietHoursObject,
+      nullable: true,
+      description: 'Hours in which nothing is sent, where each user is; null: there are none.',
+      resolve: ({ quietHours }) => readQuietHours(quietHours),
+    }),
+    frequencyCap: t.field({
+      type: 'JSONObject',
+      nullable: true,
+      description: 'How many messages a user may have within a time, as it was given; null: any number.',
+      resolve: ({ frequencyCap }) => readFrequencyCap(frequencyCap),
+    }),
+    cancelledAt: t.expose('cancelledAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was called off; null: it was not.',
+    }),
     expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'What is not sent by then is not sent.' }),
     progress: t.field({
       type: ProgressObject,

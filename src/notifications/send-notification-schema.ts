@@ -7,11 +7,29 @@ import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { parseId } from '../graphql/global-id.ts';
 import { principalOf } from '../graphql/principal.ts';
-import { toLocalFilter } from '../segments/filter-schema.ts';
-import { ChannelEnum, toUserReferenceInput } from '../users/schema.ts';
-import { NotificationObject, notificationById, PurposeEnum } from './schema.ts';
+import { durationArgument } from '../segments/duration.ts';
+import { toField } from '../segments/filter-schema.ts';
+import { ChannelEnum } from '../users/schema.ts';
+import { NotificationObject, notificationById, OrchestrationEnum, PurposeEnum } from './schema.ts';
 import { sendNotification } from './send-notification.ts';
-import { TargetInput } from './target-schema.ts';
+import { TargetInput, toLocalApps, toLocalTarget } from './target/target-schema.ts';
+
+const QuietHoursInput = builder.inputType('QuietHoursInput', {
+  description: 'Hours of a day, past midnight too: from 22:00 to 07:00.',
+  fields: (t) => ({
+    from: t.string({ required: true, description: 'When they begin: hours and minutes, such as 22:00.' }),
+    to: t.string({ required: true, description: 'When they have ended.' }),
+  }),
+});
+
+const FrequencyCapInput = builder.inputType('FrequencyCapInput', {
+  description:
+    'How many messages a user may have within a time. Counted are other notifications (of the same topic, if it has one), each once by whatever channels and installations, that began to be sent to the user in that time and have not failed.',
+  fields: (t) => ({
+    max: t.int({ required: true, description: 'So many, counting this one: 1 to 1,000.' }),
+    within: t.field(toField({ type: durationArgument, isRequired: true, description: 'At most 90 days.' })),
+  }),
+});
 
 const NotificationEventInput = builder.inputType('NotificationEventInput', {
   description: 'What people did, because of which they are written to.',
@@ -38,11 +56,33 @@ builder.relayMutationField(
         description:
           'By which channels; a user without an address for one gets a delivery that says so. WHATSAPP goes to the phones of SMS, and only if it is named. Default: every other configured channel that a user has an address for.',
       }),
+      orchestration: t.field({
+        type: OrchestrationEnum,
+        description:
+          'Which of the channels for a user: they are tried in the order of `channels`, else in that of `Channel`. Default: ALL.',
+      }),
+      fallbackAfterSeconds: t.int({
+        description:
+          'With FALLBACK: the next channel follows what was not opened within this time after it was due, 1 to 259,200 seconds; an SMS, of which nobody tells that it is opened, need only have arrived. Default: only a failure is followed, and what a provider has taken over is none.',
+      }),
       targetOnlyPrimaryDevices: t.boolean({
         required: true,
         defaultValue: false,
         description: "Push only to users' primary devices.",
       }),
+      onePerUser: t.boolean({
+        description:
+          'Push to one installation of each user: of those that can be reached, the one that was seen last. Default: false.',
+      }),
+      apps: t.idList({
+        description: 'Push only to installations of these apps. Global ids, at most 100. Default: of any app.',
+      }),
+      subscribedFrom: t.field({
+        type: 'DateTime',
+        description:
+          'Only to what was subscribed then or later: an installation when it got its first address, another recipient when it was added. Not asked of `target.installations`.',
+      }),
+      subscribedTo: t.field({ type: 'DateTime', description: 'Only to what was subscribed before this.' }),
       topic: t.id({
         description:
           'What it is about: who has declined this topic by a channel gets nothing by it (`TOPIC_OPTED_OUT`), unless the purpose is TRANSACTIONAL. Global id.',
@@ -68,8 +108,28 @@ builder.relayMutationField(
         description:
           'Whether an e-mail tells by an image that it was opened. Some mail programs load images for nobody, others always. Needs the setting PUBLIC_URL.',
       }),
+      sendAt: t.field({
+        type: 'DateTime',
+        description:
+          'Not before this, at most 180 days ahead. Whom the target means is frozen now, who that is, is decided then. Default: at once.',
+      }),
+      localTime: t.boolean({
+        description:
+          'At the time of day of `sendAt` in UTC, but where each user is: 2026-12-01T09:00:00Z is at nine everywhere. Where that has passed already, at once. By the zone of the user, else of the installation, else UTC. Default: false.',
+      }),
+      quietHours: t.field({
+        type: QuietHoursInput,
+        description:
+          'Nothing is sent in these hours where the user is, by the same zone: it waits for their end, unless its time to live passes before.',
+      }),
+      frequencyCap: t.field({
+        type: FrequencyCapInput,
+        description:
+          'Nobody gets it who has had as many messages: decided right before each send, and what is left out then ends as FREQUENCY_CAPPED. Also of a TRANSACTIONAL one, as it is asked for.',
+      }),
       ttlSeconds: t.int({
-        description: 'What is not sent by then is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
+        description:
+          'What is not sent by then, counted from `sendAt` (with `localTime`, of each user), is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
       }),
       idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 30 days.' }),
     }),
@@ -88,24 +148,14 @@ builder.relayMutationField(
       'ATTRIBUTE_INVALID',
       'IDEMPOTENCY_KEY_REUSED',
     ),
-    resolve: async (_, { input: { target, content, template, topic, ...rest } }, context) => {
+    resolve: async (_, { input: { target, apps, content, template, topic, ...rest } }, context) => {
       const done = await sendNotification(context, {
         ...rest,
         ...toLocalSaid({ content, template }),
         principal: principalOf(context),
         topicId: topic && parseId(topic, 'Topic', ['topic']),
-        target: {
-          users: target.users?.map(toUserReferenceInput),
-          installations: target.installations?.map((id, index) =>
-            parseId(id, 'Installation', ['target', 'installations', String(index)]),
-          ),
-          segments: target.segments?.map((id, index) => parseId(id, 'Segment', ['target', 'segments', String(index)])),
-          excludeSegments: target.excludeSegments?.map((id, index) =>
-            parseId(id, 'Segment', ['target', 'excludeSegments', String(index)]),
-          ),
-          topic: target.topic && parseId(target.topic, 'Topic', ['target', 'topic']),
-          filter: target.filter && toLocalFilter(target.filter, ['target', 'filter']),
-        },
+        target: toLocalTarget(target),
+        apps: toLocalApps(apps),
       });
       context.loaders.renew();
       return done;

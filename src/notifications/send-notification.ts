@@ -3,22 +3,23 @@ import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { trackForUsers } from '../events/event-store.ts';
 import { type EventInput, parseEvent } from '../events/parse-event.ts';
-import type { Channel, Purpose } from '../generated/prisma/enums.ts';
+import type { Purpose } from '../generated/prisma/enums.ts';
 import { newId } from '../ids.ts';
 import { addJob } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { refuseUnknownTopic } from '../topics/preference-store.ts';
-import { fanOutJob, fanOutKey } from './fan-out.job.ts';
-import { freezeTarget, parseTarget, type TargetInput } from './parse-target.ts';
+import { fanOutJob, fanOutKey } from './fan-out/fan-out.job.ts';
+import { type OrchestrationInput, parseOrchestration } from './orchestration.ts';
+import { parseSchedule, type ScheduleInput, setTimes } from './schedule.ts';
+import { freezeTarget, type NarrowingInput, parseTarget, type TargetInput } from './target/parse-target.ts';
 
 /** What a caller wants said, and to whom. */
-export interface SendRequest extends SaidInput {
+export interface SendRequest extends SaidInput, NarrowingInput, ScheduleInput, OrchestrationInput {
   principal: string;
   /** What its texts may name: `{{ data.x }}`. */
   data?: Record<string, unknown> | null | undefined;
   target: TargetInput;
-  channels?: readonly Channel[] | null | undefined;
   targetOnlyPrimaryDevices: boolean;
   /** What it is about. */
   topicId?: string | null | undefined;
@@ -30,15 +31,9 @@ export interface SendRequest extends SaidInput {
   trackLinks?: boolean | null | undefined;
   /** @default false */
   trackOpens?: boolean | null | undefined;
-  /** @default 172_800 // 48 hours */
-  ttlSeconds?: number | null | undefined;
   idempotencyKey?: string | null | undefined;
 }
 
-// product.md, "Limits to enforce": TTL 30 s to 72 h, default 48 h; a bulk call names 1,000 users at most.
-const ttlSecondsMin = 30;
-const ttlSecondsMax = 72 * 3600;
-const ttlSecondsDefault = 48 * 3600;
 const idempotencyKeptHours = 30 * 24;
 
 /**
@@ -46,7 +41,7 @@ const idempotencyKeptHours = 30 * 24;
  * target is, is decided when it is fanned out.
  *
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `NOT_FOUND`
- * (a segment, a template, a topic), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
+ * (a segment, an app, a template, a topic), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
  */
 export async function sendNotification(
   deployment: Deployment,
@@ -55,18 +50,12 @@ export async function sendNotification(
   const { principal, idempotencyKey, ...input } = request;
   const said = parseSaid(request);
   const data = parseValues(request.data);
-  const named = parseTarget(request.target);
-  const ttlSeconds = parseTtl(request.ttlSeconds ?? ttlSecondsDefault);
+  const named = parseTarget(request.target, request);
+  const schedule = parseSchedule(request);
+  const { channels, orchestration, fallbackAfterSeconds } = parseOrchestration(request, named.installations.length > 0);
   const event = request.event ? parseEvent(request.event, ['event']) : null;
-  const channels = [...new Set(request.channels ?? [])];
-  if (request.channels && channels.length === 0) {
-    throw new DomainError('VALUE_INVALID', 'Name a channel, or leave the field out.', ['channels']);
-  }
   if (event && named.users.length === 0) {
     throw new DomainError('VALUE_INVALID', 'An event is tracked for the users of the target: name them.', ['event']);
-  }
-  if (named.installations.length > 0 && channels.length > 0 && !channels.includes('PUSH')) {
-    throw new DomainError('VALUE_INVALID', 'Installations are reached by PUSH only.', ['channels']);
   }
   parseTracking(deployment, request);
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
@@ -76,21 +65,28 @@ export async function sendNotification(
     const { topicId = null } = request;
     if (topicId !== null) await refuseUnknownTopic(tx, topicId, ['topic']);
     const purpose = request.purpose ?? (topicId === null ? 'TRANSACTIONAL' : 'MARKETING');
+    const { startsAt, expiresAt } = await setTimes(tx, schedule);
+    const { sendAt, localTime, quietHours, frequencyCap, ttlSeconds } = schedule;
     const id = newId();
     if (event) await trackForUsers(tx, event, named.users);
     await tx.$executeRaw(sql`
       insert into notifications (
-        id, content, data, target, channels, target_only_primary_devices, purpose, topic_id, event, created_by, expires_at,
-        fan_out_cursor, fan_out_claim_expires_at, track_links, track_opens
+        id, content, data, target, purpose, topic_id, event, created_by,
+        channels, orchestration, fallback_after_seconds, target_only_primary_devices, track_links, track_opens,
+        send_at, local_time, quiet_hours, frequency_cap, ttl_seconds,
+        starts_at, expires_at, fan_out_cursor, fan_out_claim_expires_at
       ) values (
-        ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${data}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
-        ${request.targetOnlyPrimaryDevices}, ${purpose}::purpose, ${topicId}::uuid, ${event === null ? null : JSON.stringify(event)}::jsonb,
-        ${principal},
-        now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute',
-        ${request.trackLinks ?? false}, ${request.trackOpens ?? false}
+        ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${data}::jsonb, ${JSON.stringify(target)}::jsonb,
+        ${purpose}::purpose, ${topicId}::uuid, ${event && JSON.stringify(event)}::jsonb, ${principal},
+        ${channels}::channel[], ${orchestration}::orchestration, ${fallbackAfterSeconds},
+        ${request.targetOnlyPrimaryDevices}, ${request.trackLinks ?? false}, ${request.trackOpens ?? false},
+        ${sendAt}::timestamptz, ${localTime}, ${quietHours && JSON.stringify(quietHours)}::jsonb,
+        ${frequencyCap && JSON.stringify(frequencyCap)}::jsonb, ${ttlSeconds},
+        ${startsAt}::timestamptz, ${expiresAt}::timestamptz, '{"phase":"references"}',
+        ${startsAt}::timestamptz + interval '1 minute'
       )
     `);
-    await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id) });
+    await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id), runAt: startsAt });
     return { notificationId: id };
   });
 }
@@ -102,13 +98,6 @@ function parseValues(values: Record<string, unknown> | null | undefined): string
   const json = values ? JSON.stringify(values) : null;
   if (json === null || Buffer.byteLength(json) <= valuesBytesMax) return json;
   throw new DomainError('LIMIT_EXCEEDED', `At most ${valuesBytesMax} bytes.`, ['data']);
-}
-
-function parseTtl(seconds: number): number {
-  if (seconds >= ttlSecondsMin && seconds <= ttlSecondsMax) return seconds;
-  throw new DomainError('VALUE_INVALID', `A time to live is ${ttlSecondsMin} to ${ttlSecondsMax} seconds.`, [
-    'ttlSeconds',
-  ]);
 }
 
 /** A link that leads through us needs to know where we are. */

@@ -2,7 +2,9 @@ import { endRotations } from '../apps/rotate-api-key.ts';
 import { resumeForgetting } from '../attributes/forget-attribute.job.ts';
 import { takeBackExpiredClaims } from '../deliveries/claim.ts';
 import { deliverJob } from '../deliveries/deliver.job.ts';
-import { expireOverdue } from '../deliveries/expire-overdue.ts';
+import { endQueued } from '../deliveries/end-queued.ts';
+import { fallBackKey, fallBackTask } from '../deliveries/fall-back-task.ts';
+import { forgetAttempts } from '../deliveries/record-ends.ts';
 import type { Worker } from '../deliveries/worker.ts';
 import { forgetImports } from '../imports/forget-imports.ts';
 import { addJobs, dropFailedJobs } from '../queue/job.ts';
@@ -11,16 +13,17 @@ import { sql } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { forgetIdempotencyKeys } from '../storage/write.ts';
 import { trimAccessChanges } from '../stream/log/trim-access-changes.ts';
-import { fanOutJob, fanOutKey } from './fan-out.job.ts';
+import { fanOutJob, fanOutKey } from './fan-out/fan-out.job.ts';
 
 /** @default 500 // notifications a statement */
 const notificationsPerPage = 500;
 
 /**
  * Puts back to work what a dead worker left behind, so that nothing stays queued or sending for ever: claims and fan-outs
- * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed, receipts that came
- * before the record of their send, attributes whose values are still to be removed. Removes jobs that have failed for good, and idempotency keys, access changes, rotated
- * secrets and undo values of imports that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next
+ * whose lease has run out, deliveries that are due but have no job, channels that are to follow others, deliveries whose time
+ * has passed, receipts that came before the record of their send, attributes whose values are still to be removed. Removes jobs
+ * that have failed for good, and idempotency keys, access changes, rotated secrets, attempts of deliveries and undo values of
+ * imports that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next
  * sweep.
  *
  * @param isAlone no other worker can be alive (the database was embedded and has just been started): take back at once.
@@ -29,6 +32,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
   await everyPage(worker, (after) => takeOverFanOuts(worker, { isAlone, after }));
   await takeBackExpiredClaims(worker.db, { all: isAlone });
   await everyPage(worker, (after) => resumeDeliveries(worker, after));
+  await everyPage(worker, (after) => resumeFallbacks(worker, after));
   await resumeForgetting(worker.db, { leaseSeconds: worker.leaseSeconds, isAlone });
   await resumeEarlyReceipts(worker);
   await dropFailedJobs(worker.db);
@@ -36,6 +40,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
   await trimAccessChanges(worker.db);
   await endRotations(worker.db);
   await forgetImports(worker.db);
+  await forgetAttempts(worker.db);
 }
 
 /** Walks a list of notifications by id, a page at a time, until a page is not full or the worker stops. */
@@ -59,7 +64,7 @@ async function takeOverFanOuts(
     const rows = await tx.$queryRaw<{ id: string }[]>(sql`
       with unfinished as (
         select id from notifications
-        where fan_out_finished_at is null ${whose} and (${after}::uuid is null or id > ${after}::uuid)
+        where fan_out_finished_at is null and starts_at <= now() ${whose} and (${after}::uuid is null or id > ${after}::uuid)
         order by id
         limit ${notificationsPerPage}
         for no key update skip locked
@@ -78,24 +83,39 @@ async function takeOverFanOuts(
 
 /**
  * Gives a job to each notification with deliveries that are due, in case theirs is lost: one that waits already is the
- * same by its key. Ends what is overdue.
+ * same by its key. Ends what is overdue, or was called off.
  */
 async function resumeDeliveries(worker: Worker, after: string | null): Promise<string[]> {
-  const waiting = await worker.db.$queryRaw<{ id: string; is_overdue: boolean }[]>(sql`
-    select n.id, n.expires_at <= now() as is_overdue
+  const waiting = await worker.db.$queryRaw<{ id: string; is_over: boolean }[]>(sql`
+    select n.id, n.expires_at <= now() or n.cancelled_at is not null as is_over
     from notification_counts c
     join notifications n on n.id = c.notification_id
     where c.status = 'QUEUED' and c.current > 0 and (${after}::uuid is null or c.notification_id > ${after}::uuid)
-      and (n.expires_at <= now() or exists (
+      and (n.expires_at <= now() or n.cancelled_at is not null or exists (
         select from deliveries d
         where d.notification_id = n.id and d.status = 'QUEUED' and d.next_attempt_at <= now()
       ))
     order by c.notification_id
     limit ${notificationsPerPage}
   `);
-  for (const { id } of waiting.filter((row) => row.is_overdue)) await expireOverdue(worker, id);
-  const due = waiting.filter((row) => !row.is_overdue);
+  for (const { id } of waiting.filter((row) => row.is_over)) await endQueued(worker, id);
+  const due = waiting.filter((row) => !row.is_over);
   const wanted = due.map(({ id }) => ({ payload: { notificationId: id }, key: `sweep ${id}` }));
   if (due.length > 0) await addJobs(worker.db, deliverJob, wanted);
   return waiting.map(({ id }) => id);
+}
+
+/** Has it looked who is to be sent to by the next channel: what became of a delivery may have been told by anybody. */
+async function resumeFallbacks({ db }: Worker, after: string | null): Promise<string[]> {
+  const rows = await db.$queryRaw<{ id: string }[]>(sql`
+    select n.id from notifications n
+    where n.orchestration = 'FALLBACK' and (${after}::uuid is null or n.id > ${after}::uuid)
+      and exists (select from fallbacks f where f.notification_id = n.id)
+    order by n.id
+    limit ${notificationsPerPage}
+  `);
+  const ids = rows.map(({ id }) => id);
+  const wanted = ids.map((id) => ({ payload: { notificationId: id }, key: fallBackKey(id) }));
+  if (ids.length > 0) await addJobs(db, fallBackTask, wanted);
+  return ids;
 }

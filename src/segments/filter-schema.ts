@@ -59,7 +59,8 @@ function toObject({ name, description, isOneOf = false, fields }: ArgumentObject
   return ref;
 }
 
-function toField(argument: Argument) {
+/** An argument as a field of an input. */
+export function toField(argument: Argument) {
   const { description, isList = false, isRequired: required = false, type: named } = argument;
   const type = typeof named === 'string' ? types[named] : (objects.get(named.name) ?? toObject(named));
   const list: [typeof type] = [type];

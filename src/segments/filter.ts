@@ -110,8 +110,9 @@ export function filterToSql(filter: Filter, scope: Scope): Sql {
 }
 
 function joined(conditions: readonly Sql[], kind: 'all' | 'any'): Sql {
-  const word = kind === 'all' ? sql` and ` : sql` or `;
-  return sql`(${conditions.reduce((left, right) => sql`${left}${word}${right}`)})`;
+  const [word, ofNothing] = kind === 'all' ? [sql` and `, sql`true`] : [sql` or `, sql`false`];
+  const [first = ofNothing, ...others] = conditions;
+  return sql`(${others.reduce((left, right) => sql`${left}${word}${right}`, first)})`;
 }
 
 /**

@@ -107,6 +107,8 @@ test.each(Object.values(DeliveryReason))('a send refused for %s ends in a state 
   const status = decideRefusal(reason);
   expect(mayFollow('SENDING', status)).toBe(true);
   expect(status).toBe(
-    { TTL_PASSED: 'EXPIRED', DEPERSONALIZED: 'CANCELLED', ERASED: 'CANCELLED' }[reason.toString()] ?? 'DISCARDED',
+    { TTL_PASSED: 'EXPIRED', CALLER_CANCELLED: 'CANCELLED', DEPERSONALIZED: 'CANCELLED', ERASED: 'CANCELLED' }[
+      reason.toString()
+    ] ?? 'DISCARDED',
   );
 });

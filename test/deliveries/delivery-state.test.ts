@@ -12,10 +12,11 @@ const mayFollowWhat: Record<DeliveryStatus, string> = {
   DELIVERED: 'OPENED CLICKED',
   OPENED: 'CLICKED',
   CLICKED: '',
-  FAILED: '',
-  BOUNCED: '',
-  DISCARDED: '',
-  EXPIRED: '',
+  // By `replayDeliveries`.
+  FAILED: 'QUEUED',
+  BOUNCED: 'QUEUED',
+  DISCARDED: 'QUEUED',
+  EXPIRED: 'QUEUED',
   CANCELLED: '',
 };
 

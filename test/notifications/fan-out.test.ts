@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fanOutJob } from '../../src/notifications/fan-out.job.ts';
+import { fanOutJob } from '../../src/notifications/fan-out/fan-out.job.ts';
 import { readProgress } from '../../src/notifications/progress.ts';
 import { sql } from '../../src/storage/database.ts';
 import { newEmail } from '../support/addresses.ts';
@@ -70,10 +70,10 @@ test('the counts add up to the total at every moment of a send', async () => {
   expect(totals).toMatchObject({ total: 2_402, sent: 1_201, discarded: 1_201, reached: { sent: 1_201, delivered: 0 } });
 });
 
-test('a fan-out that was killed between its pages goes on where it was, without duplicates', async () => {
+test('a fan-out that was killed between its pages goes on where it was, without duplicates, up to its limit', async () => {
   const notification = await makeNotification(
     g.server,
-    toSend({ segments: [await makeAudience(1_201)] }, { channels: ['EMAIL'] }),
+    toSend({ segments: [await makeAudience(1_201)], limit: 1_100 }, { channels: ['EMAIL'] }),
   );
   const id = localIdOf(notification);
   // The third page (the references are the first) fails in the middle of its transaction, however often it is tried.
@@ -98,7 +98,7 @@ test('a fan-out that was killed between its pages goes on where it was, without 
   );
   await g.pool.query(sql`update notifications set fan_out_claim_expires_at = now() where id = ${id}::uuid`);
   await g.startWorker();
-  expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1_201, sent: 1_201 });
+  expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1_100, sent: 1_100 });
 });
 
 test('fan-outs that run twice at once make nothing twice', async () => {

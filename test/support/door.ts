@@ -48,6 +48,7 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     channels: { listProviders: () => [] },
     arePrivateEndpointsAllowed: true,
     webPushPublicKey: 'a',
+    configuredChannels: () => Promise.resolve([]),
   };
   const throttle = createInProcessThrottle();
   const door = createDoor({

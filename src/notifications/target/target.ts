@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { userReferenceSchema } from '../identity/user-reference.ts';
-import { type Filter, readFilter } from '../segments/filter.ts';
+import { userReferenceSchema } from '../../identity/user-reference.ts';
+import { type Filter, readFilter } from '../../segments/filter.ts';
 
 /**
  * What a notification keeps of its target: the expression, in normal form. Who that is, is decided at fan-out; so is what the
@@ -15,15 +15,28 @@ export const targetSchema = z.object({
   topic: z.uuid().nullable().default(null),
   /** As `segments/filter.ts` stores one. */
   filter: z.record(z.string(), z.unknown()).nullable().default(null),
+  /** All users there are: a broadcast. */
+  everyone: z.boolean().default(false),
+  /** At most so many users and installations; null: all that are meant. */
+  limit: z.int().min(1).nullable().default(null),
+  /** Push only to installations of these apps; empty: of any. */
+  apps: z.array(z.uuid()).default([]),
+  /** Only what was subscribed then or later … */
+  subscribedFrom: z.iso.datetime().nullable().default(null),
+  /** … and before this. */
+  subscribedTo: z.iso.datetime().nullable().default(null),
+  /** Push to one installation of each user. */
+  onePerUser: z.boolean().default(false),
 });
 export type Target = z.infer<typeof targetSchema>;
 
 /** Whom a target means beside those whom it names one by one. Null: nobody. */
-export function toAudienceFilter({ segments, excludeSegments, topic, filter }: Target): Filter | null {
+export function toAudienceFilter({ segments, excludeSegments, topic, filter, everyone }: Target): Filter | null {
   const subscribed = topic === null ? [] : [{ topic }];
   const included = [...segments.map(inSegment), ...subscribed, ...(filter === null ? [] : [filter])];
-  if (included.length === 0) return null;
-  return readFilter({ all: [{ any: included }, ...excludeSegments.map((id) => ({ not: inSegment(id) }))] });
+  if (included.length === 0 && !everyone) return null;
+  const anyOf = everyone ? [] : [{ any: included }];
+  return readFilter({ all: [...anyOf, ...excludeSegments.map((id) => ({ not: inSegment(id) }))] });
 }
 
 /** Those of some whom a target does not mean after all. Null: there are none. */
@@ -33,13 +46,16 @@ export function toExcludedFilter({ excludeSegments }: Target): Filter | null {
 
 const inSegment = (id: string) => ({ inSegment: id });
 
+/** How many users and installations a fan-out has taken so far, where a target has a limit. */
+const taken = z.int().default(0);
+
 /**
  * Where a fan-out goes on: the references first, as one page, then those in the segments and under the filter by user id, then
  * those whom a merge has made such meanwhile.
  */
 export const fanOutCursorSchema = z.discriminatedUnion('phase', [
-  z.object({ phase: z.literal('references') }),
-  z.object({ phase: z.literal('segments'), after: z.uuid().nullable() }),
-  z.object({ phase: z.literal('merged'), after: z.uuid().nullable() }),
+  z.object({ phase: z.literal('references'), taken }),
+  z.object({ phase: z.literal('segments'), after: z.uuid().nullable(), taken }),
+  z.object({ phase: z.literal('merged'), after: z.uuid().nullable(), taken }),
 ]);
 export type FanOutCursor = z.infer<typeof fanOutCursorSchema>;

@@ -1,10 +1,12 @@
-import { builder } from '../graphql/builder.ts';
-import { toShownFilter } from '../segments/filter.ts';
-import { AudienceFilterInput } from '../segments/filter-schema.ts';
-import { SegmentObject, segmentById } from '../segments/schema.ts';
-import { TopicObject, topicById } from '../topics/schema.ts';
-import { UserRefInput } from '../users/schema.ts';
-import { referencesMax, segmentsMax } from './parse-target.ts';
+import { AppObject, appById } from '../../apps/schema.ts';
+import { builder } from '../../graphql/builder.ts';
+import { parseId } from '../../graphql/global-id.ts';
+import { toShownFilter } from '../../segments/filter.ts';
+import { AudienceFilterInput, toLocalFilter } from '../../segments/filter-schema.ts';
+import { SegmentObject, segmentById } from '../../segments/schema.ts';
+import { TopicObject, topicById } from '../../topics/schema.ts';
+import { toUserReferenceInput, UserRefInput } from '../../users/schema.ts';
+import { appsMax, type TargetInput as ParsedInput, referencesMax, segmentsMax } from './parse-target.ts';
 import type { Target } from './target.ts';
 
 const UserReferenceObject = builder.objectRef<Target['users'][number]>('UserReference').implement({
@@ -57,6 +59,30 @@ export const TargetObject = builder.objectRef<Target>('NotificationTarget').impl
       description: 'Whom else: an `AudienceFilter` in normal form (ids are local ones).',
       resolve: ({ filter }) => toShownFilter(filter),
     }),
+    everyone: t.exposeBoolean('everyone', { description: 'Whether all users are meant: a broadcast.' }),
+    limit: t.exposeInt('limit', { nullable: true, description: 'At most so many users and installations; null: all.' }),
+    apps: t.field({
+      type: [AppObject],
+      description: 'Pushes go only to installations of these apps; empty: of any.',
+      extensions: { listSizeMax: appsMax },
+      resolve: async ({ apps }, _, { loaders }) =>
+        (await loaders.loadMany(appById, apps)).filter((app) => app !== null),
+    }),
+    subscribedFrom: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'Only what was subscribed then or later; null: at any time.',
+      resolve: ({ subscribedFrom }) => (subscribedFrom === null ? null : new Date(subscribedFrom)),
+    }),
+    subscribedTo: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'Only what was subscribed before this; null: at any time.',
+      resolve: ({ subscribedTo }) => (subscribedTo === null ? null : new Date(subscribedTo)),
+    }),
+    onePerUser: t.exposeBoolean('onePerUser', {
+      description: 'Whether a push goes to one installation of each user, the reachable one that was seen last.',
+    }),
   }),
 });
 
@@ -84,5 +110,32 @@ export const TargetInput = builder.inputType('NotificationTargetInput', {
       description:
         'Nobody in any of these segments, also of `users`; `installations` are meant themselves, whoever uses them. Global ids, at most 100.',
     }),
+    everyone: t.boolean({
+      description:
+        'All users there are, with those whom nobody has named: a broadcast. Stands for itself, or with `excludeSegments` and `limit`. Default: false.',
+    }),
+    limit: t.int({
+      description:
+        'At most so many users and installations, counted after everything else: `users` first, as they are named, then `installations`, then the oldest profiles. At least 1.',
+    }),
   }),
 });
+
+/** The target with local ids, as `parseTarget` and `freezeTarget` take it. @throws DomainError `NOT_FOUND` at what is no id. */
+export function toLocalTarget(target: typeof TargetInput.$inferInput): ParsedInput {
+  const localIds = (field: 'installations' | 'segments' | 'excludeSegments', type: 'Installation' | 'Segment') =>
+    target[field]?.map((id, index) => parseId(id, type, ['target', field, String(index)]));
+  return {
+    ...target,
+    users: target.users?.map(toUserReferenceInput),
+    installations: localIds('installations', 'Installation'),
+    segments: localIds('segments', 'Segment'),
+    excludeSegments: localIds('excludeSegments', 'Segment'),
+    topic: target.topic && parseId(target.topic, 'Topic', ['target', 'topic']),
+    filter: target.filter && toLocalFilter(target.filter, ['target', 'filter']),
+  };
+}
+
+/** Apps with local ids. @throws DomainError `NOT_FOUND` at what is no id. */
+export const toLocalApps = (apps: readonly string[] | null | undefined): string[] | null | undefined =>
+  apps?.map((id, index) => parseId(id, 'App', ['apps', String(index)]));

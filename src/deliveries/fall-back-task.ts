@@ -1,0 +1,10 @@
+import { z } from 'zod';
+
+/**
+ * What is enqueued when deliveries of a FALLBACK notification may have ended, for whoever decides which channel follows
+ * (`notifications/fan-out/fall-back.job.ts`).
+ */
+export const fallBackTask = { name: 'fall-back', payload: z.object({ notificationId: z.uuid() }) };
+
+/** At most one such job of a notification waits. */
+export const fallBackKey = (notificationId: string): string => `fall back ${notificationId}`;

@@ -1,0 +1,91 @@
+import type { Delivery, Notification } from '../../generated/prisma/client.ts';
+import type { Channel } from '../../generated/prisma/enums.ts';
+import { type Database, sql } from '../../storage/database.ts';
+import { orderOfChannels } from '../fan-out/decide-deliveries.ts';
+import { readQuietHours } from '../schedule.ts';
+import { explainOrigin, type Origin } from './origin.ts';
+import { type Facts, type NextStep, type Step, tellNext, tellSteps } from './story.ts';
+
+/** The story of one delivery. */
+export interface Explanation {
+  deliveryId: string;
+  origins: Origin[];
+  steps: Step[];
+  next: NextStep | null;
+}
+
+/**
+ * Tells why a delivery was made, what became of it, why it ended if it did, and what comes next (promise N5): from the delivery, its
+ * events as far back as the log is kept, and the attempts that were put off, which are kept for 30 days. Null: there is none.
+ *
+ * @param configured the channels of this deployment
+ */
+export async function explainDelivery(
+  db: Database,
+  { deliveryId, configured }: { deliveryId: string; configured: readonly Channel[] },
+): Promise<Explanation | null> {
+  const delivery = await db.delivery.findUnique({ where: { id: deliveryId } });
+  if (!delivery) return null;
+  const notification = await db.notification.findUniqueOrThrow({ where: { id: delivery.notificationId } });
+  const [origins, facts] = [
+    await explainOrigin(db, delivery, notification),
+    await readFacts(db, { delivery, notification, configured }),
+  ];
+  return { deliveryId, origins, steps: tellSteps(facts), next: tellNext(facts) };
+}
+
+async function readFacts(
+  db: Database,
+  { delivery, notification, configured }: Pick<Facts, 'delivery' | 'notification'> & { configured: readonly Channel[] },
+): Promise<Facts> {
+  const about = { where: { deliveryId: delivery.id } };
+  const [now, events, retries] = [
+    await readClock(db, delivery, notification),
+    await db.deliveryEvent.findMany({ ...about, orderBy: { position: 'asc' }, take: stepsMax }),
+    await db.deliveryAttempt.findMany({ ...about, orderBy: { at: 'asc' }, take: stepsMax }),
+  ];
+  return {
+    delivery,
+    notification,
+    events,
+    retries,
+    ...now,
+    fallback: await readFallback(db, delivery, { notification, configured }),
+  };
+}
+
+/** Events, and as many attempts. @default 200 */
+export const stepsMax = 200;
+
+async function readClock(
+  db: Database,
+  { userId, recipientId, channel }: Delivery,
+  { quietHours }: Notification,
+): Promise<Pick<Facts, 'now' | 'quietUntil' | 'pausedUntil'>> {
+  const hours = readQuietHours(quietHours);
+  const [row] = await db.$queryRaw<{ now: Date; quiet_until: Date | null; paused_until: Date | null }[]>(sql`
+    select now() as now, case when ${hours !== null} then quiet_until(
+      now(),
+      coalesce(
+        (select time_zone from users where id = ${userId}::uuid),
+        (select i.time_zone from recipients r join installations i on i.id = r.installation_id where r.id = ${recipientId}::uuid)
+      ),
+      ${hours?.from ?? null}::time, ${hours?.to ?? null}::time
+    ) end as quiet_until,
+      (select min(probe_at) from channel_pauses where channel = ${channel}::channel) as paused_until
+  `);
+  if (!row) throw new Error('The database tells no time.');
+  return { now: row.now, quietUntil: row.quiet_until, pausedUntil: row.paused_until };
+}
+
+async function readFallback(
+  db: Database,
+  { notificationId, userId, channel }: Delivery,
+  { notification, configured }: { notification: Notification; configured: readonly Channel[] },
+): Promise<Facts['fallback']> {
+  if (userId === null || channel === null) return null;
+  const waiting = await db.fallback.findUnique({ where: { notificationId_userId: { notificationId, userId } } });
+  const order = orderOfChannels({ channels: notification.channels, configured });
+  const nextChannel = order[order.indexOf(channel) + 1];
+  return waiting && nextChannel ? { nextChannel, dueAt: waiting.dueAt } : null;
+}

@@ -1,0 +1,205 @@
+import { expect, test } from 'vitest';
+import { sql } from '../../src/storage/database.ts';
+import type { SendNotificationInput } from '../generated/graphql.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
+import { cancelNotification } from '../support/cancel-operations.ts';
+import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
+import { makeNotification, sendNotification, settledDeliveries } from '../support/operations.ts';
+import { localIdOf, makePerson, makeSegment, mergeUsers, reportDelivery, toSend } from '../support/send-operations.ts';
+import { until } from '../support/until.ts';
+
+const g = useGatewayAndWorker();
+
+const hour = 3_600;
+const order = ['PUSH', 'EMAIL', 'SMS'] as const;
+const fallback = (rest: Partial<SendNotificationInput> = {}): Partial<SendNotificationInput> => ({
+  channels: [...order],
+  orchestration: 'FALLBACK',
+  ...rest,
+});
+
+const makeReachable = (tokenPrefix = '', emails = [newEmail()]) =>
+  makePerson(g.server, { tokenPrefix, emails, phones: [newPhone()] });
+
+const linesOf = ({ deliveries }: Awaited<ReturnType<typeof settledDeliveries>>) =>
+  deliveries.nodes.map(({ channel, status, reason }) => [channel, status, ...(reason ? [reason] : [])].join(' '));
+
+/** Channels and ends once nothing may follow any more, in their order. */
+const settled = async (notification: string) => linesOf(await settledDeliveries(g.server, notification));
+
+/** The deliveries once there are so many, as they are then. */
+async function made(notification: string, count: number) {
+  const where = { notificationId: localIdOf(notification) };
+  return until(async () => {
+    const deliveries = await g.db.delivery.findMany({ where, orderBy: { id: 'asc' } });
+    const isSettled = deliveries.every(({ status }) => status !== 'QUEUED' && status !== 'SENDING');
+    return deliveries.length === count && isSettled && deliveries;
+  });
+}
+
+const send = (users: { id: string }[], rest: Partial<SendNotificationInput>) =>
+  makeNotification(g.server, toSend({ users: users.map(({ id }) => ({ id })) }, rest));
+
+/** Makes the time pass that a channel has. */
+const letPass = (notification: string) =>
+  g.pool.query(sql`
+    update fallbacks set due_at = now() where notification_id = ${localIdOf(notification)}::uuid`);
+
+test('the preferred channel goes first where the user can be reached there, else the first that can (rule M1)', async () => {
+  const [prefers, unreachable, none, nowhere] = await Promise.all([
+    makeReachable(),
+    makeReachable(),
+    makeReachable(),
+    makePerson(g.server),
+  ]);
+  await g.pool.query(sql`
+    update users set preferred_channel = 'SMS' where id in (${localIdOf(prefers.id)}::uuid, ${localIdOf(unreachable.id)}::uuid)`);
+  await g.pool.query(sql`
+    update recipients set is_subscribed = false
+    where channel in ('SMS', 'PUSH') and user_id in (${localIdOf(unreachable.id)}::uuid, ${localIdOf(nowhere.id)}::uuid)`);
+  const notification = await send([prefers, unreachable, none, nowhere], {
+    channels: [...order],
+    orchestration: 'PREFERRED',
+  });
+  await g.startWorker();
+  const { deliveries, progress } = await settledDeliveries(g.server, notification);
+  const lines = deliveries.nodes.map(({ user, channel, status, reason }) => [user?.id, channel, status, reason]);
+  expect(progress.total).toBe(4);
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      [prefers.id, 'SMS', 'SENT', null],
+      [unreachable.id, 'EMAIL', 'SENT', null],
+      [none.id, 'PUSH', 'SENT', null],
+      [nowhere.id, 'PUSH', 'DISCARDED', 'OPTED_OUT'],
+    ]),
+  );
+});
+
+test('the next channel follows one that fails, down to the last (rule M1)', async () => {
+  const person = await makeReachable('rejected-', [`${crypto.randomUUID()}+bounced@example.com`]);
+  const notification = await send([person], fallback());
+  await g.startWorker();
+  expect(await settled(notification)).toEqual([
+    'PUSH FAILED PROVIDER_REJECTED',
+    'EMAIL BOUNCED HARD_BOUNCE',
+    'SMS SENT',
+  ]);
+});
+
+test('no channel follows what a provider has taken over, unless there is a time', async () => {
+  const notification = await send([await makeReachable()], fallback());
+  await g.startWorker();
+  expect(await settled(notification)).toEqual(['PUSH SENT']);
+});
+
+test('the next channel follows what is not opened in time, and it is done when none may follow (rule M1)', async () => {
+  const notification = await send(
+    [await makeReachable()],
+    fallback({ fallbackAfterSeconds: hour, channels: ['PUSH', 'EMAIL'] }),
+  );
+  await g.startWorker();
+  await made(notification, 1);
+  await g.startWorker();
+  const waiting = await g.server.send(
+    'query($id: ID!) { notification(id: $id) { status progress { isComplete total } } }',
+    {
+      id: notification,
+    },
+  );
+  expect(waiting.body.data).toEqual({ notification: { status: 'SENDING', progress: { isComplete: false, total: 1 } } });
+  await letPass(notification);
+  expect(await settled(notification)).toEqual(['PUSH SENT', 'EMAIL SENT']);
+});
+
+test('a time that passes by itself is enough', async () => {
+  const notification = await send(
+    [await makeReachable()],
+    fallback({ fallbackAfterSeconds: 1, channels: ['PUSH', 'SMS'] }),
+  );
+  await g.startWorker({}, { sweepMs: 60_000 });
+  expect(await settled(notification)).toEqual(['PUSH SENT', 'SMS SENT']);
+});
+
+test('what is opened is followed by nothing (rule M1)', async () => {
+  const notification = await send([await makeReachable()], fallback({ fallbackAfterSeconds: hour }));
+  await g.startWorker();
+  const [delivery] = await made(notification, 1);
+  await reportDelivery(g.server, { delivery: delivery?.id ?? '', status: 'OPENED' });
+  await letPass(notification);
+  expect(await settled(notification)).toEqual(['PUSH OPENED']);
+});
+
+test('the next channel waits until every installation has failed', async () => {
+  const person = await makeReachable('rejected-');
+  const other = await makePerson(g.server);
+  await mergeUsers(g.server, { survivor: person.id, merged: other.id });
+  const notification = await send([person], fallback({ fallbackAfterSeconds: hour, channels: ['PUSH', 'EMAIL'] }));
+  await g.startWorker();
+  const deliveries = await made(notification, 2);
+  expect(deliveries.map(({ status }) => status).sort()).toEqual(['FAILED', 'SENT']);
+  await g.pool.query(sql`
+    update deliveries set status = 'BOUNCED', reason = 'HARD_BOUNCE'
+    where notification_id = ${localIdOf(notification)}::uuid and status = 'SENT'`);
+  expect((await settled(notification)).at(-1)).toBe('EMAIL SENT');
+});
+
+test('channels at which the user cannot be reached are left out', async () => {
+  const person = await makeReachable('rejected-');
+  await g.pool.query(sql`
+    update recipients set is_subscribed = false where channel = 'EMAIL' and user_id = ${localIdOf(person.id)}::uuid`);
+  const notification = await send([person], fallback());
+  await g.startWorker();
+  expect(await settled(notification)).toEqual(['PUSH FAILED PROVIDER_REJECTED', 'SMS SENT']);
+});
+
+test('workers that decide at once let each channel follow once, for three hundred users', async () => {
+  const segment = await makeSegment(g.server, []);
+  await g.pool.query(sql`
+    with made as (insert into users (id) select uuid_v7() from generate_series(1, 300) returning id),
+    mailed as (
+      insert into recipients (id, channel, user_id, address)
+      select uuid_v7(), 'EMAIL', id, id || '+rejected@example.com' from made
+    ),
+    phoned as (
+      insert into recipients (id, channel, user_id, address)
+      select uuid_v7(), 'SMS', id, '+38591' || (1000009 + 10 * row_number() over ()) from made
+    )
+    insert into segment_members (segment_id, user_id) select ${localIdOf(segment)}::uuid, id from made`);
+  const notification = await makeNotification(
+    g.server,
+    toSend({ segments: [segment] }, { channels: ['EMAIL', 'SMS'], orchestration: 'FALLBACK' }),
+  );
+  await Promise.all([g.startWorker(), g.startWorker(), g.startWorker()]);
+  const { progress } = await settledDeliveries(g.server, notification);
+  expect(progress).toMatchObject({ total: 600, failed: 300, sent: 300 });
+});
+
+test('a user who is merged while a channel is tried is followed to the survivor', async () => {
+  const [survivor, person] = [await makeReachable(), await makePerson(g.server)];
+  const notification = await send([person], fallback({ fallbackAfterSeconds: hour, channels: ['PUSH', 'EMAIL'] }));
+  await g.startWorker();
+  await made(notification, 1);
+  await mergeUsers(g.server, { survivor: survivor.id, merged: person.id });
+  await letPass(notification);
+  expect(await settled(notification)).toEqual(['PUSH SENT', 'EMAIL SENT']);
+});
+
+test('nothing follows what was called off', async () => {
+  const notification = await send([await makeReachable()], fallback({ fallbackAfterSeconds: hour }));
+  await g.startWorker();
+  await made(notification, 1);
+  expect(await cancelNotification(g.server, notification)).toMatchObject({ notification: { status: 'CANCELLED' } });
+  await letPass(notification);
+  await until(async () => (await g.db.fallback.count()) === 0);
+  expect(await settled(notification)).toEqual(['PUSH SENT']);
+});
+
+test.each([
+  ['a time without FALLBACK', { fallbackAfterSeconds: 60 }],
+  ['no time at all', { orchestration: 'FALLBACK', fallbackAfterSeconds: 0 }],
+] as const)('%s is refused', async (_, rest) => {
+  expect(await sendNotification(g.server, toSend({ everyone: true }, rest))).toMatchObject({
+    code: 'VALUE_INVALID',
+    path: ['fallbackAfterSeconds'],
+  });
+});
