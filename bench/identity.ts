@@ -50,6 +50,7 @@ const deployment = {
   cipher: createCipher(randomBytes(32)),
   log: createLogger({ level: 'warn', stream: process.stderr }),
   rules: readConfig({}).rules,
+  publicUrl: null,
 };
 process.stderr.write(`${users.toLocaleString('en-US')} users …\n`);
 const town = await makeTown(pool, { users, newcomers: (rounds + 1) * calls * 4 });

@@ -58,7 +58,7 @@ const vapid = { subject: 'mailto:ops@example.com', ...generateVapidKeys() };
 const arePrivateEndpointsAllowed = true;
 const environment = createChannels({ ...noProviders, infobip: sms, vapid, arePrivateEndpointsAllowed, db });
 const worker: Worker = {
-  ...{ db, bus, log, cipher, rules: readConfig({}).rules, defaultAppId: newId() },
+  ...{ db, bus, log, cipher, rules: readConfig({}).rules, publicUrl: null, defaultAppId: newId() },
   channels: createAppChannels({ db, cipher, log, environment, vapid, arePrivateEndpointsAllowed }),
   pauses: createChannelPauses({ db, log, listProviders: () => [], pauseMs: 30_000, signal: never }),
   rates: createSendRates({}),

@@ -17,6 +17,7 @@ import { createLogger, createReadableLogger, type Logger } from './logger.ts';
 import { type Observation, openObservation } from './observation.ts';
 import { openBus } from './open-bus.ts';
 import { openPlace } from './open-place.ts';
+import { openRoutes } from './open-routes.ts';
 import { prepareQueue } from './queue/job-runner.ts';
 import { type Cipher, createCipher } from './storage/cipher.ts';
 import { keepFirstApiKeys } from './storage/data-directory.ts';
@@ -84,7 +85,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const channels = createChannels({ ...config, db, vapid });
   closers.unshift(channels.close);
 
-  const deployment = { db, bus, cipher, log, rules: config.rules };
+  const deployment = { db, bus, cipher, log, rules: config.rules, publicUrl: config.publicUrl };
   const hub = config.role === 'worker' ? null : createHub({ pool, bus, log });
   const placeInLog = hub ? () => hub.place() : undefined;
   const observation = await openObservation(config, { databaseUrl: place.url, bus, log, placeInLog, closers });
@@ -95,8 +96,10 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
     const { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, arePrivateEndpointsAllowed } = config;
     const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
     closers.unshift(ofApps.close);
-    const retention = { eventRetentionDays, trackedEventRetentionDays };
-    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, ratesPerSecond, ...retention };
+    const parts = {
+      ...{ ...deployment, pool, channels: ofApps, tracing, isAlone, ratesPerSecond },
+      ...{ eventRetentionDays, trackedEventRetentionDays, arePrivateEndpointsAllowed },
+    };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
     beginStop = () => {
@@ -183,6 +186,8 @@ async function openDoor(
     arePrivateEndpointsAllowed: config.arePrivateEndpointsAllowed,
   });
   closers.unshift(door.close);
+  const { routes, close: closeRoutes } = await openRoutes(config, deployment, throttle);
+  closers.unshift(closeRoutes);
   const server = await startHttpServer({
     door,
     observer: observation.observer,
@@ -192,6 +197,7 @@ async function openDoor(
     host: config.host,
     port: config.port,
     readiness: observation.readiness,
+    routes,
   });
   // Callers first: a stream that ends while they listen tells them that there is no more to come, and they stay away.
   closers.unshift(server.stop, hub.close);

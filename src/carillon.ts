@@ -6,6 +6,7 @@ import { addKeysCommand } from './cli/keys-command.ts';
 import { addMigrateCommand } from './cli/migrate-command.ts';
 import { addOperationsCommand } from './cli/operations-command.ts';
 import { tell } from './cli/output.ts';
+import { addReceiptsCommand } from './cli/receipts-command.ts';
 import { DomainError, StartupError } from './errors.ts';
 
 const program = new Command('carillon')
@@ -15,6 +16,7 @@ addMigrateCommand(program);
 addKeysCommand(program);
 addOperationsCommand(program);
 addImportCommand(program);
+addReceiptsCommand(program);
 addDoctorCommand(program);
 
 try {

@@ -26,6 +26,8 @@ export interface Config {
   databaseUrl: string | null;
   /** Null: wake-ups stay in this process. */
   redisUrl: string | null;
+  /** Where people and providers reach this program, without a slash at the end. Null: nobody has said. */
+  publicUrl: string | null;
   /** IP addresses and networks (`10.0.0.0/8`) whose X-Forwarded-For is believed. */
   trustedProxies: readonly string[];
   /** 32 bytes. Null only with the embedded database: generated. */
@@ -41,7 +43,9 @@ export interface Config {
   appKey: string | null;
   /** Whether a channel without a provider may write to the outbox. */
   isOutboxAllowed: boolean;
-  /** Whether a web push endpoint may be loopback, private or plain http. */
+  /** With which Twilio signs its receipts. Null: none are taken. */
+  twilioAuthToken: string | null;
+  /** Whether a web push endpoint or a webhook may be loopback, private or plain http. */
   arePrivateEndpointsAllowed: boolean;
   /** Null: no SMTP server. */
   smtp: { url: string; from: string } | null;
@@ -103,6 +107,7 @@ function toConfig(settings: Settings): Config {
     dataDirectory: settings.DATA_DIR,
     databaseUrl: settings.DATABASE_URL ?? null,
     redisUrl: settings.REDIS_URL ?? null,
+    publicUrl: settings.PUBLIC_URL ?? null,
     trustedProxies: settings.TRUSTED_PROXIES ?? [],
     dataEncryptionKey: settings.DATA_ENCRYPTION_KEY ?? null,
     eventRetentionDays: settings.EVENT_RETENTION_DAYS,
@@ -116,6 +121,7 @@ function toConfig(settings: Settings): Config {
     serverKey: settings.SERVER_KEY ?? null,
     appKey: settings.APP_KEY ?? null,
     isOutboxAllowed: settings.NODE_ENV === 'development' || settings.ALLOW_OUTBOX,
+    twilioAuthToken: settings.TWILIO_AUTH_TOKEN ?? null,
     arePrivateEndpointsAllowed: settings.ALLOW_PRIVATE_ENDPOINTS,
     smtp: SMTP_URL && MAIL_FROM ? { url: SMTP_URL, from: MAIL_FROM } : null,
     fcm: settings.FCM_SERVICE_ACCOUNT

@@ -136,6 +136,15 @@ export const settingsSchema = z.object({
       meaning:
         'Redis 6 or later, for wake-ups between processes; of a Redis Cluster (7 or later) one node or several, separated by commas and tried in turn; without it other processes are heard by polling.',
     }),
+  PUBLIC_URL: url(['https:', 'http:'], 'https://carillon.example.com')
+    .transform((text) => text.replace(/\/+$/, ''))
+    .refine((text) => /^[^?#@]+$/.test(text), 'must be an address without user, query and fragment.')
+    .optional()
+    .register(texts, {
+      default: 'none',
+      meaning:
+        'Where people and providers reach this program: for links to unsubscribe, tracked links, and the signatures of receipts from Twilio.',
+    }),
   TRUSTED_PROXIES: z
     .string()
     .transform((text) => text.split(',').map((part) => part.trim()))
@@ -329,9 +338,10 @@ export const settingsSchema = z.object({
     .regex(/^AC[0-9a-fA-F]{32}$/, 'must be AC and 32 hexadecimal digits.')
     .optional()
     .register(texts, { default: 'none', meaning: 'Account at Twilio, `AC…`.' }),
-  TWILIO_AUTH_TOKEN: visibleAscii()
-    .optional()
-    .register(texts, { default: 'none', meaning: "That account's auth token." }),
+  TWILIO_AUTH_TOKEN: visibleAscii().optional().register(texts, {
+    default: 'none',
+    meaning: "That account's auth token, with which Twilio signs its receipts too; those need `PUBLIC_URL`.",
+  }),
   OTEL_EXPORTER_OTLP_ENDPOINT: url(['https:', 'http:'], 'http://127.0.0.1:4318').optional().register(texts, {
     default: 'none',
     meaning:
@@ -346,7 +356,7 @@ export const settingsSchema = z.object({
     .register(texts, { default: 'carillon', meaning: "The program's name in traces." }),
   ALLOW_PRIVATE_ENDPOINTS: flag().default(false).register(texts, {
     default: '0',
-    meaning: '1: web push endpoints may be loopback, private or plain http. For tests only.',
+    meaning: '1: web push endpoints and webhooks may be loopback, private or plain http. For tests only.',
   }),
 });
 

@@ -15,6 +15,7 @@ import type { Tracing } from './observability/tracing.ts';
 import { type BoundJob, bindJob, startJobRunner } from './queue/job-runner.ts';
 import { attributeIndexesJob, keepAttributeIndexes } from './segments/attribute-indexes.ts';
 import { rotateLog } from './stream/log/rotate-log.ts';
+import { startWebhookFeed } from './webhooks/webhook-feed.ts';
 
 /** How a worker works. Tests shorten the times. */
 export interface WorkerOptions {
@@ -47,16 +48,18 @@ const concurrency = 4;
  * @param isAlone no other worker can be alive: what an earlier process held is taken back at once.
  */
 export async function startWorker(
-  parts: Pick<Worker, 'db' | 'bus' | 'cipher' | 'log' | 'rules' | 'channels' | 'tracing'> & {
+  parts: Pick<Worker, 'db' | 'bus' | 'cipher' | 'log' | 'rules' | 'publicUrl' | 'channels' | 'tracing'> & {
     pool: pg.Pool;
     isAlone: boolean;
     eventRetentionDays: number;
     trackedEventRetentionDays: number;
     ratesPerSecond: Config['ratesPerSecond'];
+    arePrivateEndpointsAllowed: boolean;
   },
   options: WorkerOptions,
 ): Promise<RunningWorker> {
-  const { pool, isAlone, eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, ...deployment } = parts;
+  const { pool, isAlone, ratesPerSecond, arePrivateEndpointsAllowed, ...rest } = parts;
+  const { eventRetentionDays, trackedEventRetentionDays, ...deployment } = rest;
   const { db, log, channels } = deployment;
   const {
     leaseSeconds = 60,
@@ -105,6 +108,7 @@ export async function startWorker(
     ].map((job) => traced(job, worker.tracing)),
     concurrency,
   });
+  const feed = startWebhookFeed({ ...deployment, arePrivateEndpointsAllowed, leaseSeconds, isAlone });
   const chores = [
     repeat(worker, rotation),
     // Attributes come and go too.
@@ -130,6 +134,7 @@ export async function startWorker(
     const grace = setTimeout(() => cuttingOff.abort(), graceMs);
     await Promise.all(chores);
     await runner.stop();
+    await feed.stop();
     clearTimeout(grace);
   }
   const stop = () => {

@@ -97,7 +97,7 @@ function* batches(ids: readonly string[]): Generator<readonly string[]> {
 const toEnd = (id: string): Parameters<typeof recordEnds>[2][number] => ({
   delivery: {
     ...{ id, attempts: 1, channel: 'SMS', platform: null, userId: null, address: null, addressCipher: null },
-    ...{ addressRegisteredAt: null, installationId: null, appId: null, refusal: null },
+    ...{ addressRegisteredAt: null, installationId: null, recipientId: null, appId: null, refusal: null },
   },
   sent: { kind: 'accepted', providerCode: 'PENDING_ACCEPTED' },
   outcome: { deliveryId: id, status: 'SENT', reason: null, providerCode: 'PENDING_ACCEPTED' },

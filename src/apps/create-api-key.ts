@@ -34,7 +34,7 @@ export async function createApiKey(deployment: Deployment, request: NewApiKey): 
         ${apiKeyId}::uuid, ${kind}::api_key_kind, ${owner.name}, ${owner.appId}::uuid, ${owner.partner}, ${hashSecret(secret)}
       )
     `);
-    return { apiKeyId, secret };
+    return { written: { apiKeyId }, secret };
   });
 }
 

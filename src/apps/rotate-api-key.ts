@@ -48,7 +48,7 @@ export async function rotateApiKey(deployment: Deployment, request: ApiKeyRotati
         previous_expires_at = case when ${graceSeconds}::int > 0 then now() + make_interval(secs => ${graceSeconds}::int) end
       where id = ${apiKeyId}::uuid
     `);
-    return { apiKeyId, secret };
+    return { written: { apiKeyId }, secret };
   });
 }
 

@@ -42,6 +42,10 @@ export interface Message {
   platform: Platform | null;
   address: Address;
   content: MessageContent;
+  /** E-mail: where its receiver opts out, by one click (RFC 8058). Null: the message offers no way to. */
+  unsubscribeUrl: string | null;
+  /** E-mail: an image that tells us that it was opened. Null: nobody wants to know. */
+  openUrl: string | null;
   /** Lets the receiving client report on this delivery without other credentials. Travels inside a push. */
   receiptToken: string;
   /** After this moment the message is worthless; the provider is told, where its protocol can say it. */
@@ -56,7 +60,8 @@ export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAIL
 /**
  * How one send ended. Every send ends in exactly one of these; a channel never throws for what a provider answers.
  *
- * - `accepted`: the provider took it over. `receipt` says whether it already confirmed more than that.
+ * - `accepted`: the provider took it over. `receipt` says whether it already confirmed more than that, `providerMessageId`
+ *   what the provider calls it in later receipts, where that is not the delivery's id.
  * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff). With `isMessageOnly` the provider works, and
  *   puts off this message or its recipient alone; many others in a row mean that it is down.
  * - `rejected`: this message will never be accepted; the address may be good.
@@ -68,7 +73,12 @@ export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAIL
  * that could hold one.
  */
 export type SendOutcome =
-  | { kind: 'accepted'; providerCode: string | null; receipt?: 'DELIVERED' | 'BOUNCED' }
+  | {
+      kind: 'accepted';
+      providerCode: string | null;
+      receipt?: 'DELIVERED' | 'BOUNCED';
+      providerMessageId?: string | undefined;
+    }
   | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number; isMessageOnly?: true }
   | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason }
   | { kind: 'gone'; providerCode: string | null; since?: Date }

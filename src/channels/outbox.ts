@@ -123,7 +123,7 @@ function toReadableAddress(address: Address): string {
 function renderForOutbox(message: Message): RenderedEmail | PushPayload | { text: string } | WhatsAppTemplate {
   switch (message.address.kind) {
     case 'email':
-      return renderEmail(message.content);
+      return renderEmail(message.content, message);
     case 'phone':
       return (
         (message.channel === 'WHATSAPP' && parseWhatsAppTemplate(message.content.data)) || {

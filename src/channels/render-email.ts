@@ -1,4 +1,4 @@
-import type { MessageContent } from './channel.ts';
+import type { Message, MessageContent } from './channel.ts';
 
 /** An e-mail's three readable parts. */
 export interface RenderedEmail {
@@ -11,10 +11,14 @@ export interface RenderedEmail {
 const subjectLengthMax = 255;
 
 /**
- * The e-mail that says `content`: the title (else the body's first line) is the subject and the heading; image, link
- * and the buttons that open something follow the body. Pure. Everything is escaped, and only http and https addresses become a link or an image.
+ * The e-mail that says `content`: the title (else the body's first line) is the subject and the heading; image, link and the
+ * buttons that open something follow the body, then how to unsubscribe, and the image that tells of the opening. Pure.
+ * Everything is escaped, and only http and https addresses become a link or an image.
  */
-export function renderEmail(content: MessageContent): RenderedEmail {
+export function renderEmail(
+  content: MessageContent,
+  { unsubscribeUrl, openUrl }: Pick<Message, 'unsubscribeUrl' | 'openUrl'>,
+): RenderedEmail {
   const { title, body } = content;
   const url = toWebUrl(content.url);
   const image = toWebUrl(content.image);
@@ -28,10 +32,13 @@ export function renderEmail(content: MessageContent): RenderedEmail {
     image === null ? null : `<p><img src="${escapeHtml(image)}" alt="" style="max-width:100%"></p>`,
     url === null ? null : `<p><a href="${escapeHtml(url)}">${escapeHtml(url)}</a></p>`,
     ...links.map(({ label, href }) => `<p><a href="${escapeHtml(href)}">${escapeHtml(label)}</a></p>`),
+    unsubscribeUrl === null ? null : `<p><a href="${escapeHtml(unsubscribeUrl)}">Unsubscribe</a></p>`,
+    openUrl === null ? null : `<img src="${escapeHtml(openUrl)}" alt="" width="1" height="1">`,
   ];
+  const unsubscribe = unsubscribeUrl === null ? null : `Unsubscribe: ${unsubscribeUrl}`;
   return {
     subject: toSubject(title) || toSubject(body) || 'Notification',
-    text: [title, body, url, ...links.map(({ label, href }) => `${label}: ${href}`)]
+    text: [title, body, url, ...links.map(({ label, href }) => `${label}: ${href}`), unsubscribe]
       .filter((part) => part !== null)
       .join('\n\n'),
     html: `<!doctype html><html><body>${paragraphs.filter((part) => part !== null).join('')}</body></html>`,

@@ -66,9 +66,17 @@ function toMail(message: Message, from: string) {
     // As an object: a text would be parsed as a list of addresses.
     to: { name: '', address: message.address.email },
     messageId: toMessageId(message.deliveryId, from),
-    headers: { 'Auto-Submitted': 'auto-generated' },
-    ...renderEmail(message.content),
+    // Where the server knows it (RFC 3461), a notification of a failure names the delivery, whatever of the mail comes back.
+    dsn: { id: message.deliveryId, return: 'headers', notify: 'failure' },
+    headers: { 'Auto-Submitted': 'auto-generated', ...toListHeaders(message) },
+    ...renderEmail(message.content, message),
   };
+}
+
+/** One click in a mail program opts out (RFC 8058); the mail's DKIM signature must cover both fields. */
+function toListHeaders({ unsubscribeUrl }: Message): Record<string, string> {
+  if (unsubscribeUrl === null) return {};
+  return { 'List-Unsubscribe': `<${unsubscribeUrl}>`, 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' };
 }
 
 /** `<delivery id@domain of the sender>` (RFC 5322, section 3.6.4). */

@@ -1,14 +1,13 @@
-import dns from 'node:dns';
-import http from 'node:http';
-import https from 'node:https';
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import webPush from 'web-push';
 import type { Channel, Message, SendOutcome, Verdict } from './channel.ts';
+import { createEndpointClient } from './endpoint-client.ts';
 import { toFailureCode } from './failure-code.ts';
-import { endpointNotPublic, publicOnly } from './public-endpoint.ts';
+import { endpointNotPublic } from './public-endpoint.ts';
 import { renderPush } from './render-push.ts';
 import { parseRetryAfter } from './retry-after.ts';
-import { isEndpointAllowed, toHost, type WebPushAddress } from './web-push-address.ts';
+import { isEndpointAllowed, type WebPushAddress } from './web-push-address.ts';
 
 /** The key pair that tells push services who sends (VAPID, RFC 8292). */
 export interface Vapid {
@@ -42,24 +41,14 @@ export function generateVapidKeys(): { publicKey: string; privateKey: string } {
  */
 export const payloadBytesMax = 3_993;
 
-/** Bytes read of a reply, which says nothing that its status does not. A longer one costs the sender its connection. */
-const replyBytesMax = 16_384;
-
 /**
  * Push to browsers (RFC 8030, encrypted by RFC 8291). The endpoint comes from a client, so it is treated as hostile: https
  * and public addresses only, the connection goes to the very address that was checked, redirects are not followed, and
  * nothing that one endpoint answers stops the channel for others.
  */
 export function createWebPushChannel(options: WebPushOptions): Channel {
-  const { vapid, arePrivateEndpointsAllowed = false, timeoutMs = 10_000, lookup = dns.lookup } = options;
-  const agentOptions = {
-    keepAlive: true,
-    // Idle connections: at most so many to one host, for so long.
-    maxFreeSockets: 16,
-    timeout: 30_000,
-    lookup: arePrivateEndpointsAllowed ? lookup : publicOnly(lookup),
-  };
-  const agents = { http: new http.Agent(agentOptions), https: new https.Agent(agentOptions) };
+  const { vapid, arePrivateEndpointsAllowed = false, timeoutMs = 10_000, lookup } = options;
+  const client = createEndpointClient({ arePrivateEndpointsAllowed, lookup });
 
   return {
     name: 'web-push',
@@ -76,9 +65,8 @@ export function createWebPushChannel(options: WebPushOptions): Channel {
       const request = encrypt({ message, address, payload, vapid });
       if (request === null) return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: 'ENCRYPTION_FAILED' };
       try {
-        const reply = await post(url, {
+        const reply = await client.post(url, {
           ...request,
-          agents,
           signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
         });
         return classifyWebPushReply(reply.status, reply.retryAfter);
@@ -88,8 +76,7 @@ export function createWebPushChannel(options: WebPushOptions): Channel {
       }
     },
     async close() {
-      agents.http.destroy();
-      agents.https.destroy();
+      client.close();
     },
   };
 }
@@ -102,7 +89,7 @@ function encrypt({
   address,
   payload,
   vapid,
-}: Encryption): { headers: http.OutgoingHttpHeaders; body: Buffer } | null {
+}: Encryption): { headers: OutgoingHttpHeaders; body: Buffer } | null {
   const { endpoint, p256dh, auth } = address;
   try {
     return webPush.generateRequestDetails({ endpoint, keys: { p256dh, auth } }, payload, {
@@ -122,52 +109,6 @@ interface Encryption {
   address: WebPushAddress;
   payload: Buffer;
   vapid: Vapid;
-}
-
-interface Post {
-  headers: http.OutgoingHttpHeaders;
-  body: Buffer;
-  agents: { http: http.Agent; https: https.Agent };
-  signal: AbortSignal;
-}
-
-/** Sends one request and reads its reply to the end, so that the connection can be used again. Follows nothing. */
-function post(
-  url: URL,
-  { headers, body, agents, signal }: Post,
-): Promise<{ status: number; retryAfter: string | undefined }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; retryAfter: string | undefined }>();
-  const isSecure = url.protocol === 'https:';
-  const request = (isSecure ? https : http).request({
-    method: 'POST',
-    hostname: toHost(url),
-    port: url.port,
-    path: `${url.pathname}${url.search}`,
-    headers,
-    agent: isSecure ? agents.https : agents.http,
-    maxHeaderSize: replyBytesMax,
-    signal,
-  });
-  let isAnswered = false;
-  request.on('error', reject);
-  // A reply that is none, such as 101 Switching Protocols, closes the request without an error.
-  request.on('close', () => {
-    if (!isAnswered) reject(new Error('The connection was closed without a reply.'));
-  });
-  request.on('response', (response) => {
-    isAnswered = true;
-    let bytesRead = 0;
-    response.on('data', (chunk: Buffer) => {
-      bytesRead += chunk.length;
-      if (bytesRead > replyBytesMax) response.destroy();
-    });
-    // The status is the answer. Once it is there, a reply that breaks off changes nothing.
-    const finish = () => resolve({ status: response.statusCode ?? 0, retryAfter: response.headers['retry-after'] });
-    response.on('error', finish);
-    response.on('close', finish);
-  });
-  request.end(body);
-  return promise;
 }
 
 const refused: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED' };

@@ -90,6 +90,7 @@ export async function withDeployment<Result>(
         bus,
         cipher,
         rules: config.rules,
+        publicUrl: config.publicUrl,
         log: createLogger({ level: 'warn', stream: process.stderr }),
       });
     } finally {

@@ -18,6 +18,7 @@ const dueDeliverySchema = z.object({
   /** PUSH: when the installation last registered it; null: nobody knows. */
   addressRegisteredAt: z.date().nullable(),
   installationId: z.uuid().nullable(),
+  recipientId: z.uuid().nullable(),
   /** PUSH: the app of the installation. */
   appId: z.uuid().nullable(),
   /** Why it must not be sent after all. */
@@ -79,7 +80,7 @@ export async function beginSends(
     where d.id = due.id
     returning
       d.id, d.attempts, d.channel::text, due.platform::text, d.user_id, due.address, due.address_cipher,
-      due.address_registered_at, due.app_id, due.installation_id, due.refusal::text
+      due.address_registered_at, due.app_id, due.installation_id, d.recipient_id, due.refusal::text
   `);
   return rows.map((row) => dueDeliverySchema.parse(camelCaseKeys<unknown>(row)));
 }

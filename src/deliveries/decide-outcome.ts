@@ -33,7 +33,7 @@ export function decideOutcome(
   const base = { deliveryId: delivery.id, providerCode };
   switch (outcome.kind) {
     case 'accepted':
-      return { ...base, status: 'SENT', reason: null };
+      return { ...base, status: 'SENT', reason: null, providerMessageId: outcome.providerMessageId };
     case 'rejected':
       return { ...base, status: rejectionStatuses[outcome.reason], reason: outcome.reason };
     case 'gone':

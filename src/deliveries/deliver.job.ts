@@ -33,11 +33,10 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
       pausedChannels: [...worker.pauses.listPaused(), ...worker.rates.listBusy()],
     });
     const { data = null, event } = sendValuesSchema.parse(notification);
+    const { expiresAt, purpose, trackLinks, trackOpens } = notification;
+    const wishes = { purpose, trackLinks, trackOpens };
     const values = { data, event: event?.properties ?? null };
-    await sendBatch(worker, {
-      claim,
-      notification: { id: notificationId, content, ...values, expiresAt: notification.expiresAt },
-    });
+    await sendBatch(worker, { claim, notification: { id: notificationId, content, ...values, expiresAt, wishes } });
     const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
     if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
     else await comeBackWhenDue(worker, notificationId);

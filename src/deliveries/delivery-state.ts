@@ -27,7 +27,10 @@ export function mayFollow(from: DeliveryStatus, to: DeliveryStatus): boolean {
 }
 
 /** What a receiver can tell about a delivery. DISMISSED is told, but is no state. */
-export type Receipt = 'DELIVERED' | 'OPENED' | 'CLICKED';
+export type ReceiverReceipt = 'DELIVERED' | 'OPENED' | 'CLICKED';
+
+/** What a receiver or a provider can tell about a delivery. */
+export type Receipt = ReceiverReceipt | 'FAILED' | 'BOUNCED';
 
 /**
  * The states that a receipt moves a delivery through, in order; none when it tells nothing new or comes too late, so that
@@ -38,7 +41,7 @@ export function decideReceipt(
   current: { status: DeliveryStatus; attempts: number },
   receipt: Receipt,
 ): DeliveryStatus[] {
-  if (mayFollow(current.status, receipt)) return [receipt];
-  const isUnderWay = current.attempts > 0 && mayFollow(current.status, 'SENT');
-  return isUnderWay ? ['SENT', receipt] : [];
+  const isUnderWay = mayFollow(current.status, 'SENT');
+  if (isUnderWay) return current.attempts > 0 ? ['SENT', receipt] : [];
+  return mayFollow(current.status, receipt) ? [receipt] : [];
 }

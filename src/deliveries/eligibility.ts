@@ -13,6 +13,7 @@ export const ineligibility = (onlyPrimary: Sql, isDeclined: Sql = sql`false`): S
   case
     when r.id is null then 'NO_ADDRESS'
     when not r.is_subscribed then 'OPTED_OUT'
+    when r.retired_at is not null then 'ADDRESS_GONE'
     when ${isDeclined} then 'TOPIC_OPTED_OUT'
     when r.channel <> 'PUSH' then null
     when not i.is_push_registration_enabled then 'PUSH_DISABLED'

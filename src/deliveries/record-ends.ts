@@ -15,15 +15,16 @@ export interface SendEnd {
 }
 
 /**
- * Writes how sends ended, in one transaction: push addresses that are gone are forgotten, then outcomes, then what the
- * provider confirmed with its answer already. Repeated when it deadlocks, as what was sent must be known to be.
+ * Writes how sends ended, in one transaction: push addresses that are gone are forgotten, others retired, then outcomes, then
+ * what the provider confirmed with its answer already. Repeated when it deadlocks, as what was sent must be known to be.
  */
 export async function recordEnds(db: Database, token: string, ends: readonly SendEnd[]): Promise<void> {
   if (ends.length === 0) return;
   await inTransaction(
     db,
     async (tx) => {
-      await retireAddresses(tx, ends);
+      await forgetPushAddresses(tx, ends);
+      await retireRecipients(tx, ends);
       await writeOutcomes(
         tx,
         token,
@@ -39,7 +40,7 @@ export async function recordEnds(db: Database, token: string, ends: readonly Sen
  * A push address that is gone is forgotten, unless the installation has registered it, or another one, since the provider
  * knows, or since the send began: sealed anew, the same address is another text.
  */
-async function retireAddresses(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
+async function forgetPushAddresses(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
   const gone = ends.flatMap(({ delivery, sent }) => {
     const { installationId: id, addressCipher } = delivery;
     if (sent?.kind !== 'gone' || isOutdated(sent, delivery) || id === null || addressCipher === null) return [];
@@ -53,6 +54,23 @@ async function retireAddresses(tx: Transaction, ends: readonly SendEnd[]): Promi
       ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ addressCipher }) => addressCipher)}::bytea[]
     ) as answered (id, address_cipher)
     where i.id = answered.id and i.address_cipher = answered.address_cipher
+  `);
+}
+
+/** Of an e-mail address or a phone that is nobody's it is remembered, as when its message comes back later. */
+async function retireRecipients(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
+  const gone = ends.flatMap(({ delivery: { recipientId, address }, sent }) =>
+    sent?.kind === 'gone' && recipientId !== null && address !== null ? [recipientId] : [],
+  );
+  if (gone.length === 0) return;
+  await tx.$executeRaw(sql`
+    with held as (
+      select id from recipients
+      where id = any(${gone}::uuid[]) and channel in ('EMAIL', 'SMS') and retired_at is null
+      order by id
+      for no key update
+    )
+    update recipients r set retired_at = now() from held where r.id = held.id
   `);
 }
 

@@ -4,13 +4,14 @@ import { DomainError } from '../errors.ts';
 import type { Delivery } from '../generated/prisma/client.ts';
 import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
-import { decideReceipt, type Receipt } from './delivery-state.ts';
+import type { ReceiverReceipt } from './delivery-state.ts';
 import { isReceiptToken } from './receipt-token.ts';
+import { recordReceipts } from './record-receipts.ts';
 
 /** What a client tells about a delivery that it received. */
 export interface Report {
   deliveryId: string;
-  status: Receipt | 'DISMISSED';
+  status: ReceiverReceipt | 'DISMISSED';
   /** When it happened; absent: now. Never later than now, never before the delivery was made. */
   at?: Date | null | undefined;
   /** From inside the push; stands in for other credentials. */
@@ -19,8 +20,8 @@ export interface Report {
 }
 
 /**
- * Records a receipt. Allowed are the installation that the push was for (for an inbox: any of its user's), a server key, and whoever holds the receipt token;
- * to anyone else the delivery does not exist. A repeated or late receipt changes nothing.
+ * Records a receipt. Allowed are the installation that the push was for (for an inbox: any of its user's), a server key, and
+ * whoever holds the receipt token; to anyone else the delivery does not exist. A repeated or late receipt changes nothing.
  *
  * @param caller null: nobody but the holder of a receipt token.
  * @throws DomainError `NOT_FOUND`, `TOKEN_INVALID`, `IDEMPOTENCY_KEY_REUSED`.
@@ -45,9 +46,8 @@ export async function reportDelivery(
     const delivery = await lockDelivery(tx, deliveryId);
     const mayReport = delivery && (hasToken || caller?.kind === 'SERVER' || (await isReceiver(tx, caller, delivery)));
     if (!mayReport) throw new DomainError('NOT_FOUND', 'There is no such delivery.', ['delivery']);
-    if (status === 'OPENED' || status === 'CLICKED') await markItemRead(tx, delivery, at ?? null);
     if (status === 'DISMISSED') await recordDismissal(tx, delivery, at ?? null);
-    else for (const next of decideReceipt(delivery, status)) await moveDelivery(tx, delivery.id, next, at ?? null);
+    else await recordReceipts(tx, [{ deliveryId, receipt: status, reason: null, providerCode: null, at: at ?? null }]);
     return { deliveryId };
   });
 }
@@ -71,24 +71,6 @@ async function isReceiver(tx: Transaction, caller: Caller | null, delivery: Deli
     )
   `);
   return rows.length > 0;
-}
-
-/** What was opened is not new in the inbox any more. */
-async function markItemRead(tx: Transaction, { id, channel }: Delivery, at: Date | null): Promise<void> {
-  if (channel !== 'IN_APP') return;
-  await tx.$executeRaw(sql`
-    update inbox_items set read_at = least(now(), greatest(coalesce(${at}::timestamptz, now()), created_at))
-    where id = ${id}::uuid and read_at is null
-  `);
-}
-
-async function moveDelivery(tx: Transaction, id: string, status: string, at: Date | null): Promise<void> {
-  await tx.$executeRaw(sql`
-    update deliveries set
-      status = ${status}::delivery_status, reason = null, claim_token = null, claim_expires_at = null,
-      status_at = least(now(), greatest(coalesce(${at}::timestamptz, now()), created_at))
-    where id = ${id}::uuid
-  `);
 }
 
 /** Told once; a dismissal is an event, not a state. */

@@ -42,7 +42,7 @@ export const eventsOfDelivery: Loader<string, (DeliveryEvent & { epoch: string }
   },
 };
 
-const DeliveryStatusEnum = builder.enumType('DeliveryStatus', {
+export const DeliveryStatusEnum = builder.enumType('DeliveryStatus', {
   description: 'How far a delivery has come. No receipt ever moves it backwards.',
   values: {
     [DeliveryStatus.QUEUED]: { description: 'Waits to be sent, or to be tried again.' },

@@ -4,12 +4,14 @@ import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
 import type { TurnEnd } from './channel-pauses.ts';
 import { attemptsMax } from './decide-outcome.ts';
+import { type LinkWishes, linkContent } from './message-links.ts';
 import { createReceiptToken } from './receipt-token.ts';
 import type { Worker } from './worker.ts';
 
 /** What all deliveries of one notification share. */
 export interface NotificationToSend extends ContentToRender {
   expiresAt: Date;
+  wishes: LinkWishes;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface NotificationToSend extends ContentToRender {
  */
 export async function sendOne(
   worker: Worker,
-  notification: Pick<NotificationToSend, 'id' | 'expiresAt'> & { content: MessageContent },
+  notification: Pick<NotificationToSend, 'id' | 'expiresAt' | 'wishes'> & { content: MessageContent },
   delivery: DueDelivery,
 ): Promise<TurnEnd | null> {
   const about = { deliveryId: delivery.id, notificationId: notification.id };
@@ -45,7 +47,7 @@ export async function sendOne(
       channel: delivery.channel,
       platform: delivery.platform,
       address,
-      content: notification.content,
+      ...linkContent(worker, notification.content, { delivery, wishes: notification.wishes }),
       receiptToken: createReceiptToken(worker.cipher, delivery.id),
       expiresAt: notification.expiresAt,
       attempt: delivery.attempts,

@@ -10,6 +10,8 @@ export interface Outcome {
   providerCode: string | null;
   /** Which variation of the content was sent, by its place. @default null: what is said to everybody, or nothing was sent */
   variation?: number | null;
+  /** What the provider calls the message; absent: nothing else than the delivery's id. */
+  providerMessageId?: string | undefined;
   /** Milliseconds. @default 0 */
   delayMs?: number;
   /** Takes the attempt back that was counted when the send began. @default false */
@@ -36,8 +38,9 @@ export async function writeOutcomes(
         ${outcomes.map(({ providerCode }) => providerCode)}::text[],
         ${outcomes.map(({ variation }) => variation ?? null)}::int[],
         ${outcomes.map(({ delayMs }) => (delayMs ?? 0) / 1000)}::double precision[],
-        ${outcomes.map(({ isUncounted }) => (isUncounted ? 1 : 0))}::int[]
-      ) as given (id, status, reason, provider_code, variation, delay_seconds, uncounted)
+        ${outcomes.map(({ isUncounted }) => (isUncounted ? 1 : 0))}::int[],
+        ${outcomes.map(({ providerMessageId }) => providerMessageId ?? null)}::text[]
+      ) as given (id, status, reason, provider_code, variation, delay_seconds, uncounted, provider_message_id)
       join deliveries d on d.id = given.id and d.claim_token = ${token}::uuid
       order by d.id
       for no key update of d
@@ -46,6 +49,7 @@ export async function writeOutcomes(
       status = held.status, reason = held.reason, provider_code = held.provider_code, variation = held.variation,
       status_at = now(),
       claim_token = null, claim_expires_at = null, attempts = d.attempts - held.uncounted,
+      provider_message_id = coalesce(held.provider_message_id, d.provider_message_id),
       next_attempt_at = now() + make_interval(secs => held.delay_seconds)
     from held
     where d.id = held.id

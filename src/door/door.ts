@@ -50,7 +50,16 @@ export interface Door {
 /** What every resolver is given, whoever calls. */
 type Resources = Pick<
   Context,
-  'db' | 'bus' | 'cipher' | 'log' | 'rules' | 'hub' | 'channels' | 'arePrivateEndpointsAllowed' | 'webPushPublicKey'
+  | 'db'
+  | 'bus'
+  | 'cipher'
+  | 'log'
+  | 'rules'
+  | 'publicUrl'
+  | 'hub'
+  | 'channels'
+  | 'arePrivateEndpointsAllowed'
+  | 'webPushPublicKey'
 >;
 
 interface DoorOptions extends Resources {

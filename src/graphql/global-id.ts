@@ -19,6 +19,7 @@ const nodeTypes = [
   'Label',
   'App',
   'ApiKey',
+  'Webhook',
 ] as const;
 
 export type NodeType = (typeof nodeTypes)[number];

@@ -35,6 +35,7 @@ import '../segments/segment-mutations-schema.ts';
 import '../topics/schema.ts';
 import '../topics/topic-mutations-schema.ts';
 import '../users/schema.ts';
+import '../webhooks/schema.ts';
 import './errors.ts';
 import './scalars.ts';
 import { builder } from './builder.ts';

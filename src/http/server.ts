@@ -9,6 +9,7 @@ import { createGraphqlEndpoint } from './graphql-endpoint.ts';
 import { landingPage } from './landing-page.ts';
 import { listen } from './listen.ts';
 import { answerHealth, answerReady, type ReadinessProbe } from './probes.ts';
+import type { HttpRoute } from './route.ts';
 import { watchConnections } from './watch-connections.ts';
 import { serveWebSockets } from './websocket.ts';
 
@@ -25,6 +26,8 @@ interface HttpServerOptions {
   port: number;
   /** Answers `/ready`. */
   readiness: ReadinessProbe;
+  /** What is answered besides. @default none */
+  routes?: readonly HttpRoute[] | undefined;
   /** How long a connection may take nothing of what waits for it before it is cut. @default 30_000 // 30 seconds */
   stalledMs?: number | undefined;
 }
@@ -55,6 +58,7 @@ export async function startHttpServer({
   host,
   port,
   readiness,
+  routes = [],
   stalledMs,
 }: HttpServerOptions): Promise<HttpServer> {
   const addressPrefixOf = createAddressPrefixOf(trustedProxies);
@@ -69,7 +73,9 @@ export async function startHttpServer({
   });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const [path] = (request.url ?? '/').split('?');
+    const [path = '/'] = (request.url ?? '/').split('?');
+    const route = routes.find(({ prefix }) => path.startsWith(prefix));
+    if (route) return route.answer(request, response, () => addressPrefixOf(request));
     switch (path) {
       case '/graphql':
         return answerGraphql(request, response);

@@ -1,3 +1,4 @@
+import { recordReceipts } from '../deliveries/record-receipts.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
@@ -33,7 +34,11 @@ export async function markInboxRead(
   return write(deployment, about, async (tx) => {
     if (deliveryIds !== null) await refuseOthersItems(tx, userId, deliveryIds);
     const opened = await markItems(tx, userId, deliveryIds);
-    await openDeliveries(tx, opened);
+    const receipt = { receipt: 'OPENED', reason: null, providerCode: null, at: null } as const;
+    await recordReceipts(
+      tx,
+      opened.map((deliveryId) => ({ deliveryId, ...receipt })),
+    );
     return { userId };
   });
 }
@@ -66,18 +71,4 @@ async function markItems(tx: Transaction, userId: string, deliveryIds: readonly 
     returning item.id
   `);
   return rows.map(({ id }) => id);
-}
-
-/** What was read before the worker's own record proves that it was sent, so SENT comes first then (`delivery-state.ts`). */
-async function openDeliveries(tx: Transaction, deliveryIds: readonly string[]): Promise<void> {
-  if (deliveryIds.length === 0) return;
-  await tx.$executeRaw(sql`
-    update deliveries set
-      status = 'SENT', reason = null, status_at = now(), claim_token = null, claim_expires_at = null
-    where id = any(${[...deliveryIds]}::uuid[]) and status in ('QUEUED', 'SENDING') and attempts > 0
-  `);
-  await tx.$executeRaw(sql`
-    update deliveries set status = 'OPENED', reason = null, status_at = now()
-    where id = any(${[...deliveryIds]}::uuid[]) and status in ('SENT', 'DELIVERED')
-  `);
 }

@@ -56,6 +56,18 @@ builder.relayMutationField(
         description:
           'What the users that the target names in `users` have just done: it is tracked for each of them, as by `trackEvents`, if and only if this is accepted. Refused where there are none.',
       }),
+      trackLinks: t.boolean({
+        required: true,
+        defaultValue: false,
+        description:
+          'Whether web links lead through this gateway, which counts them as CLICKED: the `url` and those of `buttons` by any channel, and links in the text of an SMS. Needs the setting PUBLIC_URL.',
+      }),
+      trackOpens: t.boolean({
+        required: true,
+        defaultValue: false,
+        description:
+          'Whether an e-mail tells by an image that it was opened. Some mail programs load images for nobody, others always. Needs the setting PUBLIC_URL.',
+      }),
       ttlSeconds: t.int({
         description: 'What is not sent by then is not sent: 30 to 259,200 seconds. Default: 172,800 (48 hours).',
       }),

@@ -26,6 +26,10 @@ export interface SendRequest extends SaidInput {
   purpose?: Purpose | null | undefined;
   /** What the users that the target names one by one have done. */
   event?: EventInput | null | undefined;
+  /** @default false */
+  trackLinks?: boolean | null | undefined;
+  /** @default false */
+  trackOpens?: boolean | null | undefined;
   /** @default 172_800 // 48 hours */
   ttlSeconds?: number | null | undefined;
   idempotencyKey?: string | null | undefined;
@@ -64,6 +68,7 @@ export async function sendNotification(
   if (named.installations.length > 0 && channels.length > 0 && !channels.includes('PUSH')) {
     throw new DomainError('VALUE_INVALID', 'Installations are reached by PUSH only.', ['channels']);
   }
+  parseTracking(deployment, request);
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
   return write(deployment, about, async (tx) => {
     const target = await freezeTarget(tx, named, request.target.filter);
@@ -76,12 +81,13 @@ export async function sendNotification(
     await tx.$executeRaw(sql`
       insert into notifications (
         id, content, data, target, channels, target_only_primary_devices, purpose, topic_id, event, created_by, expires_at,
-        fan_out_cursor, fan_out_claim_expires_at
+        fan_out_cursor, fan_out_claim_expires_at, track_links, track_opens
       ) values (
         ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${data}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
         ${request.targetOnlyPrimaryDevices}, ${purpose}::purpose, ${topicId}::uuid, ${event === null ? null : JSON.stringify(event)}::jsonb,
         ${principal},
-        now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute'
+        now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute',
+        ${request.trackLinks ?? false}, ${request.trackOpens ?? false}
       )
     `);
     await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id) });
@@ -102,5 +108,13 @@ function parseTtl(seconds: number): number {
   if (seconds >= ttlSecondsMin && seconds <= ttlSecondsMax) return seconds;
   throw new DomainError('VALUE_INVALID', `A time to live is ${ttlSecondsMin} to ${ttlSecondsMax} seconds.`, [
     'ttlSeconds',
+  ]);
+}
+
+/** A link that leads through us needs to know where we are. */
+function parseTracking({ publicUrl }: Deployment, { trackLinks, trackOpens }: SendRequest): void {
+  if (publicUrl !== null || !(trackLinks || trackOpens)) return;
+  throw new DomainError('VALUE_INVALID', 'Links can be tracked where the setting PUBLIC_URL says where they lead to.', [
+    trackLinks ? 'trackLinks' : 'trackOpens',
   ]);
 }

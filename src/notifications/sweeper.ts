@@ -6,6 +6,7 @@ import { expireOverdue } from '../deliveries/expire-overdue.ts';
 import type { Worker } from '../deliveries/worker.ts';
 import { forgetImports } from '../imports/forget-imports.ts';
 import { addJobs, dropFailedJobs } from '../queue/job.ts';
+import { resumeEarlyReceipts } from '../receipts/apply-receipts.ts';
 import { sql } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { forgetIdempotencyKeys } from '../storage/write.ts';
@@ -17,8 +18,8 @@ const notificationsPerPage = 500;
 
 /**
  * Puts back to work what a dead worker left behind, so that nothing stays queued or sending for ever: claims and fan-outs
- * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed, attributes whose
- * values are still to be removed. Removes jobs that have failed for good, and idempotency keys, access changes, rotated
+ * whose lease has run out, deliveries that are due but have no job, deliveries whose time has passed, receipts that came
+ * before the record of their send, attributes whose values are still to be removed. Removes jobs that have failed for good, and idempotency keys, access changes, rotated
  * secrets and undo values of imports that are not kept any longer. Safe to run in every worker at once; a step that was cut off is done by the next
  * sweep.
  *
@@ -29,6 +30,7 @@ export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<v
   await takeBackExpiredClaims(worker.db, { all: isAlone });
   await everyPage(worker, (after) => resumeDeliveries(worker, after));
   await resumeForgetting(worker.db, { leaseSeconds: worker.leaseSeconds, isAlone });
+  await resumeEarlyReceipts(worker);
   await dropFailedJobs(worker.db);
   await forgetIdempotencyKeys(worker.db);
   await trimAccessChanges(worker.db);

@@ -88,11 +88,18 @@ export const RecipientInterface = builder.interfaceRef<Recipient>('Recipient').i
     consentBy: t.exposeString('consentBy', {
       nullable: true,
       authScopes: { readAll: true },
-      description: 'Who said it: `key:<id>` or `installation:<id>`. For server keys.',
+      description:
+        'Who said it: `key:<id>`, `installation:<id>`, or the person: `person:unsubscribe` (a link to unsubscribe), `person:sms` (STOP and START), `person:complaint` (reported as spam). For server keys.',
+    }),
+    retiredAt: t.expose('retiredAt', {
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'Since when it is known that nobody is reached here, as a message came back for good: what is sent ends as ADDRESS_GONE. Null: not known. `addRecipient`, or `updateRecipient` with `isSubscribed: true`, has it tried again.',
     }),
     isReachable: t.boolean({
       description:
-        'Whether a message sent now would go out: subscribed, and for a push enabled, allowed and with an address.',
+        'Whether a message sent now would go out: subscribed and not retired, and for a push enabled, allowed and with an address.',
       resolve: ({ id }, _, { loaders }) => loaders.load(isRecipientReachable, id),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was added.' }),

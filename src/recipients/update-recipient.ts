@@ -27,7 +27,8 @@ const regionCharactersMax = 255;
 
 /**
  * Changes language, region and consent of a recipient of any channel. Whoever says `isSubscribed` is recorded with the time
- * (rule M8). Only this, with `true`, ever ends an opt-out, and then what is remembered of it too.
+ * (rule M8). Only this, with `true`, ever ends an opt-out, and then what is remembered of it too; an address that was retired
+ * is tried again.
  *
  * @throws DomainError `NOT_FOUND`, `VALUE_INVALID`, `IDEMPOTENCY_KEY_REUSED`; nothing is written then.
  */
@@ -45,7 +46,8 @@ export async function updateRecipient(
       update recipients set
         language = ${language}, region = ${region}, is_subscribed = coalesce(${said}::boolean, is_subscribed),
         consent_at = case when ${said !== null} then now() else consent_at end,
-        consent_by = case when ${said !== null} then ${principal} else consent_by end
+        consent_by = case when ${said !== null} then ${principal} else consent_by end,
+        retired_at = case when ${said === true} then null else retired_at end
       where id = ${recipient.id}::uuid
     `);
     const suppression = said === true && (await suppressionOf(tx, deployment.cipher, recipient));

@@ -91,6 +91,8 @@ describe('the mail', () => {
     const second = await sendAndRead({ ...message, attempt: 2 });
     expect(first.messageId).toBe(`<${message.deliveryId}@example.com>`);
     expect(second.messageId).toBe(first.messageId);
+    // Where the server knows it, a notification of a failure names it too (RFC 3461).
+    expect(first.envelopeId).toBe(message.deliveryId);
   });
 });
 

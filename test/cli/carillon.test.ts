@@ -139,3 +139,28 @@ test('an embedded database is migrated in its place, and while another process r
     for (const close of closers) await close();
   }
 });
+
+test('receipts shows a secret for each channel, the one that the program takes, and makes new ones', async () => {
+  const secretsOf = ({ stdout }: { stdout: string }) =>
+    stdout
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => line.split('\t'));
+  const shown = await run(['receipts'], { PUBLIC_URL: 'https://carillon.example.com/' });
+  const rows = secretsOf(shown);
+  expect(rows.map(([channel, address]) => [channel, address])).toEqual(
+    ['sms', 'whatsapp', 'email'].map((channel) => [channel, `https://carillon.example.com/receipts/${channel}`]),
+  );
+  expect(new Set(rows.map(([, , secret]) => secret)).size).toBe(3);
+  const [secret] = rows.map(([, , value]) => value);
+  const { status } = await fetch(`${g.url}/receipts/sms`, {
+    method: 'POST',
+    body: '{"results":[]}',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${secret}` },
+  });
+  expect(status).toBe(204);
+  expect(secretsOf(await run(['receipts'])).map(([, , value]) => value)).toEqual(rows.map(([, , value]) => value));
+  const renewed = secretsOf(await run(['receipts', '--new-secrets']));
+  expect(renewed.map(([, , value]) => value)).not.toContain(secret);
+});

@@ -26,6 +26,7 @@ describe('every pair of states is either a step or none', () => {
 });
 
 const receipts = ['DELIVERED', 'OPENED', 'CLICKED'] as const;
+const ends = ['FAILED', 'BOUNCED'] as const;
 const progress: readonly DeliveryStatus[] = ['QUEUED', 'SENDING', 'SENT', 'DELIVERED', 'OPENED', 'CLICKED'];
 
 describe('a receipt', () => {
@@ -39,7 +40,7 @@ describe('a receipt', () => {
   });
 
   test.each(statuses)('moves a delivery that is %s by steps of the table only', (status) => {
-    for (const receipt of receipts) {
+    for (const receipt of [...receipts, ...ends]) {
       let from = status;
       for (const to of decideReceipt({ status, attempts: 1 }, receipt)) {
         expect(mayFollow(from, to)).toBe(true);
@@ -52,14 +53,16 @@ describe('a receipt', () => {
     'QUEUED',
     'SENDING',
   ] as const)("that overtakes the worker's record of a %s delivery gives SENT first", (status) => {
-    expect(decideReceipt({ status, attempts: 1 }, 'OPENED')).toEqual(['SENT', 'OPENED']);
+    for (const receipt of [...receipts, ...ends]) {
+      expect(decideReceipt({ status, attempts: 1 }, receipt)).toEqual(['SENT', receipt]);
+    }
   });
 
   test.each([
     'QUEUED',
     'SENDING',
   ] as const)('of a %s delivery that was never begun to be sent is not believed', (status) => {
-    expect(decideReceipt({ status, attempts: 0 }, 'DELIVERED')).toEqual([]);
+    for (const receipt of [...receipts, ...ends]) expect(decideReceipt({ status, attempts: 0 }, receipt)).toEqual([]);
   });
 
   test('may skip states that nobody told of', () => {
@@ -73,6 +76,9 @@ describe('a receipt', () => {
     ['CLICKED', 'CLICKED'],
     ['DELIVERED', 'BOUNCED'],
     ['OPENED', 'EXPIRED'],
+    ['BOUNCED', 'OPENED'],
+    ['FAILED', 'DELIVERED'],
+    ['FAILED', 'CANCELLED'],
   ] as const)('%s that is told again or late, to one that is %s, changes nothing', (receipt, status) => {
     expect(decideReceipt({ status, attempts: 1 }, receipt)).toEqual([]);
   });

@@ -120,6 +120,13 @@ test('a push address that is gone is forgotten', async () => {
   });
 });
 
+test('an e-mail address that is gone is retired: the next message is not sent to it', async () => {
+  const { user } = await deliver(simulated.email('gone'));
+  const again = await makeNotification(g.server, toSend({ users: [{ id: user.id }] }, { channels: ['EMAIL'] }));
+  const { deliveries } = await settledInAHurry(g, again);
+  expect(deliveries.nodes).toMatchObject([{ status: 'DISCARDED', reason: 'ADDRESS_GONE', attempts: 0 }]);
+});
+
 test('a push address that was renewed while the provider called the old one gone is kept', async () => {
   const user = await makePerson(g.server, { tokenPrefix: 'gone-' });
   const { pushRegistrationId: id } = user.installation;

@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { insertPause } from '../../src/deliveries/channel-pause-store.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
+import { setChannels } from '../support/app-channels.ts';
 import { resumeChannel, sendersOf } from '../support/channel-operations.ts';
 import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeApp } from '../support/make-app.ts';
 import { makeNotification, settledDeliveries } from '../support/operations.ts';
-import { globalIdOf, makePerson, toSend } from '../support/send-operations.ts';
+import { globalIdOf, localIdOf, makePerson, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 
 const g = useGatewayAndWorker();
@@ -146,4 +147,20 @@ test('what is sent no faster than its rate is sent whole, and keeps no other cha
   const notification = await makeNotification(g.server, toSend(target, { channels: ['EMAIL', 'SMS'] }));
   await g.startWorker({ ...options, ratesPerSecond: { EMAIL: 10 } });
   expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { total: 13, sent: 13 } });
+});
+
+test('other credentials of an app end its pauses, and no other app’s', async () => {
+  const { id } = await sendersOf(g.server);
+  const { id: other } = await makeApp(g);
+  const pause = { cause: 'REFUSED' as const, providerCode: null, pauseMs: 60_000 };
+  for (const appId of [localIdOf(id), other]) {
+    await insertPause(g.db, { appId, channel: 'PUSH', provider: 'web-push' }, pause);
+  }
+  const channels = { webPush: { subject: 'mailto:ann@example.com' } };
+  await setChannels(g.server, id, channels);
+  expect(await g.db.channelPause.findMany({ select: { appId: true } })).toEqual([{ appId: other }]);
+  expect((await sendersOf(g.server)).senders).toContainEqual(
+    expect.objectContaining({ channel: 'PUSH', provider: 'web-push', isPaused: false }),
+  );
+  await setChannels(g.server, id, { webPush: null });
 });

@@ -41,6 +41,7 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Query.apiKeys': server,
   'Query.auditLog': server,
   'Query.partnerOperations': server,
+  'Query.webhooks': server,
   'Query.user': people,
   'Query.users': readers,
   'Query.installation': people,
@@ -108,6 +109,9 @@ const mayCall: Record<string, readonly CallerName[]> = {
   'Mutation.rotateApiKey': server,
   'Mutation.revokeApiKey': server,
   'Mutation.registerPartnerOperations': server,
+  'Mutation.createWebhook': server,
+  'Mutation.deleteWebhook': server,
+  'Mutation.resumeWebhook': server,
   'Subscription.deliveryEvents': people,
   'Subscription.inbox': ['installation'],
   'Subscription.notificationProgress': readers,
@@ -130,6 +134,7 @@ const maySee: Record<string, readonly CallerName[]> = {
   Topic: ['app', ...people],
   MergeRecord: readers,
   ApiKey: server,
+  Webhook: server,
 };
 
 const secrets = new Map<CallerName, string | null>([
@@ -274,6 +279,7 @@ test.each(
 /** Fields that not everybody may see who may see their object, and what leads an installation to its own object. */
 const guardedFields: Record<string, string> = {
   'App.allowedOrigins': '{ viewer { app { allowedOrigins } } }',
+  'App.channels': '{ viewer { app { channels { __typename } } } }',
   'App.isLimitedToOperations': '{ viewer { app { isLimitedToOperations } } }',
   'App.senders': '{ viewer { app { senders { __typename } } } }',
   'App.userTokenKeys': '{ viewer { app { userTokenKeys { __typename } } } }',

@@ -46,6 +46,7 @@ async function retire({ userId, installation }: Scene): Promise<void> {
         userId,
         installationId: installation,
         attempts: 1,
+        recipientId: null,
         refusal: null,
       },
       sent: { kind: 'gone', providerCode: null },

@@ -181,7 +181,7 @@ test("clients of an app that is limited to operations run its own, and no partne
   const { token } = await makePerson(g);
   const document = '{ viewer { kind } }';
   const cipher = createCipher(randomBytes(32));
-  const deployment = { db: g.db, bus: g.bus, cipher, log: createTestLog().log, rules: testRules };
+  const deployment = { db: g.db, bus: g.bus, cipher, log: createTestLog().log, rules: testRules, publicUrl: null };
   const registered = { principal: 'operator', appId: app.id, operations: [{ document }] };
   expect(await registerAppOperations(deployment, schema, registered)).toMatchObject({ removedCount: 0 });
   const limit = (isLimited: boolean) => g.server.run(UpdateApp, { app: globalIdOf('App', app.id), isLimited });

@@ -43,6 +43,7 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     cipher,
     log,
     rules: testRules,
+    publicUrl: null,
     hub,
     channels: { listProviders: () => [] },
     arePrivateEndpointsAllowed: true,

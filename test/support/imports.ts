@@ -61,6 +61,7 @@ export function useImports(rules: Partial<Deployment['rules']> = {}): FileImport
       cipher: createCipher(randomBytes(32)),
       log: createTestLog().log,
       rules: { ...testRules, ...rules },
+      publicUrl: null,
     };
   });
   afterAll(async () => {

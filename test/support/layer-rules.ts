@@ -4,12 +4,12 @@ import type { ICruiseOptions, IForbiddenRuleType } from 'dependency-cruiser';
 const rows = [
   {
     name: 'entry',
-    path: '^src/(main|app|carillon|open-place|open-bus|worker|banner|config|settings|setting-requirements|observation)[.]ts$|^src/cli/',
+    path: '^src/(main|app|carillon|open-place|open-bus|open-routes|worker|banner|config|settings|setting-requirements|observation)[.]ts$|^src/cli/',
   },
   { name: 'transport', path: '^src/http/' },
   { name: 'door', path: '^src/door/' },
   { name: 'schema', path: '^src/graphql/|^src/.+/(schema|subscriptions)[.]ts$|^src/.+-schema[.]ts$' },
-  { name: 'upper-domain', path: '^src/(notifications|imports)/' },
+  { name: 'upper-domain', path: '^src/(notifications|imports|receipts|webhooks)/' },
   { name: 'middle-domain', path: '^src/(identity|segments|topics|events|content|deliveries|inbox)/' },
   { name: 'lower-domain', path: '^src/(apps|partners|attributes|users|installations|recipients)/' },
   // Above the infrastructure: the outbox is a channel that writes to a table.

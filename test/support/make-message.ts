@@ -11,6 +11,8 @@ export function makeMessage({
     deliveryId: newId(),
     notificationId: newId(),
     platform: null,
+    unsubscribeUrl: null,
+    openUrl: null,
     receiptToken: 'receipt-token',
     expiresAt: new Date(Date.now() + 3_600_000),
     attempt: 1,

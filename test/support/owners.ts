@@ -29,6 +29,12 @@ export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; 
   });
   const { id: topicId } = await g.db.topic.create({ data: { id: randomUUID(), name: 'of both' } });
   const otherApp = await g.db.app.create({ data: { id: randomUUID(), name: 'of neither' } });
+  const webhook = await g.db.webhook.create({
+    data: {
+      ...{ id: randomUUID(), url: 'https://a.example/', secretCipher: Buffer.alloc(0), events: ['SENT'] },
+      ...{ cursorEpoch: randomUUID(), cursorPosition: 0n, cursorTag: 0, disabledAt: new Date() },
+    },
+  });
   const common = {
     App: toGlobalId('App', (await g.db.app.findFirstOrThrow({ where: { name: 'default' } })).id),
     ApiKey: toGlobalId('ApiKey', (await g.db.apiKey.findFirstOrThrow()).id),
@@ -37,6 +43,7 @@ export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; 
     Template: toGlobalId('Template', templateId),
     Label: toGlobalId('Label', labelId),
     Topic: toGlobalId('Topic', topicId),
+    Webhook: toGlobalId('Webhook', webhook.id),
   };
   const make = async (): Promise<Owner> => {
     const { ids, ...owner } = await makeOwner(g, { notificationId, segmentId, topicId });

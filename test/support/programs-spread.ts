@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** What starts processes, by its name in a test file. */
-const startsProcesses =
-  /\b(startProgram|runCommand|startTwoGateways|changeOver|useGatewayProcesses|stopUnderLoad|startEmbeddedPostgres)\b/;
+/** Where files start processes, and what starts them elsewhere. */
+const places = /\/test\/(process|journey|cli)\//;
+const starters = /\b(startProgram|runCommand|useGatewayProcesses|startEmbeddedPostgres)\b/;
 
 /** The part of the run over which files that start processes are spread. */
 const spreadOver = 0.75;
@@ -17,7 +17,7 @@ export class ProgramsSpread extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
     const texts = await Promise.all(sorted.map(({ moduleId }) => readFile(moduleId, 'utf8')));
-    const programs = sorted.filter((_, index) => startsProcesses.test(texts[index] ?? ''));
+    const programs = sorted.filter((file, index) => places.test(file.moduleId) || starters.test(texts[index] ?? ''));
     const others = sorted.filter((file) => !programs.includes(file));
     const distance = (others.length * spreadOver) / programs.length;
     const spread = programs.flatMap((file, index) => [

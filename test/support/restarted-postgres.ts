@@ -15,7 +15,12 @@ export interface RestartablePostgres {
 /** Starts a server of the test's own, at an address that stays the same. */
 export async function startRestartablePostgres(): Promise<RestartablePostgres> {
   const directory = await makeTemporaryDirectory();
-  const options = { directory: join(directory.path, 'postgres'), password: randomBytes(16).toString('hex') };
+  const options = {
+    directory: join(directory.path, 'postgres'),
+    password: randomBytes(16).toString('hex'),
+    // Nothing of it outlives the test.
+    settings: { fsync: 'off' },
+  };
   let server = await startEmbeddedPostgres(options);
   const network = await startNetwork(Number(new URL(server.url).port));
   const url = new URL(server.url);

@@ -2,7 +2,7 @@ import type { Deployment } from '../../deployment.ts';
 import { DomainError } from '../../errors.ts';
 import { write } from '../../storage/write.ts';
 import { parseUserReference, resolveUserReferences, type UserReferenceInput } from '../user-reference.ts';
-import { cancelErasedDeliveries, forgetRenderedMessages } from './erased-deliveries.ts';
+import { cancelErasedDeliveries, forgetProviderIds, forgetRenderedMessages } from './erased-deliveries.ts';
 import { eraseRows, keepOptOuts, lockFamily } from './erased-rows.ts';
 import { lockMentions, withdrawMentions } from './mentions.ts';
 
@@ -38,6 +38,7 @@ export async function eraseUser(deployment: Deployment, request: EraseRequest): 
     await keepOptOuts(tx, deployment.cipher, family);
     const recipientIds = await eraseRows(tx, userId, family);
     await forgetRenderedMessages(tx, { userIds: family, recipientIds });
+    await forgetProviderIds(tx, { userIds: family });
     await cancelErasedDeliveries(tx, { userIds: family, recipientIds });
     return { userId };
   });

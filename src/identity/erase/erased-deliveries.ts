@@ -18,6 +18,19 @@ export async function forgetRenderedMessages(tx: Transaction, { userIds, recipie
   `);
 }
 
+/** Forgets what providers call the messages to who is erased: it leads to records of theirs. */
+export async function forgetProviderIds(tx: Transaction, { userIds }: Pick<Erased, 'userIds'>): Promise<void> {
+  await tx.$executeRaw(sql`
+    with known as (
+      select id from deliveries
+      where user_id = any(${[...userIds]}::uuid[]) and provider_message_id is not null
+      order by id
+      for no key update
+    )
+    update deliveries d set provider_message_id = null from known where d.id = known.id
+  `);
+}
+
 /**
  * Ends what is queued for who is erased. What was addressed to an installation that belongs to somebody else by now stays.
  * Changes deliveries, so it is the last statement of its transaction.

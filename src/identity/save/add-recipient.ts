@@ -28,7 +28,8 @@ export interface RecipientAdded {
 
 /**
  * Adds an address with its language and region to a profile (rule U12), as `saveUser` adds one. Of an address that the user
- * has already, language and region are written, where they are given; an opt-out stays in any case.
+ * has already, language and region are written, where they are given, and if it was retired it is tried again; an opt-out
+ * stays in any case.
  *
  * @throws DomainError `NOT_FOUND`, `USER_MERGE_INTERRUPTED`, `IDENTIFIER_BLOCKED`, `IDENTIFIER_LIMIT_EXCEEDED`,
  * `EMAIL_INVALID`, `PHONE_INVALID`, `VALUE_INVALID`, `IDEMPOTENCY_KEY_REUSED`; nothing is written then.
@@ -61,7 +62,8 @@ async function describeRecipient(
   const [row] = await tx.$queryRaw<{ id: string }[]>(sql`
     update recipients set
       language = case when ${language === undefined} then language else ${language ?? null} end,
-      region = case when ${region === undefined} then region else ${region ?? null} end
+      region = case when ${region === undefined} then region else ${region ?? null} end,
+      retired_at = null
     where channel = ${kind === 'EMAIL' ? 'EMAIL' : 'SMS'}::channel and address = ${value}
     returning id
   `);

@@ -286,3 +286,12 @@ describe('at the same moment as an erase', () => {
     }
   });
 });
+
+test('an erase forgets what providers call the messages to the person (decision 10)', async () => {
+  const person = await makeReachable();
+  const notificationId = await makeQueued(person.id);
+  await g.db.delivery.updateMany({ where: { notificationId }, data: { providerMessageId: 'SM-of-a-provider' } });
+  await eraseUser(g.server, { id: person.id });
+  expect(await g.db.delivery.count({ where: { notificationId, providerMessageId: { not: null } } })).toBe(0);
+  expect(await statusesOf(notificationId)).toContain('CANCELLED ERASED 0');
+});

@@ -9,6 +9,8 @@ interface ReceivedMail extends ParsedMail {
   from: string;
   to: string[];
   messageId: string;
+  /** ENVID (RFC 3461, section 4.4). */
+  envelopeId: string | null;
   raw: string;
 }
 
@@ -46,6 +48,7 @@ export async function startFakeSmtp({
     allowInsecureAuth: true,
     disabledCommands: login ? ['STARTTLS'] : ['STARTTLS', 'AUTH'],
     disableReverseLookup: true,
+    hideDSN: false,
     closeTimeout: 100,
     onConnect(_session, callback) {
       connectionCount += 1;
@@ -72,6 +75,7 @@ export async function startFakeSmtp({
           raw,
           from: envelope.mailFrom ? envelope.mailFrom.address : '',
           to: envelope.rcptTo.map((recipient) => recipient.address),
+          envelopeId: envelope.dsn?.envid ?? null,
           messageId: mail.headers.get('message-id')?.[0] ?? '',
         });
         callback(null, '2.0.0 Ok');

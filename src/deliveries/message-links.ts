@@ -1,0 +1,68 @@
+import type { MessageContent } from '../channels/channel.ts';
+import type { Purpose } from '../generated/prisma/enums.ts';
+import type { DueDelivery } from './begin-sends.ts';
+import { createLinkMaker, type LinkMaker } from './signed-links.ts';
+import type { Worker } from './worker.ts';
+
+/** What a sender wants of the links in its messages. */
+export interface LinkWishes {
+  purpose: Purpose;
+  /** Whether links lead through us. */
+  trackLinks: boolean;
+  /** Whether an e-mail tells that it was opened. */
+  trackOpens: boolean;
+}
+
+/** A message's content with our links in it, and those that stand beside it. */
+export interface LinkedContent {
+  content: MessageContent;
+  /** E-mail for MARKETING: where its receiver opts out. */
+  unsubscribeUrl: string | null;
+  /** E-mail: an image that tells that it was opened. */
+  openUrl: string | null;
+}
+
+/** Where nobody has said where we are reached (`PUBLIC_URL`), no link is ours. */
+export function linkContent(
+  { cipher, publicUrl }: Pick<Worker, 'cipher' | 'publicUrl'>,
+  content: MessageContent,
+  { delivery, wishes }: { delivery: Pick<DueDelivery, 'id' | 'channel' | 'recipientId'>; wishes: LinkWishes },
+): LinkedContent {
+  if (publicUrl === null) return { content, unsubscribeUrl: null, openUrl: null };
+  const links = createLinkMaker(cipher, publicUrl);
+  const isEmail = delivery.channel === 'EMAIL';
+  const mayUnsubscribe = isEmail && wishes.purpose === 'MARKETING' && delivery.recipientId !== null;
+  return {
+    content: wishes.trackLinks ? trackLinks(links, content, delivery) : content,
+    unsubscribeUrl: mayUnsubscribe && delivery.recipientId !== null ? links.unsubscribe(delivery.recipientId) : null,
+    openUrl: isEmail && wishes.trackOpens ? links.open(delivery.id) : null,
+  };
+}
+
+/** Addresses as people write them into a text; what ends a sentence is no part of one. */
+const webAddress = /https?:\/\/[^\s<>"]*[^\s<>"'.,;:!?)\]}]/gi;
+
+/** The link of a message and those of its buttons, and in an SMS, where a phone makes links of them, those in its text. */
+function trackLinks(
+  links: LinkMaker,
+  content: MessageContent,
+  { id: deliveryId, channel }: Pick<DueDelivery, 'id' | 'channel'>,
+): MessageContent {
+  const track = (target: string) => (isTrackable(target) ? links.click({ deliveryId, target }) : target);
+  const hasLinksInText = channel !== 'PUSH' && channel !== 'EMAIL' && channel !== 'IN_APP';
+  return {
+    ...content,
+    url: content.url && track(content.url),
+    buttons: content.buttons.map((button) => ({ ...button, url: button.url && track(button.url) })),
+    body: hasLinksInText ? content.body.replace(webAddress, track) : content.body,
+  };
+}
+
+/** @default 2_048 // characters: a longer link stays as it is */
+const targetCharactersMax = 2_048;
+
+/** What an app opens by itself (`myapp://`) would not come through us. */
+function isTrackable(target: string): boolean {
+  if (target.length > targetCharactersMax || !URL.canParse(target)) return false;
+  return ['http:', 'https:'].includes(new URL(target).protocol);
+}

@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { createLinkMaker, readClickToken, readUnsubscribeToken } from '../../src/deliveries/signed-links.ts';
+import { createCipher } from '../../src/storage/cipher.ts';
+import { useApp } from '../support/app.ts';
+import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
+import { makeNotification } from '../support/operations.ts';
+import { makeSent, receiptSettings, storyOf } from '../support/receipts.ts';
+import { removeRecipient, updateRecipient } from '../support/recipients.ts';
+import { localIdOf, makePerson, toSend } from '../support/send-operations.ts';
+
+const server: FakeSmtp = await startFakeSmtp();
+const g = useApp({ ...receiptSettings, smtp: { url: server.url, from: 'Carillon <carillon@example.com>' } });
+
+const cipher = createCipher(receiptSettings.dataEncryptionKey);
+
+/** The mail that a person gets. */
+async function mailOf(purpose: 'MARKETING' | 'TRANSACTIONAL') {
+  const person = await makePerson(g.server, { emails: [`${crypto.randomUUID()}@example.com`] });
+  const before = server.mails.length;
+  await makeNotification(g.server, toSend({ users: [{ id: person.id }] }, { channels: ['EMAIL'], purpose }));
+  const mail = (await server.received(before + 1))[before];
+  if (!mail) throw new Error('No mail came.');
+  return mail;
+}
+
+/** Where this program answers what a link in a message names. */
+const toLocal = (link: string) => link.replace(receiptSettings.publicUrl, g.url);
+const linkOf = (recipient: string) =>
+  toLocal(createLinkMaker(cipher, receiptSettings.publicUrl).unsubscribe(localIdOf(recipient)));
+
+/** As a mail program does it (RFC 8058, section 3.2). */
+const oneClick = (link: string) =>
+  fetch(link, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: 'List-Unsubscribe=One-Click',
+  });
+
+describe('an e-mail for MARKETING', () => {
+  test('says how to unsubscribe by one click (RFC 8058), and that works', async () => {
+    const mail = await mailOf('MARKETING');
+    expect(mail.headers.get('list-unsubscribe-post')).toEqual(['List-Unsubscribe=One-Click']);
+    const [, link = ''] = /^<(https:.*)>$/.exec(mail.headers.get('list-unsubscribe')?.[0] ?? '') ?? [];
+    expect(link).toContain(`${receiptSettings.publicUrl}/unsubscribe/`);
+    expect(mail.text).toContain(`Unsubscribe: ${link}`);
+    expect(mail.html).toContain(`<a href="${link}">Unsubscribe</a>`);
+    expect((await oneClick(toLocal(link))).status).toBe(200);
+    expect(await g.db.recipient.findFirst({ where: { address: mail.to[0] ?? '' } })).toMatchObject({
+      isSubscribed: false,
+      consentBy: 'person:unsubscribe',
+    });
+  });
+
+  test('and no other says so', async () => {
+    const mail = await mailOf('TRANSACTIONAL');
+    expect(mail.headers.has('list-unsubscribe') || mail.headers.has('list-unsubscribe-post')).toBe(false);
+    expect(mail.text + mail.html).not.toContain('nsubscribe');
+  });
+});
+
+describe('the page to unsubscribe', () => {
+  test('changes nothing when it is looked at, by GET or HEAD: scanners follow links too', async () => {
+    const sent = await makeSent(g, 'EMAIL');
+    const page = await fetch(linkOf(sent.recipient));
+    expect([page.status, page.headers.get('cache-control'), page.headers.get('x-robots-tag')]).toEqual([
+      200,
+      'no-store',
+      'noindex',
+    ]);
+    await fetch(linkOf(sent.recipient), { method: 'HEAD' });
+    expect((await storyOf(g, sent)).recipient).toMatchObject({ isSubscribed: true, consentBy: null });
+  });
+
+  test('is readable by everybody: a language, a title, the width of a phone, one button in a form, no script', async () => {
+    const sent = await makeSent(g, 'EMAIL');
+    const page = await fetch(linkOf(sent.recipient));
+    const html = await page.text();
+    for (const part of [
+      '<html lang="en">',
+      '<meta name="viewport" content="width=device-width, initial-scale=1">',
+      '<title>Unsubscribe?</title>',
+      '<h1>Unsubscribe?</h1>',
+      '<form method="post"><button type="submit">Unsubscribe</button></form>',
+    ]) {
+      expect(html).toContain(part);
+    }
+    expect(html).not.toMatch(/<script|<link|<img|https?:/);
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(html).not.toContain(sent.email);
+  });
+
+  test('opts the address out at once when its button is pressed, as often as it is', async () => {
+    const sent = await makeSent(g, 'EMAIL');
+    for (let round = 0; round < 2; round += 1) {
+      const done = await fetch(linkOf(sent.recipient), { method: 'POST' });
+      expect([done.status, await done.text()]).toEqual([200, expect.stringContaining('You are unsubscribed')]);
+    }
+    expect((await storyOf(g, sent)).recipient).toMatchObject({ isSubscribed: false, isReachable: false });
+    // What the person says later counts.
+    await updateRecipient(g.server, { recipient: sent.recipient, isSubscribed: true });
+    expect((await storyOf(g, sent)).recipient).toMatchObject({ isSubscribed: true });
+  });
+
+  test('does not tell whether there is such an address any more', async () => {
+    const sent = await makeSent(g, 'EMAIL');
+    await removeRecipient(g.server, sent.recipient);
+    expect((await oneClick(linkOf(sent.recipient))).status).toBe(200);
+  });
+
+  test('is not there for a link that is not ours, whole, and of this kind', async () => {
+    const sent = await makeSent(g, 'EMAIL');
+    const links = createLinkMaker(cipher, g.url);
+    const own = linkOf(sent.recipient);
+    const foreign = createLinkMaker(createCipher(randomBytes(32)), g.url);
+    for (const link of [
+      own.slice(0, -1),
+      `${own}A`,
+      `${g.url}/unsubscribe/`,
+      `${g.url}/unsubscribe/${'A'.repeat(9_000)}`,
+      foreign.unsubscribe(localIdOf(sent.recipient)),
+      links.open(localIdOf(sent.recipient)).replace('/o/', '/unsubscribe/').replace('.gif', ''),
+    ]) {
+      expect((await oneClick(link)).status).toBe(404);
+    }
+    expect((await storyOf(g, sent)).recipient).toMatchObject({ isSubscribed: true });
+    expect((await fetch(own, { method: 'PUT' })).status).toBe(405);
+  });
+});
+
+test('a link of one kind is none of another', () => {
+  const links = createLinkMaker(cipher, 'https://a.example');
+  const id = crypto.randomUUID();
+  const token = (link: string) => link.split('/').at(-1)?.replace('.gif', '') ?? '';
+  expect(readUnsubscribeToken(cipher, token(links.unsubscribe(id)))).toBe(id);
+  expect(readUnsubscribeToken(cipher, token(links.open(id)))).toBe(null);
+  expect(readClickToken(cipher, token(links.open(id)))).toBe(null);
+  expect(readClickToken(cipher, token(links.click({ deliveryId: id, target: 'https://b.example/ü?c' })))).toEqual({
+    deliveryId: id,
+    target: 'https://b.example/ü?c',
+  });
+});
