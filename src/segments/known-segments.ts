@@ -36,8 +36,8 @@ export async function readSegments(db: Reader, segmentIds: readonly string[]): P
   );
 }
 
-/** Segments that a stored filter names. */
-const isNamed = '$.**.inSegment ? (@ like_regex "^[0-9a-f-]{36}$")';
+/** Segments that a stored filter names. A property of an event may be called so, too, and be any text: none of a UUID's form fails. */
+const isNamed = '$.**.inSegment ? (@ like_regex "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")';
 
 /** The segments that a filter names itself. */
 export function segmentsNamedBy(filter: Filter): string[] {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readSegments } from '../../src/segments/known-segments.ts';
 import { sql } from '../../src/storage/database.ts';
@@ -63,6 +64,13 @@ describe('a filter with those of the segments that it names', () => {
     const filter = { inSegment: below };
     expect(await updateSegment(g.server, { segment: chain[0] ?? '', filter })).toMatchObject(refused('filter'));
     expect(await updateSegment(g.server, { segment: chain[1] ?? '', filter })).toMatchObject({ segment: {} });
+  });
+
+  test('takes no property of an event for a segment, whatever it is called', async () => {
+    for (const value of ['a'.repeat(36), '-'.repeat(36), randomUUID()]) {
+      const segment = await makeDynamicSegment(g.server, { event: { name: 'a', properties: { inSegment: value } } });
+      expect((await previewSegment(g.server, { inSegment: segment })).count).toBe(0);
+    }
   });
 
   test('is read as of one moment, so that no change of them in between makes a circle', async () => {
