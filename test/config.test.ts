@@ -102,6 +102,7 @@ describe('everything set', () => {
       DATA_ENCRYPTION_KEY: dataEncryptionKey,
       ROLE: 'worker',
       EVENT_RETENTION_DAYS: '3650',
+      TRACKED_EVENT_RETENTION_DAYS: '30',
       BLOCKED_IDENTIFIERS: 'nobody, N.N.',
       UNDECLARED_ATTRIBUTES: 'INFER',
       INSTALLATIONS_PER_USER: '5',
@@ -138,6 +139,7 @@ describe('everything set', () => {
       trustedProxies: ['10.0.0.0/8', '::1'],
       dataEncryptionKey: Buffer.from(dataEncryptionKey, 'base64'),
       eventRetentionDays: 3_650,
+      trackedEventRetentionDays: 30,
       rules: {
         blockedIdentifiers: new Set(['nobody', 'n.n.']),
         undeclaredAttributes: 'INFER',
