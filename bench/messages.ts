@@ -7,6 +7,7 @@ import { generateVapidKeys } from '../src/channels/web-push.ts';
 import { readConfig } from '../src/config.ts';
 import { createAppChannels } from '../src/deliveries/app-channels.ts';
 import { createChannelPauses } from '../src/deliveries/channel-pauses.ts';
+import { createSendRates } from '../src/deliveries/send-rates.ts';
 import type { Worker } from '../src/deliveries/worker.ts';
 import { newId } from '../src/ids.ts';
 import { createLogger } from '../src/logger.ts';
@@ -59,7 +60,9 @@ const environment = createChannels({ ...noProviders, infobip: sms, vapid, arePri
 const worker: Worker = {
   ...{ db, bus, log, cipher, rules: readConfig({}).rules, defaultAppId: newId() },
   channels: createAppChannels({ db, cipher, log, environment, vapid, arePrivateEndpointsAllowed }),
-  ...{ pauses: createChannelPauses(log, { pauseMs: 30_000 }), signal: never, sendSignal: never, leaseSeconds: 3_600 },
+  pauses: createChannelPauses({ db, log, listProviders: () => [], pauseMs: 30_000, signal: never }),
+  rates: createSendRates({}),
+  ...{ signal: never, sendSignal: never, leaseSeconds: 3_600 },
   tracing: { trace: (_, __, work) => work() },
 };
 

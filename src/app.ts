@@ -1,7 +1,7 @@
 import { findCaller } from './apps/find-caller.ts';
 import { type FirstKeys, prepareFirstStart } from './apps/first-start.ts';
 import type { BannerFacts } from './banner.ts';
-import { createChannels } from './channels/registry.ts';
+import { type Channels, createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
 import { createAppChannels } from './deliveries/app-channels.ts';
@@ -92,11 +92,11 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   let beginStop = readiness.stopping;
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
-    const { eventRetentionDays, trackedEventRetentionDays, arePrivateEndpointsAllowed } = config;
+    const { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, arePrivateEndpointsAllowed } = config;
     const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
     closers.unshift(ofApps.close);
     const retention = { eventRetentionDays, trackedEventRetentionDays };
-    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, ...retention };
+    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, ratesPerSecond, ...retention };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
     beginStop = () => {
@@ -106,7 +106,8 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
     };
   }
   const url =
-    hub && (await openDoor(config, { ...deployment, hub, observation, webPushPublicKey: vapid.publicKey }, closers));
+    hub &&
+    (await openDoor(config, { ...deployment, hub, channels, observation, webPushPublicKey: vapid.publicKey }, closers));
   closers.unshift(async () => beginStop());
   readiness.started();
   const facts: BannerFacts = {
@@ -162,7 +163,10 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
 
 async function openDoor(
   config: Config,
-  { observation, ...deployment }: Deployment & { hub: Hub; observation: Observation; webPushPublicKey: string },
+  {
+    observation,
+    ...deployment
+  }: Deployment & { hub: Hub; channels: Channels; observation: Observation; webPushPublicKey: string },
   closers: Closers,
 ): Promise<string> {
   const { db, hub, log } = deployment;

@@ -13,7 +13,7 @@ export interface BannerFacts {
   /** Where these keys are kept; null: nowhere. */
   keysFile: string | null;
   /** What serves each channel, such as `smtp` or `outbox`. */
-  channels: Record<'PUSH' | 'EMAIL' | 'SMS' | 'IN_APP', string>;
+  channels: Record<'PUSH' | 'EMAIL' | 'SMS' | 'WHATSAPP' | 'IN_APP', string>;
 }
 
 const databases: Record<BannerFacts['database'], string> = {
@@ -39,6 +39,7 @@ export function renderBanner(url: string | null, facts: BannerFacts & { metricsU
     `  Push        ${facts.channels.PUSH}`,
     `  E-mail      ${facts.channels.EMAIL}`,
     `  SMS         ${facts.channels.SMS}`,
+    `  WhatsApp    ${facts.channels.WHATSAPP}`,
     `  In-app      ${facts.channels.IN_APP}`,
     '',
     ...(facts.generatedKeys ? [renderKeys(facts.generatedKeys, facts.keysFile), ''] : []),

@@ -1,10 +1,13 @@
 import type { ApnsOptions } from './channels/apns.ts';
 import { readMailAddress } from './channels/credential-forms.ts';
 import type { FcmOptions } from './channels/fcm.ts';
+import type { ChannelsOptions } from './channels/registry.ts';
 import type { IdentityRules } from './deployment.ts';
 import { StartupError } from './errors.ts';
+import type { Channel } from './generated/prisma/enums.ts';
 import { findNearMiss } from './near-miss.ts';
-import { deriveVapidPublicKey, type SettingName, settingsSchema } from './settings.ts';
+import { listMissing } from './setting-requirements.ts';
+import { deriveVapidPublicKey, settingsSchema } from './settings.ts';
 
 /** What the operator decided, parsed. Absent settings are null where the program decides by itself. */
 export interface Config {
@@ -48,41 +51,24 @@ export interface Config {
   apns: Pick<ApnsOptions, 'key' | 'keyId' | 'teamId' | 'topic' | 'baseUrl'> | null;
   /** Keys, base64url, are both there or both null: generated. `subject` is a mailto: or https: URL (RFC 8292). */
   vapid: { subject: string; publicKey: string | null; privateKey: string | null };
-  /** Null: SMS has no provider. */
-  infobip: { baseUrl: string; apiKey: string; from: string } | null;
+  /** Who sends SMS: one of these, or none. */
+  infobip: ChannelsOptions['infobip'];
+  twilio: ChannelsOptions['twilio'];
+  smpp: ChannelsOptions['smpp'];
+  /** Null: WhatsApp has no provider. */
+  whatsApp: ChannelsOptions['whatsApp'];
+  /** How many messages of a channel a worker process sends in a second at most. Absent: any number. */
+  ratesPerSecond: Partial<Record<Channel, number>>;
 }
 
 /** Where push services cannot reach the operator, and are told so: `.invalid` names no host (RFC 2606). */
 const unknownSubject = 'https://carillon.invalid';
 
-/**
- * `when` (with that `value`, else with any) makes `needs` required, and lets `takes` be set; with `isOnlyUse`, both mean
- * nothing without it.
- */
-const requirements: {
-  when: SettingName;
-  value?: string;
-  needs: SettingName[];
-  takes?: SettingName[];
-  isOnlyUse: boolean;
-}[] = [
-  { when: 'DATABASE_URL', needs: ['DATA_ENCRYPTION_KEY'], isOnlyUse: false },
-  { when: 'SMTP_URL', needs: ['MAIL_FROM'], isOnlyUse: true },
-  { when: 'SMS_PROVIDER', value: 'infobip', needs: ['SMS_BASE_URL', 'SMS_FROM', 'INFOBIP_API_KEY'], isOnlyUse: true },
-  { when: 'FCM_SERVICE_ACCOUNT', needs: [], takes: ['FCM_BASE_URL'], isOnlyUse: true },
-  {
-    when: 'APNS_KEY',
-    needs: ['APNS_KEY_ID', 'APNS_TEAM_ID', 'APNS_TOPIC'],
-    takes: ['APNS_BASE_URL'],
-    isOnlyUse: true,
-  },
-  { when: 'VAPID_PUBLIC_KEY', needs: ['VAPID_PRIVATE_KEY'], isOnlyUse: true },
-];
-
 /** Variables that begin so can only be meant for this program. */
-const ownPrefixes = ['FCM_', 'APNS_', 'VAPID_', 'SMS_', 'INFOBIP_'];
+const ownPrefixes = ['FCM_', 'APNS_', 'VAPID_', 'SMS_', 'WHATSAPP_', 'INFOBIP_', 'TWILIO_'];
 
 type Environment = Record<string, string | undefined>;
+type Settings = ReturnType<typeof settingsSchema.parse>;
 
 /**
  * Reads the settings from environment variables; an empty one counts as absent.
@@ -105,8 +91,8 @@ export function readConfig(variables: Environment = process.env): Config {
   return toConfig(parsed.data);
 }
 
-function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
-  const { SMTP_URL, MAIL_FROM, SMS_PROVIDER, SMS_BASE_URL, SMS_FROM, INFOBIP_API_KEY } = settings;
+function toConfig(settings: Settings): Config {
+  const { SMTP_URL, MAIL_FROM } = settings;
   return {
     environment: settings.NODE_ENV,
     role: settings.ROLE,
@@ -141,34 +127,53 @@ function toConfig(settings: ReturnType<typeof settingsSchema.parse>): Config {
       publicKey: settings.VAPID_PUBLIC_KEY ?? null,
       privateKey: settings.VAPID_PRIVATE_KEY ?? null,
     },
-    infobip:
-      SMS_PROVIDER && SMS_BASE_URL && SMS_FROM && INFOBIP_API_KEY
-        ? { baseUrl: SMS_BASE_URL, apiKey: INFOBIP_API_KEY, from: SMS_FROM }
-        : null,
+    ...toSms(settings),
+    whatsApp: toWhatsApp(settings),
+    ratesPerSecond: {
+      ...(settings.MAIL_RATE_PER_SECOND && { EMAIL: settings.MAIL_RATE_PER_SECOND }),
+      ...(settings.SMS_RATE_PER_SECOND && { SMS: settings.SMS_RATE_PER_SECOND }),
+      ...(settings.WHATSAPP_RATE_PER_SECOND && { WHATSAPP: settings.WHATSAPP_RATE_PER_SECOND }),
+    },
   };
 }
 
-function toApns(settings: ReturnType<typeof settingsSchema.parse>): Config['apns'] {
+function toSms(settings: Settings): Pick<Config, 'infobip' | 'twilio' | 'smpp'> {
+  const { SMS_PROVIDER: provider, SMS_BASE_URL: baseUrl, SMS_FROM: from, INFOBIP_API_KEY: apiKey } = settings;
+  const isInfobip = provider === 'infobip' && baseUrl && from && apiKey;
+  return {
+    infobip: isInfobip ? { baseUrl, apiKey, from } : null,
+    twilio: provider === 'twilio' && from ? toTwilio(settings, { from, baseUrl }) : null,
+    smpp: provider === 'smpp' && baseUrl && from ? { url: baseUrl, from } : null,
+  };
+}
+
+function toWhatsApp(settings: Settings): Config['whatsApp'] {
+  const { WHATSAPP_PROVIDER: provider, WHATSAPP_BASE_URL: baseUrl, WHATSAPP_FROM: from } = settings;
+  const { INFOBIP_API_KEY: apiKey } = settings;
+  if (!provider || !from) return null;
+  if (provider === 'infobip') return baseUrl && apiKey ? { provider, baseUrl, apiKey, from } : null;
+  const twilio = toTwilio(settings, { from, baseUrl });
+  return twilio && { provider, ...twilio };
+}
+
+function toTwilio(
+  { TWILIO_ACCOUNT_SID: accountSid, TWILIO_AUTH_TOKEN: authToken }: Settings,
+  { from, baseUrl }: { from: string; baseUrl: string | undefined },
+): Config['twilio'] {
+  return accountSid && authToken ? { accountSid, authToken, from, ...(baseUrl && { baseUrl }) } : null;
+}
+
+function toApns(settings: Settings): Config['apns'] {
   const { APNS_KEY: key, APNS_KEY_ID: keyId, APNS_TEAM_ID: teamId, APNS_TOPIC: topic } = settings;
   return key && keyId && teamId && topic ? { key, keyId, teamId, topic, baseUrl: settings.APNS_BASE_URL } : null;
 }
 
 /** The endpoint of traces is taken as it is, the one of all signals has a path for each (the OTLP exporter's specification). */
-function toTraces(settings: ReturnType<typeof settingsSchema.parse>): Config['traces'] {
+function toTraces(settings: Settings): Config['traces'] {
   const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT } = settings;
   const common = OTEL_EXPORTER_OTLP_ENDPOINT && `${OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/$/, '')}/v1/traces`;
   const url = OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? common;
   return url ? { url, serviceName: settings.OTEL_SERVICE_NAME } : null;
-}
-
-function listMissing(given: Environment): string[] {
-  return requirements.flatMap(({ when, value, needs, takes = [], isOnlyUse }) => {
-    const chosen = given[when];
-    if (chosen && value !== undefined && chosen !== value) return [];
-    if (chosen) return needs.filter((name) => !given[name]).map((name) => `${name} is required with ${when}.`);
-    if (!isOnlyUse) return [];
-    return [...needs, ...takes].filter((name) => given[name]).map((name) => `${name} has no use without ${when}.`);
-  });
 }
 
 function listContradictions(given: Environment): string[] {
@@ -182,6 +187,8 @@ function listContradictions(given: Environment): string[] {
     APP_KEY,
     VAPID_PUBLIC_KEY,
     VAPID_PRIVATE_KEY,
+    SMS_PROVIDER,
+    SMS_BASE_URL,
   } = given;
   if ((ROLE === 'gateway' || ROLE === 'worker') && !DATABASE_URL) {
     mistakes.push(`ROLE=${ROLE} needs DATABASE_URL: an embedded database serves one process.`);
@@ -191,6 +198,13 @@ function listContradictions(given: Environment): string[] {
   }
   if (SERVER_KEY && SERVER_KEY === APP_KEY) {
     mistakes.push('APP_KEY must differ from SERVER_KEY: apps publish it.');
+  }
+  if (SMS_PROVIDER && SMS_BASE_URL && (SMS_PROVIDER === 'smpp') !== /^smpps?:/i.test(SMS_BASE_URL)) {
+    mistakes.push(
+      SMS_PROVIDER === 'smpp'
+        ? 'SMS_BASE_URL must be a URL like smpp://user:password@host with SMS_PROVIDER=smpp.'
+        : `SMS_BASE_URL must be a URL like https://host with SMS_PROVIDER=${SMS_PROVIDER}.`,
+    );
   }
   if (VAPID_PUBLIC_KEY && VAPID_PRIVATE_KEY) {
     const publicKey = deriveVapidPublicKey(VAPID_PRIVATE_KEY);

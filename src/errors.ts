@@ -24,7 +24,8 @@ export const errorCodes = {
   VALUE_INVALID: 'A value of the input is not acceptable.',
   LIMIT_EXCEEDED: 'The input is larger than the limit.',
   TARGET_EMPTY: 'The target names nobody.',
-  SEGMENT_IN_USE: "The segment is still used: by another segment, a partner's operation or a send that is under way.",
+  SEGMENT_IN_USE:
+    "The segment is still used: by another segment, a partner's operation, a label, a template or a send that is under way.",
   IDEMPOTENCY_KEY_REUSED: 'The idempotency key was used before, with another input.',
   NAME_TAKEN: 'The name is in use.',
   STATE_CONFLICT: 'What it is now does not allow this.',

@@ -1,7 +1,7 @@
 import { createECDH } from 'node:crypto';
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { parseApnsKey } from './channels/apns-token.ts';
+import { parseApnsKey } from './channels/apns-key.ts';
 import { appleId, bundleId, isUrlOf, mailbox } from './channels/credential-forms.ts';
 import { parseServiceAccount } from './channels/service-account.ts';
 import { parseRedisUrl, redisUrlRule } from './stream/bus/redis-node.ts';
@@ -75,6 +75,12 @@ const count = (from: number, to: number) =>
     .regex(/^\d{1,6}$/, `must be a number from ${from} to ${to}.`)
     .transform(Number)
     .refine((number) => number >= from && number <= to, `must be a number from ${from} to ${to}.`);
+
+/** Of one process; absent: as many as there are. */
+const rate = () => count(1, 100_000).optional();
+
+const visibleAscii = () =>
+  z.string().regex(/^[\x21-\x7e]+$/, 'must consist of visible ASCII characters, without blanks.');
 
 const port = () =>
   z
@@ -220,6 +226,10 @@ export const settingsSchema = z.object({
     .regex(mailbox, 'must be an address like ann@example.com or Ann <ann@example.com>.')
     .optional()
     .register(texts, { default: 'none', meaning: 'Sender of e-mail; required with `SMTP_URL`.' }),
+  MAIL_RATE_PER_SECOND: rate().register(texts, {
+    default: 'unlimited',
+    meaning: 'How many e-mails a worker process hands to the server in a second at most.',
+  }),
   FCM_SERVICE_ACCOUNT: parsed(
     parseServiceAccount,
     'must be the JSON file of a key of a Google service account, as it is or in base64.',
@@ -272,23 +282,56 @@ export const settingsSchema = z.object({
   VAPID_PRIVATE_KEY: bytes(32, 'base64url')
     .optional()
     .register(texts, { default: 'generated', meaning: 'Private key of web push, base64url; with `VAPID_PUBLIC_KEY`.' }),
-  SMS_PROVIDER: z
-    .literal('infobip', 'must be infobip, the only provider supported so far.')
+  SMS_PROVIDER: z.enum(['infobip', 'twilio', 'smpp'], 'must be infobip, twilio or smpp.').optional().register(texts, {
+    default: 'outbox',
+    meaning: '`infobip`, `twilio` or `smpp`: who sends SMS; makes `SMS_FROM` and its credentials required.',
+  }),
+  SMS_BASE_URL: url(['https:', 'http:', 'smpp:', 'smpps:'], 'https://host, or smpp://user:password@host')
     .optional()
-    .register(texts, { default: 'outbox', meaning: '`infobip`: who sends SMS; makes the next three required.' }),
-  SMS_BASE_URL: url(['https:', 'http:'], 'https://host')
-    .optional()
-    .register(texts, { default: 'none', meaning: "The SMS provider's API, such as `https://abc123.api.infobip.com`." }),
+    .register(texts, {
+      default: "Twilio's; else none",
+      meaning:
+        "The SMS provider's API, such as `https://abc123.api.infobip.com`; with `smpp` the SMSC, `smpp://user:password@host:2775` or `smpps://…` for TLS, with `?system_type=…` where it wants one.",
+    }),
   SMS_FROM: z
     .string()
     .regex(/^\S.{0,49}$/, 'must have 1 to 50 characters.')
     .optional()
-    .register(texts, { default: 'none', meaning: 'Sender of SMS: a number or a name that the provider has approved.' }),
-  INFOBIP_API_KEY: z
+    .register(texts, {
+      default: 'none',
+      meaning:
+        'Sender of SMS: a number or a name that the provider has approved; at Twilio also a Messaging Service (`MG…`).',
+    }),
+  SMS_RATE_PER_SECOND: rate().register(texts, {
+    default: 'unlimited',
+    meaning: 'How many SMS a worker process hands to the provider in a second at most.',
+  }),
+  WHATSAPP_PROVIDER: z.enum(['infobip', 'twilio'], 'must be infobip or twilio.').optional().register(texts, {
+    default: 'outbox',
+    meaning: '`infobip` or `twilio`: who sends WhatsApp messages; makes `WHATSAPP_FROM` and its credentials required.',
+  }),
+  WHATSAPP_BASE_URL: url(['https:', 'http:'], 'https://host').optional().register(texts, {
+    default: "Twilio's; else none",
+    meaning: "The WhatsApp provider's API, such as `https://abc123.api.infobip.com`.",
+  }),
+  WHATSAPP_FROM: z
     .string()
-    .regex(/^[\x21-\x7e]+$/, 'must consist of visible ASCII characters, without blanks.')
+    .regex(/^\S{1,50}$/, 'must have 1 to 50 characters, without blanks.')
     .optional()
-    .register(texts, { default: 'none', meaning: 'Key of the Infobip API.' }),
+    .register(texts, { default: 'none', meaning: 'Sender of WhatsApp messages: the number of the WhatsApp account.' }),
+  WHATSAPP_RATE_PER_SECOND: rate().register(texts, {
+    default: 'unlimited',
+    meaning: 'How many WhatsApp messages a worker process hands to the provider in a second at most.',
+  }),
+  INFOBIP_API_KEY: visibleAscii().optional().register(texts, { default: 'none', meaning: 'Key of the Infobip API.' }),
+  TWILIO_ACCOUNT_SID: z
+    .string()
+    .regex(/^AC[0-9a-fA-F]{32}$/, 'must be AC and 32 hexadecimal digits.')
+    .optional()
+    .register(texts, { default: 'none', meaning: 'Account at Twilio, `AC…`.' }),
+  TWILIO_AUTH_TOKEN: visibleAscii()
+    .optional()
+    .register(texts, { default: 'none', meaning: "That account's auth token." }),
   OTEL_EXPORTER_OTLP_ENDPOINT: url(['https:', 'http:'], 'http://127.0.0.1:4318').optional().register(texts, {
     default: 'none',
     meaning:

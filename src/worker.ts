@@ -2,8 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { findDefaultAppId } from './apps/default-app.ts';
 import { forgetAttributeJob } from './attributes/forget-attribute.job.ts';
+import type { Config } from './config.ts';
+import { forgetPauses, hastenProbes } from './deliveries/channel-pause-store.ts';
 import { createChannelPauses } from './deliveries/channel-pauses.ts';
 import { deliverJob } from './deliveries/deliver.job.ts';
+import { createSendRates } from './deliveries/send-rates.ts';
 import type { Worker } from './deliveries/worker.ts';
 import { forgetEvents } from './events/forget-events.ts';
 import { fanOutJob } from './notifications/fan-out.job.ts';
@@ -49,10 +52,12 @@ export async function startWorker(
     isAlone: boolean;
     eventRetentionDays: number;
     trackedEventRetentionDays: number;
+    ratesPerSecond: Config['ratesPerSecond'];
   },
   options: WorkerOptions,
 ): Promise<RunningWorker> {
-  const { pool, isAlone, eventRetentionDays, trackedEventRetentionDays, ...deployment } = parts;
+  const { pool, isAlone, eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, ...deployment } = parts;
+  const { db, log, channels } = deployment;
   const {
     leaseSeconds = 60,
     sweepMs = 10_000,
@@ -62,16 +67,26 @@ export async function startWorker(
   } = options;
   const stopping = new AbortController();
   const cuttingOff = new AbortController();
-  const defaultAppId = await findDefaultAppId(deployment.db);
+  const defaultAppId = await findDefaultAppId(db);
   if (defaultAppId === null) throw new Error('A worker starts after the first start has made an app.');
   const worker: Worker = {
     ...deployment,
     leaseSeconds,
     defaultAppId,
-    pauses: createChannelPauses(deployment.log, { pauseMs: channelPauseMs }),
+    pauses: createChannelPauses({
+      db,
+      log,
+      listProviders: () =>
+        channels.listProviders().map(({ ownerId, ...provider }) => ({ ...provider, appId: ownerId ?? defaultAppId })),
+      pauseMs: channelPauseMs,
+      signal: cuttingOff.signal,
+    }),
+    rates: createSendRates(ratesPerSecond),
     signal: stopping.signal,
     sendSignal: cuttingOff.signal,
   };
+  await forgetPauses(db, defaultAppId, channels.listProviders());
+  await hastenProbes(db);
   const rotation = {
     run: () => rotateLog({ pool, log: worker.log, retentionDays: eventRetentionDays }),
     everyMs: rotateMs,

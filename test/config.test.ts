@@ -16,6 +16,7 @@ function mistakesOf(variables: Record<string, string>): string[] {
 }
 
 const dataEncryptionKey = randomBytes(32).toString('base64');
+const twilioAccount = { accountSid: `AC${'0'.repeat(32)}`, authToken: 'twilio-token' };
 const databaseUrl = 'postgresql://ann:secret@db.example.com/carillon';
 
 function newVapidKeys(): { VAPID_PUBLIC_KEY: string; VAPID_PRIVATE_KEY: string } {
@@ -60,6 +61,10 @@ describe('nothing set', () => {
       apns: null,
       vapid: { subject: 'https://carillon.invalid', publicKey: null, privateKey: null },
       infobip: null,
+      twilio: null,
+      smpp: null,
+      whatsApp: null,
+      ratesPerSecond: {},
     });
   });
 
@@ -123,7 +128,14 @@ describe('everything set', () => {
       SMS_PROVIDER: 'infobip',
       SMS_BASE_URL: 'https://abc.api.infobip.com',
       SMS_FROM: 'Carillon',
+      SMS_RATE_PER_SECOND: '30',
+      MAIL_RATE_PER_SECOND: '100',
+      WHATSAPP_RATE_PER_SECOND: '80',
       INFOBIP_API_KEY: 'infobip-key',
+      WHATSAPP_PROVIDER: 'twilio',
+      WHATSAPP_FROM: '+385912345678',
+      TWILIO_ACCOUNT_SID: twilioAccount.accountSid,
+      TWILIO_AUTH_TOKEN: twilioAccount.authToken,
       ALLOW_PRIVATE_ENDPOINTS: '1',
     });
     expect(config).toEqual({
@@ -173,6 +185,48 @@ describe('everything set', () => {
         privateKey: vapidKeys.VAPID_PRIVATE_KEY,
       },
       infobip: { baseUrl: 'https://abc.api.infobip.com', apiKey: 'infobip-key', from: 'Carillon' },
+      twilio: null,
+      smpp: null,
+      whatsApp: { provider: 'twilio', ...twilioAccount, from: '+385912345678' },
+      ratesPerSecond: { EMAIL: 100, SMS: 30, WHATSAPP: 80 },
+    });
+  });
+});
+
+describe('a provider', () => {
+  const twilio = { TWILIO_ACCOUNT_SID: twilioAccount.accountSid, TWILIO_AUTH_TOKEN: twilioAccount.authToken };
+
+  test('of SMS is Twilio, at its own address or another', () => {
+    const variables = { SMS_PROVIDER: 'twilio', SMS_FROM: '+385912345678', ...twilio };
+    expect(readConfig(variables)).toMatchObject({
+      infobip: null,
+      twilio: { ...twilioAccount, from: '+385912345678' },
+      smpp: null,
+    });
+    expect(readConfig({ ...variables, SMS_BASE_URL: 'http://127.0.0.1:1' }).twilio).toMatchObject({
+      baseUrl: 'http://127.0.0.1:1',
+    });
+  });
+
+  test('of SMS is an SMSC', () => {
+    const url = 'smpps://carillon:secret@smsc.example.com:3550';
+    expect(readConfig({ SMS_PROVIDER: 'smpp', SMS_BASE_URL: url, SMS_FROM: 'Carillon' })).toMatchObject({
+      infobip: null,
+      twilio: null,
+      smpp: { url, from: 'Carillon' },
+    });
+  });
+
+  test('of WhatsApp is Infobip, by a key that SMS need not have', () => {
+    const variables = {
+      WHATSAPP_PROVIDER: 'infobip',
+      WHATSAPP_BASE_URL: 'https://abc.api.infobip.com',
+      WHATSAPP_FROM: '+385912345678',
+      INFOBIP_API_KEY: 'infobip-key',
+    };
+    expect(readConfig(variables)).toMatchObject({
+      infobip: null,
+      whatsApp: { provider: 'infobip', baseUrl: 'https://abc.api.infobip.com', apiKey: 'infobip-key' },
     });
   });
 });
@@ -245,7 +299,23 @@ describe('mistakes', () => {
       'ROLE=gateway needs DATABASE_URL: an embedded database serves one process.',
     ],
     ['a sender without SMTP', { MAIL_FROM: 'a@b.example' }, 'MAIL_FROM has no use without SMTP_URL.'],
-    ['an SMS key without provider', { INFOBIP_API_KEY: 'x' }, 'INFOBIP_API_KEY has no use without SMS_PROVIDER.'],
+    [
+      'an SMS key without provider',
+      { INFOBIP_API_KEY: 'x' },
+      'INFOBIP_API_KEY has no use without SMS_PROVIDER=infobip or WHATSAPP_PROVIDER=infobip.',
+    ],
+    ['a sender without provider', { SMS_FROM: 'Carillon' }, 'SMS_FROM has no use without SMS_PROVIDER.'],
+    [
+      "another provider's key",
+      {
+        SMS_PROVIDER: 'twilio',
+        SMS_FROM: '12345',
+        TWILIO_ACCOUNT_SID: twilioAccount.accountSid,
+        TWILIO_AUTH_TOKEN: 'x',
+        INFOBIP_API_KEY: 'x',
+      },
+      'INFOBIP_API_KEY has no use without SMS_PROVIDER=infobip or WHATSAPP_PROVIDER=infobip.',
+    ],
     [
       'a service account that is none',
       { FCM_SERVICE_ACCOUNT: '{"type":"service_account"}' },
@@ -263,9 +333,20 @@ describe('mistakes', () => {
     ],
     [
       'another SMS provider',
-      { SMS_PROVIDER: 'twilio' },
-      'SMS_PROVIDER must be infobip, the only provider supported so far.',
+      { SMS_PROVIDER: 'carrier-pigeon', SMS_FROM: 'Carillon', SMS_BASE_URL: 'https://sms.example.com' },
+      'SMS_PROVIDER must be infobip, twilio or smpp.',
     ],
+    [
+      'an SMSC at a web address',
+      { SMS_PROVIDER: 'smpp', SMS_FROM: 'Carillon', SMS_BASE_URL: 'https://sms.example.com' },
+      'SMS_BASE_URL must be a URL like smpp://user:password@host with SMS_PROVIDER=smpp.',
+    ],
+    [
+      'an API at an SMSC',
+      { SMS_PROVIDER: 'infobip', SMS_FROM: 'Carillon', INFOBIP_API_KEY: 'x', SMS_BASE_URL: 'smpp://sms.example.com' },
+      'SMS_BASE_URL must be a URL like https://host with SMS_PROVIDER=infobip.',
+    ],
+    ['half an SMS a second', { SMS_RATE_PER_SECOND: '0' }, 'SMS_RATE_PER_SECOND must be a number from 1 to 100000.'],
     [
       'half a VAPID pair',
       { VAPID_PUBLIC_KEY: newVapidKeys().VAPID_PUBLIC_KEY },

@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { ProgramsFirst } from './support/programs-first.ts';
+import { ProgramsSpread } from './support/programs-spread.ts';
 
 export default defineConfig({
   test: {
@@ -9,7 +9,7 @@ export default defineConfig({
     pool: 'forks',
     // One more than a machine of two cores has: a test waits half of its time, for the database, programs or a timer.
     maxWorkers: 3,
-    sequence: { sequencer: ProgramsFirst },
+    sequence: { sequencer: ProgramsSpread },
     // The program is loaded once in each of them, and not for each file: that took a quarter of the time.
     isolate: false,
     // Files run as Node runs them in production: its own type stripping and module resolution, no bundler between.

@@ -81,6 +81,9 @@ export async function sendBare(channel: Channel, count: number, toMessage: (inde
 /** A message as a worker would make it. */
 export const messageTo = (address: Message['address'], channel: Message['channel']): Message => ({
   ...{ deliveryId: newId(), notificationId: newId(), channel, platform: null, address },
-  content: { title: null, body: 'It arrives today.', subtitle: null, icon: null, image: null, url: null, data: null },
+  content: {
+    ...{ title: null, body: 'It arrives today.', subtitle: null, icon: null, image: null, url: null, data: null },
+    buttons: [],
+  },
   ...{ receiptToken: 'token', expiresAt: new Date(Date.now() + 3_600_000), attempt: 1 },
 });

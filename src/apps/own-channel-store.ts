@@ -32,6 +32,8 @@ export async function changeOwnChannels(
     on conflict (app_id, provider) do update set
       account = excluded.account, credentials_cipher = excluded.credentials_cipher, updated_at = now()
   `);
+  // What was paused for the credentials before is tried with these.
+  if (changes.length > 0) await tx.$executeRaw(sql`delete from channel_pauses where app_id = ${appId}::uuid`);
 }
 
 /** What one app keeps for one provider. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseApnsKey } from '../channels/apns-token.ts';
+import { parseApnsKey } from '../channels/apns-key.ts';
 import { appleId, bundleId, isUrlOf, mailbox } from '../channels/credential-forms.ts';
 import { parseServiceAccount } from '../channels/service-account.ts';
 import { DomainError } from '../errors.ts';

@@ -1,4 +1,4 @@
-import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { SignJWT } from 'jose';
 
 /** A key for APNs, as Apple gives it out. */
@@ -50,26 +50,4 @@ export function createProviderTokens({ key, keyId, teamId }: ApnsKey, now = () =
       return isOlderThan(ageMsMin) ? make() : null;
     },
   };
-}
-
-/**
- * The `.p8` file of a key for APNs as PEM, from its text (line breaks may be written as `\n`), from that in base64, or from
- * the base64 between its first and last line. Null when it is no private key on P-256.
- */
-export function parseApnsKey(text: string): string | null {
-  const pem = text.replaceAll('\\n', '\n').trim();
-  if (pem.startsWith('-----BEGIN')) return toPem(() => createPrivateKey(pem));
-  const bytes = Buffer.from(pem, 'base64');
-  if (bytes.toString('latin1').startsWith('-----BEGIN')) return toPem(() => createPrivateKey(bytes));
-  return toPem(() => createPrivateKey({ key: bytes, format: 'der', type: 'pkcs8' }));
-}
-
-function toPem(read: () => KeyObject): string | null {
-  try {
-    const key = read();
-    if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') return null;
-    return key.export({ type: 'pkcs8', format: 'pem' }).toString();
-  } catch {
-    return null; // OpenSSL cannot read it.
-  }
 }

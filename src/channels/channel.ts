@@ -12,6 +12,15 @@ export type Address =
 /** The forms an address takes. */
 export type AddressKind = Address['kind'];
 
+/** One button under a message. */
+export interface MessageButton {
+  label: string;
+  /** http or https: what it opens. */
+  url: string | null;
+  /** What the app calls it, by which it knows what to do. Null: by its place, `button-1`. */
+  action: string | null;
+}
+
 /** What a caller asked to be said, after rendering. */
 export interface MessageContent {
   title: string | null;
@@ -20,7 +29,8 @@ export interface MessageContent {
   icon: string | null;
   image: string | null;
   url: string | null;
-  /** Travels with a push, untouched. */
+  buttons: readonly MessageButton[];
+  /** Travels with a push. */
   data: Record<string, unknown> | null;
 }
 
@@ -40,11 +50,15 @@ export interface Message {
   attempt: number;
 }
 
+/** Why a message will never be accepted. `OPTED_OUT`: the person has told the provider, by STOP or by blocking the sender. */
+export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAILED' | 'OPTED_OUT';
+
 /**
  * How one send ended. Every send ends in exactly one of these; a channel never throws for what a provider answers.
  *
  * - `accepted`: the provider took it over. `receipt` says whether it already confirmed more than that.
- * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff).
+ * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff). With `isMessageOnly` the provider works, and
+ *   puts off this message or its recipient alone; many others in a row mean that it is down.
  * - `rejected`: this message will never be accepted; the address may be good.
  * - `gone`: the address is no longer anybody's; retire it, unless the installation has registered it later than `since`
  *   (absent: the provider does not tell since when).
@@ -55,8 +69,8 @@ export interface Message {
  */
 export type SendOutcome =
   | { kind: 'accepted'; providerCode: string | null; receipt?: 'DELIVERED' | 'BOUNCED' }
-  | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number }
-  | { kind: 'rejected'; providerCode: string | null; reason: 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAILED' }
+  | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number; isMessageOnly?: true }
+  | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason }
   | { kind: 'gone'; providerCode: string | null; since?: Date }
   | { kind: 'channelDown'; providerCode: string | null };
 
@@ -67,8 +81,13 @@ export type Verdict = WithoutProviderCode<SendOutcome>;
 
 /** A way to send: one provider's protocol. */
 export interface Channel {
-  /** For logs and the banner: `smtp`, `web-push`, `fcm`, `apns`, `infobip`, `outbox`. */
+  /** For logs, the banner and pauses: `smtp`, `web-push`, `fcm`, `infobip`, `outbox`. One for each provider of a channel. */
   readonly name: string;
+  /**
+   * Whether each address names its own service, as in web push: failures in a row then say nothing of the next one, and
+   * nothing is paused for them. @default false
+   */
+  readonly hasManyServices?: boolean;
   /**
    * Sends one message. Answers `retry` when `signal` aborts or the provider does not answer in time; whether the provider
    * took it is then unknown, and a repeat carries the same id. Throws only for what is ours: a lost database (outbox), or

@@ -1,4 +1,5 @@
-import { GoogleToken, gaxios } from 'google-auth-library';
+import type { GoogleToken } from 'google-auth-library';
+import { z } from 'zod';
 import type { SendOutcome } from './channel.ts';
 import { toFailureCode } from './failure-code.ts';
 import type { ServiceAccount } from './service-account.ts';
@@ -27,14 +28,55 @@ const renewedBeforeMs = 5 * 60_000;
 
 /**
  * Tokens by the JWT bearer grant (RFC 7523;
- * https://developers.google.com/identity/protocols/oauth2/service-account#httprest). The library has Google's token URL
- * built in: the one of the account's file stands in for it. `get` and `renew` reject with {@link NoAccessTokenError}.
+ * https://developers.google.com/identity/protocols/oauth2/service-account#httprest). `get` and `renew` reject with
+ * {@link NoAccessTokenError}.
  */
-export function createAccessTokens(
+export function createAccessTokens(account: ServiceAccount, options: TokenOptions): AccessTokens {
+  let opening: Promise<GoogleToken> | null = null;
+  let renewal: Promise<string> | null = null;
+
+  const open = () => {
+    opening ??= openGoogleToken(account, options);
+    return opening;
+  };
+
+  return {
+    async get() {
+      const google = await open();
+      try {
+        return await ask(google, false);
+      } catch (error) {
+        // It could not be replaced early, and there is time to try that again.
+        if (google.accessToken !== undefined && !google.hasExpired()) return google.accessToken;
+        throw error;
+      }
+    },
+    async renew(refused) {
+      const google = await open();
+      if (google.accessToken !== undefined && google.accessToken !== refused) return google.accessToken;
+      renewal ??= ask(google, true).finally(() => {
+        renewal = null;
+      });
+      return renewal;
+    },
+  };
+}
+
+interface TokenOptions {
+  scope: string;
+  timeoutMs: number;
+}
+
+/**
+ * The library has Google's token URL built in: the one of the account's file stands in for it. It is loaded with the first
+ * token, as most programs need none.
+ */
+async function openGoogleToken(
   { clientEmail, privateKey, tokenUri }: ServiceAccount,
-  { scope, timeoutMs }: { scope: string; timeoutMs: number },
-): AccessTokens {
-  const google = new GoogleToken({
+  { scope, timeoutMs }: TokenOptions,
+): Promise<GoogleToken> {
+  const { gaxios, GoogleToken } = await import('google-auth-library');
+  return new GoogleToken({
     iss: clientEmail,
     key: privateKey,
     scope,
@@ -53,52 +95,31 @@ export function createAccessTokens(
         }),
     },
   });
-  let renewal: Promise<string> | null = null;
-
-  async function ask(forceRefresh: boolean): Promise<string> {
-    try {
-      const { access_token: token } = await google.getToken({ forceRefresh });
-      if (typeof token === 'string' && token !== '') return token;
-    } catch (error) {
-      // Not as the cause: it holds what was sent.
-      throw new NoAccessTokenError(classifyTokenFailure(error));
-    }
-    throw new NoAccessTokenError({ kind: 'retry', providerCode: 'OAUTH_REPLY_UNREADABLE' });
-  }
-
-  return {
-    async get() {
-      try {
-        return await ask(false);
-      } catch (error) {
-        // It could not be replaced early, and there is time to try that again.
-        if (google.accessToken !== undefined && !google.hasExpired()) return google.accessToken;
-        throw error;
-      }
-    },
-    async renew(refused) {
-      if (google.accessToken !== undefined && google.accessToken !== refused) return google.accessToken;
-      renewal ??= ask(true).finally(() => {
-        renewal = null;
-      });
-      return renewal;
-    },
-  };
 }
+
+async function ask(google: GoogleToken, forceRefresh: boolean): Promise<string> {
+  try {
+    const { access_token: token } = await google.getToken({ forceRefresh });
+    if (typeof token === 'string' && token !== '') return token;
+  } catch (error) {
+    // Not as the cause: it holds what was sent.
+    throw new NoAccessTokenError(classifyTokenFailure(error));
+  }
+  throw new NoAccessTokenError({ kind: 'retry', providerCode: 'OAUTH_REPLY_UNREADABLE' });
+}
+
+const refusalSchema = z.object({ response: z.object({ status: z.number(), data: z.unknown() }) });
 
 /**
  * What it means that the token endpoint gave none. A refusal (RFC 6749, section 5.2: 400, or 401 for `invalid_client`) is
  * about the account or its key, and so is a redirect or any other 4xx; being asked to wait (408, 429), 5xx and no reply at all are not.
  */
 function classifyTokenFailure(error: unknown): SendOutcome {
-  if (!(error instanceof gaxios.GaxiosError)) return { kind: 'retry', providerCode: toFailureCode(error) };
-  const status = error.response?.status;
-  if (status === undefined) return { kind: 'retry', providerCode: toFailureCode(error) };
+  const refusal = refusalSchema.safeParse(error);
+  if (!refusal.success) return { kind: 'retry', providerCode: toFailureCode(error) };
+  const { status, data } = refusal.data.response;
   const isTransient = status < 300 || status >= 500 || status === 408 || status === 429;
-  return {
-    kind: isTransient ? 'retry' : 'channelDown',
-    providerCode: toOauthCode(error.response?.data) ?? `OAUTH_${status}`,
-  };
+  return { kind: isTransient ? 'retry' : 'channelDown', providerCode: toOauthCode(data) ?? `OAUTH_${status}` };
 }
 
 /** `OAUTH_INVALID_GRANT`, for `{ "error": "invalid_grant", … }`. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Channel, Message, SendOutcome, Verdict } from './channel.ts';
-import { toFailureCode } from './failure-code.ts';
+import { below, type HttpResult, postToProvider } from './http-exchange.ts';
 import { parseJson } from './parse-json.ts';
 import { renderSms } from './render-sms.ts';
 import { parseRetryAfter } from './retry-after.ts';
@@ -16,9 +16,6 @@ export interface InfobipOptions {
   timeoutMs?: number;
 }
 
-/** Largest reply read. One about one message has less than a kilobyte. */
-const replyBytesMax = 65_536;
-
 /** Infobip sets a longer validity to this: 48 hours. */
 const validityMinutesMax = 2_880;
 
@@ -28,33 +25,22 @@ const validityMinutesMax = 2_880;
  * Infobip refuses a repeat of what it already took (REJECTED_DUPLICATE_MESSAGE_ID), and that counts as accepted.
  */
 export function createInfobipSmsChannel({ baseUrl, apiKey, from, timeoutMs = 10_000 }: InfobipOptions): Channel {
-  const url = new URL('sms/3/messages', baseUrl.endsWith('/') ? baseUrl : `${baseUrl}/`);
-  const headers = { authorization: `App ${apiKey}`, 'content-type': 'application/json', accept: 'application/json' };
-
+  const url = below(baseUrl, 'sms/3/messages');
+  const headers = toInfobipHeaders(apiKey);
   return {
     name: 'infobip',
     async send(message, signal) {
       const body = JSON.stringify(toInfobipRequest(message, from));
-      try {
-        const response = await fetch(url, {
-          method: 'POST',
-          headers,
-          body,
-          redirect: 'manual',
-          signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-        });
-        if (!response.ok) {
-          await response.body?.cancel();
-          return classifyInfobipStatus(response.status, response.headers.get('retry-after'));
-        }
-        return classifyInfobipReply(await readText(response));
-      } catch (error) {
-        return { kind: 'retry', providerCode: toFailureCode(error) };
-      }
+      return classifyInfobip(await postToProvider({ url, headers, body, signal, timeoutMs }));
     },
     // Connections are fetch's own, which keeps them for seconds and lets the process end meanwhile.
     close: () => Promise.resolve(),
   };
+}
+
+/** Headers of every request to Infobip. */
+export function toInfobipHeaders(apiKey: string): Record<string, string> {
+  return { authorization: `App ${apiKey}`, 'content-type': 'application/json', accept: 'application/json' };
 }
 
 /** The request's body. A validity under a minute cannot be said: a minute is the least. */
@@ -76,16 +62,11 @@ function toInfobipRequest({ address, content, deliveryId, expiresAt }: Message, 
   };
 }
 
-/** The body as text. Throws when it is longer than any reply of Infobip's. */
-async function readText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytesRead = 0;
-  for await (const chunk of response.body ?? []) {
-    bytesRead += chunk.length;
-    if (bytesRead > replyBytesMax) throw new Error('The reply is too long.');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+/** What came of a request about one message. */
+export function classifyInfobip(result: HttpResult): SendOutcome {
+  if (!result.isReply) return { kind: 'retry', providerCode: result.failureCode };
+  const isAccepted = result.status >= 200 && result.status < 300;
+  return isAccepted ? classifyInfobipReply(result.text) : classifyInfobipStatus(result.status, result.retryAfter);
 }
 
 const refused: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED' };
@@ -134,7 +115,7 @@ const byStatusName = new Map<string, Verdict>([
   ['REJECTED_PREPAID_PACKAGE_EXPIRED', channelDown],
   ['REJECTED_SOURCE', channelDown], // our sender ID is not registered
   ['REJECTED_SENDER', channelDown], // our sender ID is blocked
-  ['REJECTED_FLOODING_FILTER', retry], // too many messages to this number in an hour
+  ['REJECTED_FLOODING_FILTER', { kind: 'retry', isMessageOnly: true }], // too many to this number in an hour
   ['REJECTED_SYSTEM_ERROR', retry], // "retry the submission"
   ['UNDELIVERABLE_REJECTED_PLATFORM', retry], // "temporarily unavailable"
 ]);
@@ -148,15 +129,19 @@ const byStatusGroup = new Map<string, Verdict>([
   ['REJECTED', refused],
 ]);
 
-const replySchema = z.object({
-  messages: z.tuple([z.object({ status: z.object({ groupName: z.string(), name: z.string() }) })], z.unknown()),
-});
+const messageSchema = z.object({ status: z.object({ groupName: z.string(), name: z.string() }) });
+
+/** One message in a list, or by itself as the reply to a WhatsApp text is. */
+const replySchema = z.union([
+  z.object({ messages: z.tuple([messageSchema], z.unknown()) }).transform(({ messages: [message] }) => message),
+  messageSchema,
+]);
 
 /** What the reply to an accepted request says of its one message. What is not Infobip's form, or a group unknown, is `retry`. */
 export function classifyInfobipReply(text: string): SendOutcome {
   const reply = replySchema.safeParse(parseJson(text));
   if (!reply.success) return { kind: 'retry', providerCode: 'REPLY_UNREADABLE' };
-  const { groupName, name } = reply.data.messages[0].status;
+  const { groupName, name } = reply.data.status;
   const verdict = byStatusName.get(name) ?? byStatusGroup.get(groupName) ?? retry;
   return { ...verdict, providerCode: /^[A-Z0-9_]{1,64}$/.test(name) ? name : 'STATUS_UNKNOWN' };
 }

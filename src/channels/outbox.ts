@@ -4,6 +4,7 @@ import type { Address, Channel, Message, SendOutcome, Verdict } from './channel.
 import { type RenderedEmail, renderEmail } from './render-email.ts';
 import { type PushPayload, renderPush } from './render-push.ts';
 import { renderSms } from './render-sms.ts';
+import { parseWhatsAppTemplate, type WhatsAppTemplate } from './whatsapp-template.ts';
 
 /** One way for a message to fare, and the addresses that fare so. */
 interface Simulation {
@@ -118,13 +119,17 @@ function toReadableAddress(address: Address): string {
   }
 }
 
-/** What the channel would have sent: an e-mail's subject and parts, an SMS's text, a push's payload. */
-function renderForOutbox(message: Message): RenderedEmail | PushPayload | { text: string } {
+/** What the channel would have sent: an e-mail's subject and parts, a text or a WhatsApp template, a push's payload. */
+function renderForOutbox(message: Message): RenderedEmail | PushPayload | { text: string } | WhatsAppTemplate {
   switch (message.address.kind) {
     case 'email':
       return renderEmail(message.content);
     case 'phone':
-      return { text: renderSms(message.content) };
+      return (
+        (message.channel === 'WHATSAPP' && parseWhatsAppTemplate(message.content.data)) || {
+          text: renderSms(message.content),
+        }
+      );
     default:
       return renderPush(message);
   }

@@ -5,14 +5,26 @@ import type { AddressKind, Channel } from './channel.ts';
 import { createFcmChannel, type FcmOptions } from './fcm.ts';
 import { createInboxChannel } from './inbox.ts';
 import { createInfobipSmsChannel, type InfobipOptions } from './infobip-sms.ts';
+import { createInfobipWhatsAppChannel } from './infobip-whatsapp.ts';
 import { createOutboxChannel } from './outbox.ts';
+import { createSmppChannel, type SmppOptions } from './smpp.ts';
 import { createSmtpChannel, type SmtpOptions } from './smtp.ts';
+import type { TwilioOptions } from './twilio.ts';
+import { createTwilioSmsChannel } from './twilio-sms.ts';
+import { createTwilioWhatsAppChannel } from './twilio-whatsapp.ts';
 import { createWebPushChannel, type Vapid } from './web-push.ts';
+
+/** Who sends WhatsApp messages. */
+export type WhatsAppOptions = ({ provider: 'infobip' } & InfobipOptions) | ({ provider: 'twilio' } & TwilioOptions);
 
 /** What decides which provider serves which channel. A provider that is null is not configured. */
 export interface ChannelsOptions {
   smtp: SmtpOptions | null;
+  /** SMS has one provider at most. */
   infobip: InfobipOptions | null;
+  twilio: TwilioOptions | null;
+  smpp: SmppOptions | null;
+  whatsApp: WhatsAppOptions | null;
   /** Null: web push has no key pair, so that browsers are not served. */
   vapid: Vapid | null;
   fcm: FcmOptions | null;
@@ -28,6 +40,9 @@ export interface ChannelsOptions {
 export const noProviders = {
   smtp: null,
   infobip: null,
+  twilio: null,
+  smpp: null,
+  whatsApp: null,
   vapid: null,
   fcm: null,
   apns: null,
@@ -40,6 +55,8 @@ export interface Channels {
   channelFor(channel: ChannelName, addressKind: AddressKind): Channel | null;
   /** The channels for which at least one form of address has a provider or the outbox. */
   configuredChannels(): ChannelName[];
+  /** By which providers each channel is served, the outbox among them: each once. */
+  listProviders(): { channel: ChannelName; provider: string }[];
   /** What serves each channel, for a person: `smtp`, `web-push, outbox for apps`, `not configured`. */
   describe(): Record<ChannelName, string>;
   /** Ends idle connections. Sends under way end by themselves, or by their signal. */
@@ -79,7 +96,13 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
       channel: 'SMS',
       address: 'phone',
       audience: 'all',
-      via: options.infobip ? createInfobipSmsChannel(options.infobip) : outbox,
+      via: openSms(options) ?? outbox,
+    },
+    {
+      channel: 'WHATSAPP',
+      address: 'phone',
+      audience: 'all',
+      via: openWhatsApp(options) ?? outbox,
     },
     { channel: 'IN_APP', address: 'inbox', audience: 'all', via: createInboxChannel(db) },
   ];
@@ -88,16 +111,38 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
     channelFor: (channel, addressKind) =>
       routes.find((route) => route.channel === channel && route.address === addressKind)?.via ?? null,
     configuredChannels: () => [...new Set(routes.filter((route) => route.via).map((route) => route.channel))],
+    listProviders: () =>
+      [...Map.groupBy(routes, ({ channel }) => channel)].flatMap(([channel, served]) =>
+        [...new Set(served.flatMap(({ via }) => via?.name ?? []))].map((provider) => ({ channel, provider })),
+      ),
     describe: () => ({
       PUSH: describeRoutes(routes, 'PUSH'),
       EMAIL: describeRoutes(routes, 'EMAIL'),
       SMS: describeRoutes(routes, 'SMS'),
+      WHATSAPP: describeRoutes(routes, 'WHATSAPP'),
       IN_APP: describeRoutes(routes, 'IN_APP'),
     }),
     async close() {
       await Promise.all([...new Set(routes.map((route) => route.via))].map((channel) => channel?.close()));
     },
   };
+}
+
+function openSms({ infobip, twilio, smpp }: Pick<ChannelsOptions, 'infobip' | 'twilio' | 'smpp'>): Channel | null {
+  if (infobip) return createInfobipSmsChannel(infobip);
+  if (twilio) return createTwilioSmsChannel(twilio);
+  return smpp && createSmppChannel(smpp);
+}
+
+function openWhatsApp({ whatsApp }: Pick<ChannelsOptions, 'whatsApp'>): Channel | null {
+  switch (whatsApp?.provider) {
+    case undefined:
+      return null;
+    case 'infobip':
+      return createInfobipWhatsAppChannel(whatsApp);
+    case 'twilio':
+      return createTwilioWhatsAppChannel(whatsApp);
+  }
 }
 
 function openWebPush({ vapid, ...options }: Omit<ChannelsOptions, 'db'>): Channel | null {

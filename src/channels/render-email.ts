@@ -11,22 +11,29 @@ export interface RenderedEmail {
 const subjectLengthMax = 255;
 
 /**
- * The e-mail that says `content`: the title (else the body's first line) is the subject and the heading; image and link
- * follow the body. Pure. Everything is escaped, and only http and https addresses become a link or an image.
+ * The e-mail that says `content`: the title (else the body's first line) is the subject and the heading; image, link
+ * and the buttons that open something follow the body. Pure. Everything is escaped, and only http and https addresses become a link or an image.
  */
 export function renderEmail(content: MessageContent): RenderedEmail {
   const { title, body } = content;
   const url = toWebUrl(content.url);
   const image = toWebUrl(content.image);
+  const links = content.buttons.flatMap(({ label, url: opened }) => {
+    const href = toWebUrl(opened);
+    return href === null ? [] : [{ label, href }];
+  });
   const paragraphs = [
     title === null ? null : `<h1 style="font-size:20px">${escapeHtml(title)}</h1>`,
     `<p>${escapeHtml(body).replace(/\r\n|\r|\n/g, '<br>')}</p>`,
     image === null ? null : `<p><img src="${escapeHtml(image)}" alt="" style="max-width:100%"></p>`,
     url === null ? null : `<p><a href="${escapeHtml(url)}">${escapeHtml(url)}</a></p>`,
+    ...links.map(({ label, href }) => `<p><a href="${escapeHtml(href)}">${escapeHtml(label)}</a></p>`),
   ];
   return {
     subject: toSubject(title) || toSubject(body) || 'Notification',
-    text: [title, body, url].filter((part) => part !== null).join('\n\n'),
+    text: [title, body, url, ...links.map(({ label, href }) => `${label}: ${href}`)]
+      .filter((part) => part !== null)
+      .join('\n\n'),
     html: `<!doctype html><html><body>${paragraphs.filter((part) => part !== null).join('')}</body></html>`,
   };
 }

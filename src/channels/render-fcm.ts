@@ -1,3 +1,4 @@
+import { toPushButtons } from './buttons.ts';
 import type { Message } from './channel.ts';
 import { type ApsDictionary, renderAps, toApnsHeaders } from './render-aps.ts';
 
@@ -73,8 +74,9 @@ const forms: Record<NonNullable<Message['platform']>, Form> = {
  * What travels beside the notification: our ids, what FCM's notification has no field for, and the caller's data by its own
  * keys, values that are no texts as JSON. A key that FCM keeps for itself, or that is one of ours, has `data.` before it.
  */
-function toData({ deliveryId, notificationId, receiptToken, content }: Message): Record<string, string> {
+function toData({ deliveryId, notificationId, receiptToken, content, platform }: Message): Record<string, string> {
   const { subtitle, icon, url, data } = content;
+  const buttons = toPushButtons(content.buttons, platform);
   const own = {
     deliveryId,
     notificationId,
@@ -82,6 +84,8 @@ function toData({ deliveryId, notificationId, receiptToken, content }: Message):
     ...(subtitle !== null && { subtitle }),
     ...(icon !== null && { icon }),
     ...(url !== null && { url }),
+    // A list of `{ label, url, action }`, as JSON.
+    ...(buttons.length > 0 && { buttons: JSON.stringify(buttons) }),
   };
   const given = Object.entries(data ?? {}).map(([key, value]): [string, string] => [
     isReserved(key) || Object.hasOwn(own, key) ? `data.${key}` : key,

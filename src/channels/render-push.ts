@@ -1,3 +1,4 @@
+import { toPushButtons } from './buttons.ts';
 import type { Message } from './channel.ts';
 
 /** What a push carries to the app or the page's push worker, as JSON; what was not said is absent. */
@@ -8,6 +9,8 @@ export interface PushPayload {
   icon?: string;
   image?: string;
   url?: string;
+  /** As many as clients of the platform show. `action` tells them apart; `url` is what one opens. */
+  buttons?: { label: string; action: string; url?: string }[];
   data?: Record<string, unknown>;
   deliveryId: string;
   notificationId: string;
@@ -15,9 +18,16 @@ export interface PushPayload {
   receiptToken: string;
 }
 
+/** What a push says, and to which delivery it belongs. */
+type PushMessage = Pick<Message, 'content' | 'platform' | 'deliveryId' | 'notificationId' | 'receiptToken'>;
+
 /** The payload of a push. Pure. */
-export function renderPush({ content, deliveryId, notificationId, receiptToken }: Message): PushPayload {
+export function renderPush({ content, platform, ...ids }: PushMessage): PushPayload {
   const { title, body, subtitle, icon, image, url, data } = content;
+  const buttons = toPushButtons(content.buttons, platform).map(({ url: opened, ...button }) => ({
+    ...button,
+    ...(opened !== null && { url: opened }),
+  }));
   return {
     ...(title !== null && { title }),
     body,
@@ -25,9 +35,10 @@ export function renderPush({ content, deliveryId, notificationId, receiptToken }
     ...(icon !== null && { icon }),
     ...(image !== null && { image }),
     ...(url !== null && { url }),
+    ...(buttons.length > 0 && { buttons }),
     ...(data !== null && { data }),
-    deliveryId,
-    notificationId,
-    receiptToken,
+    deliveryId: ids.deliveryId,
+    notificationId: ids.notificationId,
+    receiptToken: ids.receiptToken,
   };
 }

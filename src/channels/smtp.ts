@@ -125,7 +125,9 @@ const connectionCommands = new Set(['CONN', 'EHLO', 'HELO']);
  * | 5.1.1 5.1.2 5.1.3 5.1.6 5.1.10 | any | gone |
  * | 5.1.7 5.1.8 | any | channelDown: it is our sender that is refused |
  * | 530 534 535 538, any 5yz | any, AUTH | channelDown |
- * | 4yz | any | retry |
+ * | 421, 4.3.z | any | retry: the service, or its system, is in trouble (section 3.8; RFC 3463, section 3.4) |
+ * | 4yz | RCPT TO | retry, of this message only: greylisting, a full mailbox |
+ * | 4yz | any other | retry |
  * | 503 | any | retry: the session was in a wrong state (RFC 5321, section 4.2.4), not the message |
  * | 5yz | connecting (554: "no SMTP service here", section 3.1) | channelDown |
  * | 552, 5.3.4 | any | rejected: this message is too big, or the mailbox is full |
@@ -137,6 +139,9 @@ const connectionCommands = new Set(['CONN', 'EHLO', 'HELO']);
 export function classifySmtpReply({ code, enhancedCode }: SmtpReply, command: string): Verdict {
   const verdict = enhancedCode === null ? undefined : byEnhancedCode.get(enhancedCode);
   if (verdict) return verdict;
+  if (code < 500 && code !== 421 && command === recipientCommand && !enhancedCode?.startsWith('4.3.')) {
+    return { kind: 'retry', isMessageOnly: true };
+  }
   if (code < 500 || code === 503) return { kind: 'retry' };
   if (authenticationCodes.has(code) || command.startsWith('AUTH')) return channelDown;
   if (connectionCommands.has(command)) return channelDown;

@@ -63,6 +63,7 @@ export function createWebPushChannel(options: WebPushOptions): Channel {
 
   return {
     name: 'web-push',
+    hasManyServices: true,
     async send(message, signal) {
       const { address } = message;
       if (address.kind !== 'webPush') throw new TypeError('Web push sends to push subscriptions.');

@@ -21,6 +21,8 @@ export interface AppChannels {
   senderFor(appId: string, channel: ChannelName, addressKind: AddressKind): Promise<Sender | null>;
   /** The channels for which an app has something that sends. */
   configuredChannels(appId: string): Promise<ChannelName[]>;
+  /** By which providers messages are sent, and whose they are, as far as it is known: `ownerId` null, the environment's. */
+  listProviders(): { ownerId: string | null; channel: ChannelName; provider: string }[];
   /** Ends idle connections of apps' own channels. */
   close(): Promise<void>;
 }
@@ -121,6 +123,12 @@ export function createAppChannels(options: AppChannelsOptions): AppChannels {
     async configuredChannels(appId) {
       const its = (await ownOf(appId))?.channels.configuredChannels() ?? [];
       return [...new Set([...environment.configuredChannels(), ...its])];
+    },
+    listProviders() {
+      const itsOwn = [...own].flatMap(([ownerId, { channels }]) =>
+        channels.listProviders().map((provider) => ({ ...provider, ownerId })),
+      );
+      return [...environment.listProviders().map((provider) => ({ ...provider, ownerId: null })), ...itsOwn];
     },
     async close() {
       await Promise.all([...own.values()].map(({ channels }) => channels.close()));

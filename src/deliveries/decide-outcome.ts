@@ -1,4 +1,4 @@
-import type { SendOutcome } from '../channels/channel.ts';
+import type { RejectionReason, SendOutcome } from '../channels/channel.ts';
 import type { DeliveryReason, DeliveryStatus } from '../generated/prisma/enums.ts';
 import type { DueDelivery } from './begin-sends.ts';
 import type { Outcome } from './write-outcomes.ts';
@@ -9,6 +9,13 @@ export const attemptsMax = 8;
 const firstRetryMs = 2_000;
 /** @default 600_000 // 10 minutes */
 const retryMsMax = 600_000;
+
+const rejectionStatuses = {
+  PROVIDER_REJECTED: 'FAILED',
+  RENDER_FAILED: 'FAILED',
+  HARD_BOUNCE: 'BOUNCED',
+  OPTED_OUT: 'DISCARDED',
+} as const satisfies Record<RejectionReason, Outcome['status']>;
 
 /**
  * What a channel's answer means for the delivery. Pure but for the jitter (`random`, 0 to 1), which keeps a batch that
@@ -28,7 +35,7 @@ export function decideOutcome(
     case 'accepted':
       return { ...base, status: 'SENT', reason: null };
     case 'rejected':
-      return { ...base, status: outcome.reason === 'HARD_BOUNCE' ? 'BOUNCED' : 'FAILED', reason: outcome.reason };
+      return { ...base, status: rejectionStatuses[outcome.reason], reason: outcome.reason };
     case 'gone':
       return delivery.channel === 'PUSH'
         ? { ...base, status: 'FAILED', reason: 'ADDRESS_GONE' }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { contentSchema } from '../content/content.ts';
+import { contentSchema, sendValuesSchema } from '../content/content.ts';
 import { newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { sql } from '../storage/database.ts';
@@ -24,16 +24,19 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (!notification) return;
     const content = contentSchema.parse(notification.content);
     await expireOverdue(worker, notificationId);
+    await worker.pauses.refresh();
     const claim = await claimDue(worker.db, {
       notificationId,
       token: newId(),
       limit: deliveriesPerBatch,
       leaseSeconds: worker.leaseSeconds,
-      pausedChannels: worker.pauses.listPaused(),
+      pausedChannels: [...worker.pauses.listPaused(), ...worker.rates.listBusy()],
     });
+    const { data = null, event } = sendValuesSchema.parse(notification);
+    const values = { data, event: event?.properties ?? null };
     await sendBatch(worker, {
       claim,
-      notification: { id: notificationId, content, expiresAt: notification.expiresAt },
+      notification: { id: notificationId, content, ...values, expiresAt: notification.expiresAt },
     });
     const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
     if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
@@ -41,13 +44,20 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
   },
 };
 
+/** How long what a busy channel keeps waiting is left alone. @default 1_000 // 1 second */
+const busyMs = 1_000;
+
 /** For what a paused channel keeps waiting, when it is tried again. */
-async function comeBackWhenDue({ db, pauses }: Worker, notificationId: string): Promise<void> {
+async function comeBackWhenDue({ db, pauses, rates }: Worker, notificationId: string): Promise<void> {
   const paused = pauses.listPaused();
+  const busy = rates.listBusy();
   const [row] = await db.$queryRaw<{ due_at: Date | null }[]>(sql`
     select min(
-      case when channel = any(${paused}::channel[])
-        then greatest(next_attempt_at, now() + make_interval(secs => ${pauses.pauseMs / 1000}))
+      case
+        when channel = any(${paused}::channel[])
+          then greatest(next_attempt_at, now() + make_interval(secs => ${pauses.pauseMs / 1000}))
+        when channel = any(${busy}::channel[])
+          then greatest(next_attempt_at, now() + make_interval(secs => ${busyMs / 1000}))
         else next_attempt_at
       end
     ) as due_at

@@ -122,6 +122,11 @@ export const DeliveryObject = builder.prismaObject('Delivery', {
       description: "The provider's own word for its last answer.",
     }),
     attempts: t.exposeInt('attempts', { description: 'Sends begun.' }),
+    variation: t.exposeInt('variation', {
+      nullable: true,
+      description:
+        "Which variation of the notification's content it was last sent with, by its place from 0; null: what is said to everybody, or it was not sent.",
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was queued.' }),
     updatedAt: t.expose('statusAt', { type: 'DateTime', description: 'When it came into its present status.' }),
     user: t.field({

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SendOutcome } from '../channels/channel.ts';
+import type { Rendering } from '../content/render-content.ts';
+import { renderDeliveries } from '../content/render-deliveries.ts';
 import { createOutage } from '../stream/outage.ts';
 import { beginSends, type DueDelivery } from './begin-sends.ts';
 import { type Claim, releaseClaim, renewClaim } from './claim.ts';
@@ -51,13 +53,15 @@ async function sendSlice(worker: Worker, { claim, notification }: Batch, ids: re
   const due = await persist(worker, () =>
     beginSends(worker.db, { token: claim.token, deliveryIds: ids, leaseSeconds }),
   );
+  const toSend = due.filter(({ refusal }) => refusal === null).map(({ id }) => id);
+  const rendering = await persist(worker, () => renderDeliveries(worker, notification, toSend));
   const facts = {
     'carillon.notification.id': notification.id,
     'carillon.deliveries': due.length,
     'carillon.channels': [...new Set(due.map(({ channel }) => channel))].sort().join(),
   };
   const ends = await worker.tracing.trace('send', facts, () =>
-    Promise.all(due.map((delivery) => endOf(worker, notification, delivery))),
+    Promise.all(due.map((delivery) => endOf(worker, { notification, delivery, rendering }))),
   );
   await persist(worker, () => recordEnds(worker.db, claim.token, ends));
   worker.bus.wake();
@@ -86,19 +90,42 @@ async function persist<Result>(
   }
 }
 
-async function endOf(worker: Worker, notification: NotificationToSend, delivery: DueDelivery): Promise<SendEnd> {
+/** A delivery of a notification that is to be sent, and what it says. */
+interface Turn {
+  notification: NotificationToSend;
+  delivery: DueDelivery;
+  rendering: (deliveryId: string) => Rendering;
+}
+
+async function endOf(worker: Worker, { notification, delivery, rendering }: Turn): Promise<SendEnd> {
   const { id: deliveryId, refusal } = delivery;
   if (refusal !== null) {
     const outcome = { deliveryId, status: decideRefusal(refusal), reason: refusal, providerCode: null };
     return { delivery, sent: null, outcome };
   }
-  const sent = await sendOne(worker, notification, delivery);
+  const said = rendering(deliveryId);
+  const sent =
+    said.kind === 'rendered'
+      ? await sendOne(worker, { ...notification, content: said.content }, delivery)
+      : { kind: 'rejected' as const, reason: 'RENDER_FAILED' as const, providerCode: said.code };
   if (sent === null) {
     const reason = 'CHANNEL_NOT_CONFIGURED' as const;
     const outcome = { deliveryId, status: 'DISCARDED' as const, reason, providerCode: null, isUncounted: true };
     return { delivery, sent, outcome };
   }
-  return { delivery, sent, outcome: toOutcome(worker, delivery, sent) };
+  if (sent.kind === 'putOff') {
+    const { delayMs } = sent;
+    const outcome = {
+      deliveryId,
+      status: 'QUEUED' as const,
+      reason: null,
+      providerCode: null,
+      delayMs,
+      isUncounted: true,
+    };
+    return { delivery, sent: null, outcome };
+  }
+  return { delivery, sent, outcome: { ...toOutcome(worker, delivery, sent), variation: said.variation } };
 }
 
 /** What was cut off because this process stops is due at once for the next one, and is never given up for that. */

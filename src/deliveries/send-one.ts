@@ -1,27 +1,28 @@
-import type { Address, MessageContent, SendOutcome } from '../channels/channel.ts';
+import type { Address, MessageContent } from '../channels/channel.ts';
+import type { ContentToRender } from '../content/render-deliveries.ts';
 import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
+import type { TurnEnd } from './channel-pauses.ts';
 import { attemptsMax } from './decide-outcome.ts';
 import { createReceiptToken } from './receipt-token.ts';
 import type { Worker } from './worker.ts';
 
 /** What all deliveries of one notification share. */
-export interface NotificationToSend {
-  id: string;
-  content: MessageContent;
+export interface NotificationToSend extends ContentToRender {
   expiresAt: Date;
 }
 
 /**
- * Sends one delivery and answers how that ended; null when nothing is configured for its address. Never throws, so that
+ * Sends one delivery when its channel is not paused and at its rate, and answers how that ended; null when nothing is
+ * configured for its address. Never throws, so that
  * one delivery cannot take others down with it: an address that cannot be read fails for good, and what a channel throws
  * is tried again as often as anything else.
  */
 export async function sendOne(
   worker: Worker,
-  notification: NotificationToSend,
+  notification: Pick<NotificationToSend, 'id' | 'expiresAt'> & { content: MessageContent },
   delivery: DueDelivery,
-): Promise<SendOutcome | null> {
+): Promise<TurnEnd | null> {
   const about = { deliveryId: delivery.id, notificationId: notification.id };
   // No attempt so far lived to tell how it ended.
   if (delivery.attempts > attemptsMax) return { kind: 'retry', providerCode: 'INTERRUPTED' };
@@ -38,7 +39,7 @@ export async function sendOne(
     const appId = delivery.appId ?? worker.defaultAppId;
     const sender = await worker.channels.senderFor(appId, delivery.channel, address.kind);
     if (!sender) return null;
-    if (!worker.pauses.mayBegin(delivery.channel)) return { kind: 'channelDown', providerCode: null };
+    const { via, ownerId } = sender;
     const message = {
       ...about,
       channel: delivery.channel,
@@ -49,10 +50,12 @@ export async function sendOne(
       expiresAt: notification.expiresAt,
       attempt: delivery.attempts,
     };
-    const outcome = await sender.via.send(message, worker.sendSignal);
-    if (outcome.kind === 'channelDown') worker.pauses.markDown(delivery.channel, outcome.providerCode);
-    else if (outcome.kind !== 'retry') worker.pauses.markUp(delivery.channel);
-    return outcome;
+    const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
+    return await worker.pauses.guard(provider, {
+      wait: () => worker.rates.take(delivery.channel, worker.sendSignal),
+      send: () => via.send(message, worker.sendSignal),
+      counts: via.hasManyServices !== true,
+    });
   } catch (err) {
     worker.log.error(
       { err, ...about, channel: delivery.channel },
@@ -69,6 +72,7 @@ function toAddress(worker: Worker, delivery: DueDelivery): Address | null {
     case 'EMAIL':
       return delivery.address === null ? null : { kind: 'email', email: delivery.address };
     case 'SMS':
+    case 'WHATSAPP':
       return delivery.address === null ? null : { kind: 'phone', phone: delivery.address };
     case 'IN_APP':
       return delivery.userId === null ? null : { kind: 'inbox', userId: delivery.userId };

@@ -2,6 +2,7 @@ import type { Deployment } from '../deployment.ts';
 import type { Tracing } from '../observability/tracing.ts';
 import type { AppChannels } from './app-channels.ts';
 import type { ChannelPauses } from './channel-pauses.ts';
+import type { SendRates } from './send-rates.ts';
 
 /** What the jobs of one worker process work with. */
 export interface Worker extends Deployment {
@@ -11,6 +12,8 @@ export interface Worker extends Deployment {
   defaultAppId: string;
   /** Which channels are down, as far as this process knows. */
   pauses: ChannelPauses;
+  /** How fast messages go to providers. */
+  rates: SendRates;
   /** Aborts when the process stops: begin nothing new, give back what has not begun. */
   signal: AbortSignal;
   /** Aborts a while after `signal`: what is being sent must end now. */

@@ -8,6 +8,8 @@ export interface Outcome {
   status: Extract<DeliveryStatus, 'QUEUED' | 'SENT' | 'FAILED' | 'BOUNCED' | 'DISCARDED' | 'EXPIRED' | 'CANCELLED'>;
   reason: DeliveryReason | null;
   providerCode: string | null;
+  /** Which variation of the content was sent, by its place. @default null: what is said to everybody, or nothing was sent */
+  variation?: number | null;
   /** Milliseconds. @default 0 */
   delayMs?: number;
   /** Takes the attempt back that was counted when the send began. @default false */
@@ -32,15 +34,17 @@ export async function writeOutcomes(
         ${outcomes.map(({ status }) => status)}::delivery_status[],
         ${outcomes.map(({ reason }) => reason)}::delivery_reason[],
         ${outcomes.map(({ providerCode }) => providerCode)}::text[],
+        ${outcomes.map(({ variation }) => variation ?? null)}::int[],
         ${outcomes.map(({ delayMs }) => (delayMs ?? 0) / 1000)}::double precision[],
         ${outcomes.map(({ isUncounted }) => (isUncounted ? 1 : 0))}::int[]
-      ) as given (id, status, reason, provider_code, delay_seconds, uncounted)
+      ) as given (id, status, reason, provider_code, variation, delay_seconds, uncounted)
       join deliveries d on d.id = given.id and d.claim_token = ${token}::uuid
       order by d.id
       for no key update of d
     )
     update deliveries d set
-      status = held.status, reason = held.reason, provider_code = held.provider_code, status_at = now(),
+      status = held.status, reason = held.reason, provider_code = held.provider_code, variation = held.variation,
+      status_at = now(),
       claim_token = null, claim_expires_at = null, attempts = d.attempts - held.uncounted,
       next_attempt_at = now() + make_interval(secs => held.delay_seconds)
     from held

@@ -50,7 +50,7 @@ export interface Door {
 /** What every resolver is given, whoever calls. */
 type Resources = Pick<
   Context,
-  'db' | 'bus' | 'cipher' | 'log' | 'rules' | 'hub' | 'arePrivateEndpointsAllowed' | 'webPushPublicKey'
+  'db' | 'bus' | 'cipher' | 'log' | 'rules' | 'hub' | 'channels' | 'arePrivateEndpointsAllowed' | 'webPushPublicKey'
 >;
 
 interface DoorOptions extends Resources {

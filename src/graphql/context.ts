@@ -1,4 +1,5 @@
 import type { Caller } from '../apps/caller.ts';
+import type { Channels } from '../channels/registry.ts';
 import type { Deployment } from '../deployment.ts';
 import type { Hub } from '../stream/hub/hub.ts';
 import type { Loaders } from './loaders.ts';
@@ -28,6 +29,7 @@ export interface Context extends Deployment {
   operation: Grant | null;
   loaders: Loaders;
   hub: Hub;
+  channels: Pick<Channels, 'listProviders'>;
   /** Lets web push endpoints of registrations be plain http, loopback or private. */
   arePrivateEndpointsAllowed: boolean;
   /** With which browsers subscribe to web push: the deployment's VAPID public key, base64url. */

@@ -6,11 +6,16 @@ import { type GraphQLNamedType, type GraphQLObjectType, type GraphQLSchema, getN
  */
 const embeddedTypes: ReadonlySet<string> = new Set([
   'DeliveryEvent',
+  'LabelCase',
+  'NotificationButton',
   'NotificationContent',
   'NotificationEvent',
   'NotificationProgress',
   'NotificationReached',
   'NotificationTarget',
+  'NotificationVariation',
+  'NotificationWarning',
+  'SmsSegments',
   'StreamPosition',
   'TopicPreference',
   'UserReference',

@@ -15,6 +15,8 @@ const nodeTypes = [
   'Notification',
   'Delivery',
   'MergeRecord',
+  'Template',
+  'Label',
   'App',
   'ApiKey',
 ] as const;

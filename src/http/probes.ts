@@ -13,7 +13,7 @@ export function answerHealth(response: ServerResponse): void {
 
 /**
  * Answers `/ready`, with what was found: 503 for `not ready`, so that no work is sent here. `degraded` is 200: PostgreSQL is the
- * truth, and without Redis or a worker all is accepted, kept, and done or heard of later.
+ * truth, and without Redis, a worker or a provider all is accepted, kept, and done or heard of later.
  */
 export async function answerReady(response: ServerResponse, readiness: ReadinessProbe): Promise<void> {
   const report = await readiness.look();

@@ -38,7 +38,7 @@ export const fanOutJob: Job<Worker, { notificationId: string }> = {
   payload: z.object({ notificationId: z.uuid() }),
   async run(worker, { notificationId }) {
     const configured = await worker.channels.configuredChannels(worker.defaultAppId);
-    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, { notificationId, configured }));
+    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, { notificationId, configured }), 'ONCE');
     worker.bus.wake();
   },
 };

@@ -1,13 +1,14 @@
 import { ineligibility } from '../deliveries/eligibility.ts';
 import type { Channel, Purpose } from '../generated/prisma/enums.ts';
 import type { UserReference } from '../identity/user-reference.ts';
+import { recipientChannelOf } from '../recipients/recipient-channel.ts';
 import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import { isTopicDeclined } from '../topics/topic-declined.ts';
 
 /** Of which notification, and by which channels. */
 export interface Audience {
   notificationId: string;
-  /** Empty: every channel of `configured` that a user has an address for. */
+  /** Empty: every channel of `configured` that a user has a recipient of, so no WhatsApp beside an SMS. */
   channels: readonly Channel[];
   configured: readonly Channel[];
   targetOnlyPrimaryDevices: boolean;
@@ -41,6 +42,8 @@ export async function insertUserDeliveries(
   userIds: readonly string[],
 ): Promise<void> {
   const { channels, configured, fits } = audience;
+  const wanted = channels.length > 0 ? channels : [null];
+  const recipientChannels = wanted.map((channel) => channel && recipientChannelOf(channel));
   await tx.$executeRaw(sql`
     insert into deliveries (id, notification_id, target_key, channel, user_id, recipient_id, status, reason)
     select
@@ -48,16 +51,21 @@ export async function insertUserDeliveries(
       case when reason is null then 'QUEUED' else 'DISCARDED' end::delivery_status, reason
     from (
       select
-        coalesce(r.id, md5(concat(audience.user_id, wanted.channel))::uuid) as target_key,
-        coalesce(r.channel, wanted.channel) as channel,
+        case
+          when r.id is null then md5(concat(audience.user_id, wanted.channel))::uuid
+          -- The same phone may get an SMS too.
+          when r.channel <> wanted.channel then md5(concat(r.id, wanted.channel))::uuid
+          else r.id
+        end as target_key,
+        coalesce(wanted.channel, r.channel) as channel,
         audience.user_id,
         r.id as recipient_id,
         ${ineligibilityFor(audience)} as reason
       from unnest(${userIds}::uuid[]) as audience (user_id)
       join users u on u.id = audience.user_id
-      cross join unnest(${channels.length > 0 ? channels : [null]}::channel[]) as wanted (channel)
+      cross join unnest(${wanted}::channel[], ${recipientChannels}::channel[]) as wanted (channel, recipient_channel)
       left join recipients r on r.user_id = audience.user_id
-        and (r.channel = wanted.channel or (wanted.channel is null and r.channel = any(${configured}::channel[])))
+        and (r.channel = wanted.recipient_channel or (wanted.channel is null and r.channel = any(${configured}::channel[])))
         and ${fits === null ? sql`true` : sql`(r.channel <> 'PUSH' or exists (select from installations i where i.id = r.installation_id and ${fits}))`}
       left join installations i on i.id = r.installation_id
     ) decided

@@ -104,6 +104,12 @@ export const NotificationObject = builder.prismaObject('Notification', {
       description: 'What it says.',
       resolve: ({ content }) => contentSchema.parse(content),
     }),
+    data: t.field({
+      type: 'JSONObject',
+      nullable: true,
+      description: 'What its texts may name as `data`, beside what the content itself says.',
+      resolve: ({ data }) => data,
+    }),
     target: t.field({
       type: TargetObject,
       description: 'Whom it is meant for.',
@@ -111,7 +117,7 @@ export const NotificationObject = builder.prismaObject('Notification', {
     }),
     channels: t.expose('channels', {
       type: [ChannelEnum],
-      description: 'By which channels; empty: by every configured one that a user has an address for.',
+      description: 'By which channels; empty: by every configured one, but WHATSAPP, that a user has an address for.',
     }),
     purpose: t.expose('purpose', { type: PurposeEnum, description: 'Why it is sent.' }),
     topic: t.field({

@@ -1,4 +1,7 @@
-import { ContentInput } from '../content/content-schema.ts';
+import { contentSchema } from '../content/content.ts';
+import { ContentInput, toLocalSaid } from '../content/content-schema.ts';
+import { findContentWarnings, warningsMax } from '../content/find-warnings.ts';
+import { WarningObject } from '../content/warning-schema.ts';
 import { eventNameDescription, eventPropertiesDescription } from '../events/events-schema.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
@@ -23,12 +26,17 @@ builder.relayMutationField(
   {
     description: 'What is to be sent, to whom, and how.',
     inputFields: (t) => ({
-      content: t.field({ type: ContentInput, required: true, description: 'What is to be said.' }),
+      content: t.field({ type: ContentInput, description: 'What is to be said. Exactly one of this and `template`.' }),
+      template: t.id({
+        description:
+          'What is to be said, as the template of this global id or name has it now: a later change of it changes nothing.',
+      }),
+      data: t.field({ type: 'JSONObject', description: 'What texts may name: `{{ data.x }}`. At most 64 KiB.' }),
       target: t.field({ type: TargetInput, required: true, description: 'Whom it is meant for.' }),
       channels: t.field({
         type: [ChannelEnum],
         description:
-          'By which channels; a user without an address for one gets a delivery that says so. Default: every configured channel that a user has an address for.',
+          'By which channels; a user without an address for one gets a delivery that says so. WHATSAPP goes to the phones of SMS, and only if it is named. Default: every other configured channel that a user has an address for.',
       }),
       targetOnlyPrimaryDevices: t.boolean({
         required: true,
@@ -68,9 +76,10 @@ builder.relayMutationField(
       'ATTRIBUTE_INVALID',
       'IDEMPOTENCY_KEY_REUSED',
     ),
-    resolve: async (_, { input: { target, topic, ...rest } }, context) => {
+    resolve: async (_, { input: { target, content, template, topic, ...rest } }, context) => {
       const done = await sendNotification(context, {
         ...rest,
+        ...toLocalSaid({ content, template }),
         principal: principalOf(context),
         topicId: topic && parseId(topic, 'Topic', ['topic']),
         target: {
@@ -93,6 +102,16 @@ builder.relayMutationField(
   {
     description: 'The notification.',
     outputFields: (t) => ({
+      warnings: t.field({
+        type: [WarningObject],
+        description:
+          'What clients drop or cut of it, as far as it can be told before it is rendered; `previewNotification` tells the rest.',
+        extensions: { listSizeMax: warningsMax },
+        resolve: async ({ notificationId }, _, { loaders }) => {
+          const notification = await loaders.load(notificationById, notificationId);
+          return notification ? findContentWarnings(contentSchema.parse(notification.content), notification) : [];
+        },
+      }),
       notification: t.field({
         type: NotificationObject,
         nullable: true,

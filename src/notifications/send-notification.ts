@@ -1,4 +1,4 @@
-import { type ContentInput, parseContent } from '../content/parse-content.ts';
+import { freezeContent, parseSaid, type SaidInput } from '../content/settle-content.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { trackForUsers } from '../events/event-store.ts';
@@ -13,9 +13,10 @@ import { fanOutJob, fanOutKey } from './fan-out.job.ts';
 import { freezeTarget, parseTarget, type TargetInput } from './parse-target.ts';
 
 /** What a caller wants said, and to whom. */
-export interface SendRequest {
+export interface SendRequest extends SaidInput {
   principal: string;
-  content: ContentInput;
+  /** What its texts may name: `{{ data.x }}`. */
+  data?: Record<string, unknown> | null | undefined;
   target: TargetInput;
   channels?: readonly Channel[] | null | undefined;
   targetOnlyPrimaryDevices: boolean;
@@ -41,14 +42,15 @@ const idempotencyKeptHours = 30 * 24;
  * target is, is decided when it is fanned out.
  *
  * @throws DomainError `TARGET_EMPTY`, `LIMIT_EXCEEDED`, `VALUE_INVALID`, `EMAIL_INVALID`, `PHONE_INVALID`, `NOT_FOUND`
- * (a segment, a topic), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
+ * (a segment, a template, a topic), `ATTRIBUTE_INVALID` (in a filter), `IDEMPOTENCY_KEY_REUSED`; nothing is sent then.
  */
 export async function sendNotification(
   deployment: Deployment,
   request: SendRequest,
 ): Promise<{ notificationId: string }> {
   const { principal, idempotencyKey, ...input } = request;
-  const content = parseContent(request.content);
+  const said = parseSaid(request);
+  const data = parseValues(request.data);
   const named = parseTarget(request.target);
   const ttlSeconds = parseTtl(request.ttlSeconds ?? ttlSecondsDefault);
   const event = request.event ? parseEvent(request.event, ['event']) : null;
@@ -65,6 +67,7 @@ export async function sendNotification(
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
   return write(deployment, about, async (tx) => {
     const target = await freezeTarget(tx, named, request.target.filter);
+    const content = await freezeContent(tx, said);
     const { topicId = null } = request;
     if (topicId !== null) await refuseUnknownTopic(tx, topicId, ['topic']);
     const purpose = request.purpose ?? (topicId === null ? 'TRANSACTIONAL' : 'MARKETING');
@@ -72,17 +75,27 @@ export async function sendNotification(
     if (event) await trackForUsers(tx, event, named.users);
     await tx.$executeRaw(sql`
       insert into notifications (
-        id, content, target, channels, target_only_primary_devices, purpose, topic_id, event, created_by, expires_at, fan_out_cursor,
-        fan_out_claim_expires_at
+        id, content, data, target, channels, target_only_primary_devices, purpose, topic_id, event, created_by, expires_at,
+        fan_out_cursor, fan_out_claim_expires_at
       ) values (
-        ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
-        ${request.targetOnlyPrimaryDevices}, ${purpose}::purpose, ${topicId}::uuid, ${event === null ? null : JSON.stringify(event)}::jsonb, ${principal},
+        ${id}::uuid, ${JSON.stringify(content)}::jsonb, ${data}::jsonb, ${JSON.stringify(target)}::jsonb, ${channels}::channel[],
+        ${request.targetOnlyPrimaryDevices}, ${purpose}::purpose, ${topicId}::uuid, ${event === null ? null : JSON.stringify(event)}::jsonb,
+        ${principal},
         now() + make_interval(secs => ${ttlSeconds}), '{"phase":"references"}', now() + interval '1 minute'
       )
     `);
     await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id) });
     return { notificationId: id };
   });
+}
+
+/** @default 65_536 // bytes of the values that a send gives for its texts, as JSON */
+const valuesBytesMax = 65_536;
+
+function parseValues(values: Record<string, unknown> | null | undefined): string | null {
+  const json = values ? JSON.stringify(values) : null;
+  if (json === null || Buffer.byteLength(json) <= valuesBytesMax) return json;
+  throw new DomainError('LIMIT_EXCEEDED', `At most ${valuesBytesMax} bytes.`, ['data']);
 }
 
 function parseTtl(seconds: number): number {

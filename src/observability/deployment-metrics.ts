@@ -4,6 +4,7 @@ import type { Logger } from '../logger.ts';
 import { listWaitingJobs } from '../queue/waiting-jobs.ts';
 import { countEvents, type LogPlace, measureLag } from '../stream/log/count-events.ts';
 import { readLogHead } from '../stream/log/log.ts';
+import { listPausedChannels } from './paused-channels.ts';
 
 /** What the whole deployment has done and has yet to do, asked of the database. */
 export interface DeploymentMetrics {
@@ -20,7 +21,7 @@ interface DeploymentMetricsOptions {
   log: Logger;
 }
 
-type Parts = Record<'events' | 'log' | 'queue', () => Promise<void>>;
+type Parts = Record<'events' | 'log' | 'queue' | 'channels', () => Promise<void>>;
 
 /**
  * Metrics that are read from the database when they are asked for, so that no code path can forget to count: delivery events
@@ -42,6 +43,7 @@ export async function createDeploymentMetrics({
     events: await countDeliveryEvents(registry, pool),
     log: watchLog(registry, pool, placeInLog),
     queue: watchQueue(registry, pool),
+    channels: watchChannels(registry, pool),
   };
   return {
     async refresh() {
@@ -112,5 +114,20 @@ function watchQueue(registry: Registry, pool: pg.Pool): () => Promise<void> {
     // A task that had jobs and has none is told with none.
     for (const { labels } of (await jobs.get()).values) jobs.set(labels, 0);
     for (const { task, count } of waiting) jobs.set({ task }, count);
+  };
+}
+
+function watchChannels(registry: Registry, pool: pg.Pool): () => Promise<void> {
+  const paused = new Gauge({
+    name: 'carillon_channel_paused',
+    help: 'For how many apps the provider of a channel is down: nothing is sent by it, but for a try now and then.',
+    labelNames: ['channel', 'provider'],
+    registers: [registry],
+  });
+  return async () => {
+    const channels = await listPausedChannels(pool);
+    // What was resumed is told with none.
+    for (const { labels } of (await paused.get()).values) paused.set(labels, 0);
+    for (const { channel, provider, appCount } of channels) paused.set({ channel, provider }, appCount);
   };
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../logger.ts';
 import { listWaitingJobs } from '../queue/waiting-jobs.ts';
 import { findMissingMigrations, listMigrations } from '../storage/migrate.ts';
 import type { Bus } from '../stream/bus/bus.ts';
+import { listPausedChannels } from './paused-channels.ts';
 
 /** What one look found. Numbers and booleans only: anybody may read it. */
 type Check = { readonly ok: boolean } & Readonly<Record<string, boolean | number | null>>;
@@ -12,7 +13,8 @@ type Check = { readonly ok: boolean } & Readonly<Record<string, boolean | number
 export interface ReadinessReport {
   /**
    * `not ready`: give it no work, as PostgreSQL does not answer or lacks migrations, or the process starts or stops. `degraded`:
-   * it does all of its work, later than it should: Redis does not answer, which is only a wake-up, or jobs wait for a worker.
+   * it does all of its work, later than it should: Redis does not answer, which is only a wake-up, jobs wait for a worker, or a
+   * channel is paused, as its provider is down. That is nothing that another process, or a restart of this one, could mend.
    */
   readonly status: 'ready' | 'degraded' | 'not ready';
   readonly checks: {
@@ -21,6 +23,7 @@ export interface ReadinessReport {
     readonly migrations: Check;
     readonly redis: Check;
     readonly worker: Check;
+    readonly channels: Check;
   };
 }
 
@@ -73,9 +76,10 @@ export async function createReadiness({ pool, bus, hasRedis, log }: ReadinessOpt
   }
 
   async function lookAround(): Promise<Omit<ReadinessReport['checks'], 'program'>> {
-    const [missing, waiting] = await Promise.all([
+    const [missing, waiting, paused] = await Promise.all([
       ask(findMissingMigrations(pool, migrations)),
       ask(listWaitingJobs(pool)),
+      ask(listPausedChannels(pool)),
     ]);
     const lagSeconds = waiting && Math.max(0, ...waiting.map((jobs) => jobs.lagSeconds));
     return {
@@ -83,6 +87,7 @@ export async function createReadiness({ pool, bus, hasRedis, log }: ReadinessOpt
       migrations: { ok: missing?.length === 0, missing: missing?.length ?? null },
       redis: { ok: bus.isServing(), isUsed: hasRedis },
       worker: { ok: lagSeconds !== null && lagSeconds <= lagSecondsMax, lagSeconds },
+      channels: { ok: paused?.length === 0, paused: paused?.length ?? null },
     };
   }
 
@@ -125,7 +130,8 @@ function statusOf({
   migrations,
   redis,
   worker,
+  channels,
 }: ReadinessReport['checks']): ReadinessReport['status'] {
   if (!program.ok || !database.ok || !migrations.ok) return 'not ready';
-  return redis.ok && worker.ok ? 'ready' : 'degraded';
+  return redis.ok && worker.ok && channels.ok ? 'ready' : 'degraded';
 }

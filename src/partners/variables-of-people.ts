@@ -15,9 +15,20 @@ import {
  * Types of objects that are no person's. An argument called after one (`segment`, `segments`), and the `id` of a field that
  * answers one, names nobody; every other `ID` is taken to name a person, so that a new argument is refused until it is here.
  */
-const typesOfNobody: ReadonlySet<string> = new Set(['App', 'ApiKey', 'Notification', 'Segment', 'InSegment']);
+const typesOfNobody: ReadonlySet<string> = new Set([
+  'App',
+  'ApiKey',
+  'Notification',
+  'Segment',
+  'InSegment',
+  'Template',
+  'Label',
+]);
 /** What is done to a segment, or sent to it, is done to people. */
-const typesOfNobodyInMutations: ReadonlySet<string> = new Set(['App', 'ApiKey']);
+const typesOfNobodyInMutations: ReadonlySet<string> = new Set(['App', 'ApiKey', 'Template']);
+
+/** Fields that decide what is said to whoever is meant already, and mean nobody. */
+const fieldsOfNobody: ReadonlySet<string> = new Set(['NotificationVariationInput.segment']);
 
 /** Texts that name a person, or say who somebody is. */
 const textsOfPeople: ReadonlySet<string> = new Set([
@@ -59,7 +70,8 @@ export function listVariablesOfPeople(schema: GraphQLSchema, document: DocumentN
       if (!type || !place) return;
       const isArgument = place.kind === Kind.ARGUMENT;
       const answered = isArgument ? getNamedType(typeInfo.getFieldDef()?.type)?.name : undefined;
-      if (canNamePerson(type, { name: place.name.value, answered, ...known })) names.add(node.name.value);
+      const input = isArgument ? undefined : getNamedType(typeInfo.getParentInputType())?.name;
+      if (canNamePerson(type, { name: place.name.value, answered, input, ...known })) names.add(node.name.value);
     },
   });
   visit(document, visitor);
@@ -77,6 +89,8 @@ function isPlace(node: unknown): node is Place {
 interface Slot {
   name: string;
   answered?: string | undefined;
+  /** Of which input a field is. */
+  input?: string | undefined;
   /** Types of objects that are no person's here. */
   nobody: ReadonlySet<string>;
   /** Fields and arguments whose text names a person here. */
@@ -91,12 +105,13 @@ function canNamePerson(type: GraphQLInputType, slot: Slot, seen: ReadonlySet<str
   if (seen.has(named.name)) return false;
   const within = new Set([...seen, named.name]);
   return Object.values(named.getFields()).some(({ name, type: inner }) =>
-    canNamePerson(inner, { name, nobody: slot.nobody, texts: slot.texts }, within),
+    canNamePerson(inner, { name, input: named.name, nobody: slot.nobody, texts: slot.texts }, within),
   );
 }
 
 /** `segment`, `segments`; `id` of `segment(id)`. */
-function namesNobody({ name, answered, nobody }: Slot): boolean {
+function namesNobody({ name, answered, input, nobody }: Slot): boolean {
+  if (fieldsOfNobody.has(`${input}.${name}`)) return true;
   if (name === 'id') return answered !== undefined && nobody.has(answered);
   const singular = name.replace(/s$/, '');
   return nobody.has(singular.charAt(0).toUpperCase() + singular.slice(1));

@@ -48,11 +48,13 @@ const typeNames = {
   PUSH: 'PushRecipient',
   EMAIL: 'EmailRecipient',
   SMS: 'SmsRecipient',
+  // None has it: a WhatsApp goes to the phone of an SMS.
+  WHATSAPP: 'SmsRecipient',
   IN_APP: 'InAppRecipient',
 } as const satisfies Record<Channel, NodeType>;
 
 /** The types whose ids name a recipient. */
-export const recipientTypes: readonly NodeType[] = Object.values(typeNames);
+export const recipientTypes: readonly NodeType[] = [...new Set(Object.values(typeNames))];
 
 export const RecipientInterface = builder.interfaceRef<Recipient>('Recipient').implement({
   description: 'One address at which a user can be reached.',

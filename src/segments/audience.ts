@@ -11,11 +11,12 @@ export const audienceSql = ({ filter, scope }: ReadyFilter): Sql =>
  * the order of ids. A page is to cost what its users cost: what a condition holds for is not hashed for each as a whole, unless
  * that is little, nor merged from its beginning on.
  */
-export async function planForPages(tx: Pick<Transaction, '$executeRaw'>): Promise<void> {
+export async function planForPages(tx: Pick<Transaction, '$queryRaw'>): Promise<void> {
   // What a filter asks for is in its values: a plan for any values would not see which indexes serve these.
-  await tx.$executeRaw(sql`set local plan_cache_mode = force_custom_plan`);
-  await tx.$executeRaw(sql`set local enable_mergejoin = off`);
-  await tx.$executeRaw(sql`set local work_mem = '256kB'`);
+  await tx.$queryRaw(sql`
+    select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_mergejoin', 'off', true),
+      set_config('work_mem', '256kB', true), set_config('hash_mem_multiplier', '1', true)
+  `);
 }
 
 /** How many there are, as of when. */

@@ -51,6 +51,24 @@ async function findUse(tx: Transaction, segmentId: string): Promise<string | nul
         or jsonb_path_exists(target, '$.excludeSegments[*] ? (@ == $id)', ${variables}::jsonb)
         or jsonb_path_exists(target, '$.**.inSegment ? (@ == $id)', ${variables}::jsonb)
       )
+    ) union all (
+      select 'The label ' || name from labels
+      where jsonb_path_exists(cases, '$.**.inSegment ? (@ == $id)', ${variables}::jsonb)
+    ) union all (
+      select 'The template ' || name from templates
+      where jsonb_path_exists(content, '$.variations[*].segment ? (@ == $id)', ${variables}::jsonb)
+    ) union all (
+      -- What is said is decided at each send: also after the fan-out.
+      select 'The notification ' || id from notifications n
+      where (
+        fan_out_finished_at is null or exists (
+          select from notification_counts c
+          where c.notification_id = n.id and c.status in ('QUEUED', 'SENDING') and c.current > 0
+        )
+      ) and (
+        jsonb_path_exists(content, '$.variations[*].segment ? (@ == $id)', ${variables}::jsonb)
+        or jsonb_path_exists(content, '$.labels[*].cases.**.inSegment ? (@ == $id)', ${variables}::jsonb)
+      )
     ) limit 1
   `);
   return row?.use ?? null;

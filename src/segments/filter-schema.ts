@@ -3,7 +3,7 @@ import { parseId } from '../graphql/global-id.ts';
 import { PlatformEnum, PushStatusEnum } from '../installations/schema.ts';
 import { ChannelEnum, UserTypeEnum } from '../users/schema.ts';
 import type { Argument, ArgumentObject } from './argument.ts';
-import { filterDepthMax, filterNodesMax } from './filter.ts';
+import { filterCharactersMax, filterDepthMax, filterNodesMax } from './filter.ts';
 import { predicates } from './predicates.ts';
 
 const StandardAttributeEnum = builder.enumType('StandardAttribute', {
@@ -69,7 +69,7 @@ function toField(argument: Argument) {
 /** The filter of segments and targets: a tree over the registry's predicates. */
 export const AudienceFilterInput = AudienceFilterRef.implement({
   isOneOf: true,
-  description: `Says of a user whether it is meant: exactly one condition, or several under \`all\`, \`any\` and \`not\`. At most ${filterDepthMax} levels deep, with at most ${filterNodesMax} conditions and groups. An empty list is refused: nobody is meant by accident. A field that is null is as one that is absent. What is wrong is refused with its \`path\` in the filter.`,
+  description: `Says of a user whether it is meant: exactly one condition, or several under \`all\`, \`any\` and \`not\`. At most ${filterDepthMax} levels deep, with at most ${filterNodesMax} conditions and groups and ${filterCharactersMax.toLocaleString('en')} characters as JSON. An empty list is refused: nobody is meant by accident. A field that is null is as one that is absent. What is wrong is refused with its \`path\` in the filter.`,
   fields: (t) => ({
     all: t.field({
       type: [AudienceFilterRef],

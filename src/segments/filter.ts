@@ -10,6 +10,9 @@ export const filterDepthMax = 8;
 /** Conditions, and their groups. @default 100 */
 export const filterNodesMax = 100;
 
+/** Of a filter in normal form, as JSON. @default 262_144 // characters */
+export const filterCharactersMax = 262_144;
+
 /** A filter in normal form, as it is stored: `{ all: [ … ] }`, `{ any: [ … ] }`, `{ not: … }` or `{ <predicate>: … }`. */
 export type StoredFilter = Readonly<Record<string, unknown>>;
 
@@ -54,7 +57,10 @@ export function parseFilter(input: unknown, place: Place): StoredFilter {
     if (parts.length === 0) throw new DomainError('VALUE_INVALID', 'Empty: this would mean everybody or nobody.', at);
     return { [name]: parts.map((part, index) => parseNode(part, [...at, String(index)], depth + 1)) };
   }
-  return parseNode(input, place.path, 0);
+  const stored = parseNode(input, place.path, 0);
+  if (JSON.stringify(stored).length <= filterCharactersMax) return stored;
+  const limit = `A filter has at most ${filterCharactersMax.toLocaleString('en')} characters, written as JSON.`;
+  throw new DomainError('LIMIT_EXCEEDED', limit, place.path);
 }
 
 /** A stored filter as a client writes one; its ids are local ones. Types of attributes are left out: their definitions say them. */

@@ -108,7 +108,7 @@ builder.relayMutationField(
   },
   {
     description:
-      "Removes a segment, not the people in it. Refused while another segment's filter, the scope of a partner's operation or a send that is being fanned out uses it.",
+      "Removes a segment, not the people in it. Refused while another segment's filter, the scope of a partner's operation, a label, a template or a send that is under way uses it.",
     authScopes: { write: true },
     errors: refusedWith('NOT_FOUND', 'SEGMENT_IN_USE', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
     resolve: async (_, { input: { segment, idempotencyKey } }, context) => {

@@ -12,16 +12,17 @@ const attemptsMax = 20;
  * Gives up, with the last error, after 20 attempts.
  *
  * @param plans whether PostgreSQL may plan a statement anew for its values. GENERIC, one plan for all values, is for statements
- * that look up what they name by its key: planning them takes longer than running them. Not for what reads a page of many.
+ * that look up what they name by its key: planning them takes longer than running them. Not for what reads a page of many. ONCE,
+ * for what is made of a caller's filter: nothing is prepared, as a connection would keep each of the many texts for good.
  */
 export async function inTransaction<T>(
   { pool }: Pick<Database, 'pool'>,
   body: (tx: Transaction) => Promise<T>,
-  plans: 'FITTED' | 'GENERIC' = 'FITTED',
+  plans: Plans = 'FITTED',
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await runOnce(pool, body, begins[plans]);
+      return await runOnce(pool, body, plans);
     } catch (error) {
       if (attempt >= attemptsMax || !isConflict(error)) throw error;
       // Whoever was in the way is given time to finish, and not everybody comes back at once.
@@ -30,17 +31,19 @@ export async function inTransaction<T>(
   }
 }
 
-const begins = {
+type Plans = 'FITTED' | 'GENERIC' | 'ONCE';
+const beginWith: Record<Plans, string> = {
   FITTED: 'begin',
   GENERIC: 'begin; set local plan_cache_mode = force_generic_plan',
-} as const;
+  ONCE: 'begin',
+};
 
-async function runOnce<T>(pool: pg.Pool, body: (tx: Transaction) => Promise<T>, begin: string): Promise<T> {
+async function runOnce<T>(pool: pg.Pool, body: (tx: Transaction) => Promise<T>, plans: Plans): Promise<T> {
   const client = await pool.connect();
   let isUsable = false;
   try {
-    await client.query(begin);
-    const result = await body(toTransaction(client));
+    await client.query(beginWith[plans]);
+    const result = await body(toTransaction(client, plans === 'ONCE' ? toQuery : toNamedQuery));
     await client.query('commit');
     isUsable = true;
     return result;
@@ -66,14 +69,14 @@ async function rollBack(client: pg.PoolClient): Promise<boolean> {
 /** What `pg` leaves untyped: whoever asks says what it is. */
 type Untyped = pg.QueryResult['rows'][number];
 
-function toTransaction(client: pg.PoolClient): Transaction {
+function toTransaction(client: pg.PoolClient, toConfig: (statement: Sql) => pg.QueryConfig): Transaction {
   return {
     async $queryRaw(statement) {
-      const { rows }: Untyped = await client.query(toQuery(statement));
+      const { rows }: Untyped = await client.query(toConfig(statement));
       return rows;
     },
     async $executeRaw(statement) {
-      const { rowCount } = await client.query(toQuery(statement));
+      const { rowCount } = await client.query(toConfig(statement));
       return rowCount ?? 0;
     },
   };
@@ -83,11 +86,14 @@ function toTransaction(client: pg.PoolClient): Transaction {
 const names = new LRUCache<string, string>({ max: 2_000 });
 
 /** The statement as `pg` prepares it, once a connection. */
-function toQuery({ text, values }: Sql): pg.QueryConfig {
+function toNamedQuery(statement: Sql): pg.QueryConfig {
+  const { text } = statement;
   const name = names.get(text) ?? createHash('sha256').update(text).digest('base64url');
   names.set(text, name);
-  return { name, text, values, types };
+  return { name, ...toQuery(statement) };
 }
+
+const toQuery = ({ text, values }: Sql): pg.QueryConfig => ({ text, values, types });
 
 /** A day has no zone: `pg` would make it a midnight of this machine's. */
 const types: pg.CustomTypesConfig = {

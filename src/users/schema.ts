@@ -48,6 +48,9 @@ export const ChannelEnum = builder.enumType('Channel', {
     [Channel.PUSH]: { description: 'A push message to an installation: web push, FCM or APNs.' },
     [Channel.EMAIL]: { description: 'A message to an e-mail address.' },
     [Channel.SMS]: { description: 'A text message to a phone.' },
+    [Channel.WHATSAPP]: {
+      description: 'A WhatsApp message to the same phone as a text message: only where it is asked for by name.',
+    },
     [Channel.IN_APP]: { description: "An entry in the user's inbox." },
   },
 });

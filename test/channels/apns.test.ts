@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ApnsOptions, createApnsChannel } from '../../src/channels/apns.ts';
-import { parseApnsKey } from '../../src/channels/apns-token.ts';
+import { parseApnsKey } from '../../src/channels/apns-key.ts';
 import type { Channel, Message, SendOutcome } from '../../src/channels/channel.ts';
 import { type FakeApns, startFakeApns } from '../support/fakes/fake-apns.ts';
 import { startRelay } from '../support/fakes/relay.ts';

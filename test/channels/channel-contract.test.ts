@@ -1,13 +1,18 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { createServer } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createApnsChannel } from '../../src/channels/apns.ts';
 import type { Channel, Message } from '../../src/channels/channel.ts';
 import { createFcmChannel } from '../../src/channels/fcm.ts';
 import { createInboxChannel } from '../../src/channels/inbox.ts';
 import { createInfobipSmsChannel } from '../../src/channels/infobip-sms.ts';
+import { createInfobipWhatsAppChannel } from '../../src/channels/infobip-whatsapp.ts';
 import { createOutboxChannel } from '../../src/channels/outbox.ts';
 import { parseServiceAccount, type ServiceAccount } from '../../src/channels/service-account.ts';
+import { createSmppChannel } from '../../src/channels/smpp.ts';
 import { createSmtpChannel } from '../../src/channels/smtp.ts';
+import { createTwilioSmsChannel } from '../../src/channels/twilio-sms.ts';
+import { createTwilioWhatsAppChannel } from '../../src/channels/twilio-whatsapp.ts';
 import { createWebPushChannel, generateVapidKeys } from '../../src/channels/web-push.ts';
 import { newId } from '../../src/ids.ts';
 import { useDatabase } from '../support/database.ts';
@@ -16,7 +21,10 @@ import { startFakeApns } from '../support/fakes/fake-apns.ts';
 import { startFakeFcm } from '../support/fakes/fake-fcm.ts';
 import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
 import { startFakePushService } from '../support/fakes/fake-push-service.ts';
+import { startFakeSmsc } from '../support/fakes/fake-smsc.ts';
 import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
+import { startFakeTwilio } from '../support/fakes/fake-twilio.ts';
+import { closeHttp, listenOnLoopback } from '../support/fakes/loopback.ts';
 import { testCertificate } from '../support/fakes/test-certificate.ts';
 import { makeMessage } from '../support/make-message.ts';
 
@@ -25,6 +33,7 @@ const vapid = { subject: 'mailto:ops@example.com', ...generateVapidKeys() };
 const webPushOptions = { vapid, arePrivateEndpointsAllowed: true };
 const toAda: Message = makeMessage({ channel: 'EMAIL', address: { kind: 'email', email: 'ada@example.com' } });
 const toPhone: Message = makeMessage({ channel: 'SMS', address: { kind: 'phone', phone: '+385916242493' } });
+const toWhatsApp: Message = { ...toPhone, channel: 'WHATSAPP' };
 const toAndroid: Message = makeMessage({
   channel: 'PUSH',
   platform: 'ANDROID',
@@ -42,6 +51,7 @@ interface Subject {
   name: string;
   /** In SMTP the server does. */
   serverSpeaksFirst?: boolean;
+  speaksHttp?: boolean;
   open(): Promise<Case>;
   openAt?(port: number, timeoutMs: number): Case | Promise<Case>;
 }
@@ -82,6 +92,7 @@ const subjects: Subject[] = [
   },
   {
     name: 'web-push',
+    speaksHttp: true,
     async open() {
       const service = closing(await startFakePushService());
       const message = makeMessage({ channel: 'PUSH', address: { kind: 'webPush', ...service.subscribe() } });
@@ -146,6 +157,7 @@ const subjects: Subject[] = [
   },
   {
     name: 'infobip',
+    speaksHttp: true,
     async open() {
       const { baseUrl, apiKey } = closing(await startFakeInfobip());
       return { channel: closing(createInfobipSmsChannel({ baseUrl, apiKey, from: 'Carillon' })), message: toPhone };
@@ -153,6 +165,54 @@ const subjects: Subject[] = [
     openAt(port, timeoutMs) {
       const options = { baseUrl: `http://127.0.0.1:${port}`, apiKey: 'key', from: 'Carillon', timeoutMs };
       return { channel: closing(createInfobipSmsChannel(options)), message: toPhone };
+    },
+  },
+  {
+    name: 'infobip, WhatsApp',
+    speaksHttp: true,
+    async open() {
+      const { baseUrl, apiKey } = closing(await startFakeInfobip());
+      const options = { baseUrl, apiKey, from: '+385912345678' };
+      return { channel: closing(createInfobipWhatsAppChannel(options)), message: toWhatsApp };
+    },
+    openAt(port, timeoutMs) {
+      const options = { baseUrl: `http://127.0.0.1:${port}`, apiKey: 'key', from: '+385912345678', timeoutMs };
+      return { channel: closing(createInfobipWhatsAppChannel(options)), message: toWhatsApp };
+    },
+  },
+  {
+    name: 'twilio',
+    speaksHttp: true,
+    async open() {
+      const { baseUrl, accountSid, authToken } = closing(await startFakeTwilio());
+      const options = { baseUrl, accountSid, authToken, from: '+385912345678' };
+      return { channel: closing(createTwilioSmsChannel(options)), message: toPhone };
+    },
+    openAt(port, timeoutMs) {
+      return { channel: closing(createTwilioSmsChannel(anyTwilioAccount(port, timeoutMs))), message: toPhone };
+    },
+  },
+  {
+    name: 'twilio, WhatsApp',
+    speaksHttp: true,
+    async open() {
+      const { baseUrl, accountSid, authToken } = closing(await startFakeTwilio());
+      const options = { baseUrl, accountSid, authToken, from: '+385912345678' };
+      return { channel: closing(createTwilioWhatsAppChannel(options)), message: toWhatsApp };
+    },
+    openAt(port, timeoutMs) {
+      return { channel: closing(createTwilioWhatsAppChannel(anyTwilioAccount(port, timeoutMs))), message: toWhatsApp };
+    },
+  },
+  {
+    name: 'smpp',
+    async open() {
+      const { url } = closing(await startFakeSmsc());
+      return { channel: closing(createSmppChannel({ url, from: 'Carillon' })), message: toPhone };
+    },
+    openAt(port, timeoutMs) {
+      const options = { url: `smpp://carillon:right@127.0.0.1:${port}`, from: 'Carillon', timeoutMs };
+      return { channel: closing(createSmppChannel(options)), message: toPhone };
     },
   },
   {
@@ -169,6 +229,11 @@ const subjects: Subject[] = [
   },
 ];
 const overTheNetwork = subjects.flatMap(({ openAt, ...subject }) => (openAt ? [{ ...subject, openAt }] : []));
+
+function anyTwilioAccount(port: number, timeoutMs: number) {
+  const baseUrl = `http://127.0.0.1:${port}`;
+  return { baseUrl, accountSid: `AC${'0'.repeat(32)}`, authToken: 'token', from: '+385912345678', timeoutMs };
+}
 
 /** The keys of RFC 8291's example: any real ones will do. */
 const anySubscription = {
@@ -199,6 +264,25 @@ describe.each(subjects)('$name', ({ open }) => {
   test('a message expired already ends in an outcome all the same', async () => {
     const { channel, message } = await open();
     expect(await channel.send({ ...message, expiresAt: new Date(0) }, never)).toMatchObject({ kind: 'accepted' });
+  });
+});
+
+describe.each(overTheNetwork.filter(({ speaksHttp }) => speaksHttp))('$name, over HTTP', ({ openAt }) => {
+  test.each([
+    429, 500, 502, 503,
+  ])('a message is tried again after a %i, and not before the provider asks', async (status) => {
+    const server = createServer((request, response) => {
+      request.resume();
+      response.writeHead(status, { 'retry-after': '7' }).end('<html>');
+    });
+    const port = await listenOnLoopback(server);
+    closing({ close: () => closeHttp(server) });
+    const { channel, message } = await openAt(port, patientMs);
+    expect(await channel.send(message, never)).toEqual({
+      kind: 'retry',
+      providerCode: String(status),
+      retryAfterMs: 7_000,
+    });
   });
 });
 

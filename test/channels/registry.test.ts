@@ -29,6 +29,9 @@ function open(options: Partial<ChannelsOptions>) {
   return createChannels({
     smtp: null,
     infobip: null,
+    twilio: null,
+    smpp: null,
+    whatsApp: null,
     fcm: null,
     apns: null,
     isOutboxAllowed: true,
@@ -45,9 +48,10 @@ test('what has no provider goes to the outbox where it is allowed', async () => 
     PUSH: 'web-push, outbox for apps',
     EMAIL: 'outbox',
     SMS: 'outbox',
+    WHATSAPP: 'outbox',
     IN_APP: 'inbox',
   });
-  expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS', 'IN_APP']);
+  expect(channels.configuredChannels()).toEqual(['PUSH', 'EMAIL', 'SMS', 'WHATSAPP', 'IN_APP']);
   expect(channels.channelFor('PUSH', 'webPush')?.name).toBe('web-push');
   expect(channels.channelFor('PUSH', 'apns')?.name).toBe('outbox');
   await channels.close();
@@ -59,6 +63,7 @@ test('what has no provider is not configured where the outbox is not allowed', a
     PUSH: 'web-push, not configured for apps',
     EMAIL: 'not configured',
     SMS: 'not configured',
+    WHATSAPP: 'not configured',
     IN_APP: 'inbox',
   });
   expect(channels.configuredChannels()).toEqual(['PUSH', 'IN_APP']);
@@ -75,6 +80,19 @@ test('a provider that is configured is used', async () => {
   expect(channels.channelFor('PUSH', 'fcm')?.name).toBe('fcm');
   expect(channels.channelFor('PUSH', 'apns')?.name).toBe('apns');
   expect(channels.describe().PUSH).toBe('web-push, fcm for apps, apns for apps');
+  await channels.close();
+});
+
+test.each([
+  ['twilio', 'SMS', { twilio: { accountSid: 'AC', authToken: 'token', from: '+385912345678' } }],
+  ['smpp', 'SMS', { smpp: { url: 'smpp://carillon:right@127.0.0.1:1', from: 'Carillon' } }],
+  ['infobip', 'WHATSAPP', { whatsApp: { provider: 'infobip', ...infobip } }],
+  ['twilio', 'WHATSAPP', { whatsApp: { provider: 'twilio', accountSid: 'AC', authToken: 'token', from: '+1' } }],
+] as const)('%s serves %s where it is configured', async (name, channel, options) => {
+  const channels = open({ ...options, isOutboxAllowed: false });
+  expect(channels.channelFor(channel, 'phone')?.name).toBe(name);
+  expect(channels.listProviders()).toContainEqual({ channel, provider: name });
+  expect(channels.describe()[channel]).toBe(name);
   await channels.close();
 });
 

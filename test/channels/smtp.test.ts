@@ -127,7 +127,8 @@ describe('what the server refuses', () => {
   test.each([
     ['RCPT', 550, '5.1.1 Nobody here', { kind: 'gone', providerCode: '550 5.1.1' }],
     ['RCPT', 550, 'No such user', { kind: 'rejected', reason: 'HARD_BOUNCE', providerCode: '550' }],
-    ['RCPT', 450, '4.2.1 Try later', { kind: 'retry', providerCode: '450 4.2.1' }],
+    ['RCPT', 450, '4.2.1 Try later', { kind: 'retry', providerCode: '450 4.2.1', isMessageOnly: true }],
+    ['RCPT', 452, '4.3.1 Mail system full', { kind: 'retry', providerCode: '452 4.3.1' }],
     [
       'RCPT',
       554,

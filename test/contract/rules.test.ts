@@ -14,7 +14,7 @@ const names = sources
 
 const upTo = (prefix: string, last: number) => Array.from({ length: last }, (_, index) => `${prefix}${index + 1}`);
 
-test.each([...upTo('U', 17), ...upTo('I', 3)])('rule %s is shown by a test that says so', (rule) => {
+test.each([...upTo('U', 17), ...upTo('I', 3), 'M3', 'M4'])('rule %s is shown by a test that says so', (rule) => {
   expect(names.filter((name) => new RegExp(`\\b${rule}\\b`).test(name))).not.toEqual([]);
 });
 

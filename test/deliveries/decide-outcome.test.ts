@@ -7,8 +7,10 @@ import { DeliveryReason } from '../../src/generated/prisma/enums.ts';
 const providerCode = 'CODE';
 const chance = { random: 0.5, channelDownMs: 30_000 };
 const delivery = { id: 'delivery', attempts: 1, channel: 'PUSH', addressRegisteredAt: null } as const;
-const decide = (outcome: SendOutcome, over: Partial<{ attempts: number; channel: 'PUSH' | 'EMAIL' | 'SMS' }> = {}) =>
-  decideOutcome({ ...delivery, ...over }, outcome, chance);
+const decide = (
+  outcome: SendOutcome,
+  over: Partial<{ attempts: number; channel: 'PUSH' | 'EMAIL' | 'SMS' | 'WHATSAPP' }> = {},
+) => decideOutcome({ ...delivery, ...over }, outcome, chance);
 
 describe('what a provider answered becomes', () => {
   test.each([
@@ -18,6 +20,12 @@ describe('what a provider answered becomes', () => {
     ['rejected', { kind: 'rejected', providerCode, reason: 'PROVIDER_REJECTED' }, 'FAILED', 'PROVIDER_REJECTED'],
     ['not rendered', { kind: 'rejected', providerCode, reason: 'RENDER_FAILED' }, 'FAILED', 'RENDER_FAILED'],
     ['a hard bounce', { kind: 'rejected', providerCode, reason: 'HARD_BOUNCE' }, 'BOUNCED', 'HARD_BOUNCE'],
+    [
+      'an opt-out that the provider knows of',
+      { kind: 'rejected', providerCode, reason: 'OPTED_OUT' },
+      'DISCARDED',
+      'OPTED_OUT',
+    ],
     ['gone', { kind: 'gone', providerCode }, 'FAILED', 'ADDRESS_GONE'],
     ['to be tried again', { kind: 'retry', providerCode }, 'QUEUED', null],
     ['a channel that is down', { kind: 'channelDown', providerCode }, 'QUEUED', null],
@@ -28,7 +36,7 @@ describe('what a provider answered becomes', () => {
   });
 });
 
-test.each(['EMAIL', 'SMS'] as const)('an address of %s that is gone is a hard bounce', (channel) => {
+test.each(['EMAIL', 'SMS', 'WHATSAPP'] as const)('an address of %s that is gone is a hard bounce', (channel) => {
   expect(decide({ kind: 'gone', providerCode }, { channel })).toMatchObject({
     status: 'BOUNCED',
     reason: 'HARD_BOUNCE',

@@ -29,7 +29,9 @@ beforeEach(async () => {
 });
 
 async function retire({ userId, installation }: Scene): Promise<void> {
-  const { addressCipher, addressRegisteredAt } = await g.db.installation.findUniqueOrThrow({ where: { id: installation } });
+  const { addressCipher, addressRegisteredAt } = await g.db.installation.findUniqueOrThrow({
+    where: { id: installation },
+  });
   const id = randomUUID();
   await recordEnds(g.db, randomUUID(), [
     {

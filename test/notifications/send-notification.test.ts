@@ -206,6 +206,13 @@ describe('a send is refused, and nothing is written,', () => {
     ['with a time to live over 72 hours', 'VALUE_INVALID', ['ttlSeconds'], someone, { ttlSeconds: 259_201 }],
     ['without a text', 'VALUE_INVALID', ['content', 'body'], someone, { content: { body: ' \n' } }],
     [
+      'by a WhatsApp template without a name',
+      'VALUE_INVALID',
+      ['content', 'data', 'whatsApp'],
+      someone,
+      { content: { body: 'Hello', data: { whatsApp: { parameters: ['Ada'] } } } },
+    ],
+    [
       'with a link that is no web page',
       'VALUE_INVALID',
       ['content', 'url'],

@@ -1,10 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest';
+import { insertPause } from '../../src/deliveries/channel-pause-store.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import type { OperationFacts } from '../../src/observability/observer.ts';
 import { prepareQueue } from '../../src/queue/job-runner.ts';
 import { openProbePool } from '../../src/storage/database.ts';
 import { useDatabase } from '../support/database.ts';
 import { createTestLog, insertDeliveries, insertNotification, setStatus } from '../support/log-events.ts';
+import { makeApp } from '../support/make-app.ts';
 import { parseMetrics } from '../support/metrics.ts';
 
 const database = useDatabase();
@@ -152,4 +154,16 @@ test('to count an operation costs less than 3 microseconds', async () => {
   };
   // The best of several: a machine that is busy otherwise makes it slower, never faster.
   expect(Math.min(...Array.from({ length: 10 }, round))).toBeLessThan(3);
+});
+
+test('a channel that is paused is told by its provider, for how many apps, and with none when it was resumed', async () => {
+  const { read } = await startMetrics();
+  const pause = { cause: 'REFUSED' as const, providerCode: '20003', pauseMs: 60_000 };
+  for (const { id: appId } of [await makeApp(database), await makeApp(database)]) {
+    await insertPause(database.db, { appId, channel: 'SMS', provider: 'twilio' }, pause);
+  }
+  const series = 'carillon_channel_paused{channel="SMS",provider="twilio"}';
+  expect((await read()).value(series)).toBe(2);
+  await database.pool.query('delete from channel_pauses');
+  expect((await read()).value(series)).toBe(0);
 });

@@ -1,4 +1,5 @@
 import { expect, inject, onTestFinished, test } from 'vitest';
+import { insertPause } from '../../src/deliveries/channel-pause-store.ts';
 import { createReadiness } from '../../src/observability/readiness.ts';
 import { prepareQueue } from '../../src/queue/job-runner.ts';
 import { openProbePool } from '../../src/storage/database.ts';
@@ -6,6 +7,7 @@ import type { Bus } from '../../src/stream/bus/bus.ts';
 import { createInProcessBus } from '../../src/stream/bus/in-process-bus.ts';
 import { useDatabase } from '../support/database.ts';
 import { createTestLog } from '../support/log-events.ts';
+import { makeApp } from '../support/make-app.ts';
 import { startNetwork } from '../support/network.ts';
 import { canStartRedis, startOwnRedis } from '../support/redis.ts';
 import { impatience, useRedisBuses } from '../support/redis-buses.ts';
@@ -53,7 +55,20 @@ test('where all is well it is ready, and says of what', async () => {
       migrations: { ok: true, missing: 0 },
       redis: { ok: true, isUsed: true },
       worker: { ok: true, lagSeconds: 0 },
+      channels: { ok: true, paused: 0 },
     },
+  });
+});
+
+test('a channel that is paused degrades, and does not make it unready', async () => {
+  const { readiness } = await startReadiness();
+  const { id: appId } = await makeApp(database);
+  const pause = { cause: 'REFUSED' as const, providerCode: '20003', pauseMs: 60_000 };
+  await insertPause(database.db, { appId, channel: 'SMS', provider: 'twilio' }, pause);
+  onTestFinished(async () => void (await database.pool.query('delete from channel_pauses')));
+  expect(await readiness.look()).toMatchObject({
+    status: 'degraded',
+    checks: { channels: { ok: false, paused: 1 }, worker: { ok: true } },
   });
 });
 
@@ -136,5 +151,5 @@ test('however often it is asked, it looks once', async () => {
   };
   const { readiness } = await startReadiness({ way });
   await Promise.all(Array.from({ length: 50 }, () => readiness.look()));
-  expect(counter.take()).toHaveLength(2);
+  expect(counter.take()).toHaveLength(3);
 });

@@ -57,6 +57,8 @@ test.each([
   'query ($v: String!) { users(after: $v) { totalCount } }',
   'query ($v: Boolean!) { users { totalCount @include(if: $v) } }',
   'mutation ($v: NotificationContentInput!) { sendNotification(input: { content: $v, target: {} }) { __typename } }',
+  'mutation ($v: ID!) { sendNotification(input: { template: $v, target: {} }) { __typename } }',
+  'mutation ($v: ID!) { sendNotification(input: { content: { body: "a", variations: [{ segment: $v }] }, target: {} }) { __typename } }',
 ])('by its variable nobody could be named: %s', (document) => {
   expect(variablesOf(document)).toEqual([]);
 });

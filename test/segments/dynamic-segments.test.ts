@@ -177,6 +177,12 @@ test.each<[string, AudienceFilter, string, string[]]>([
   ['nine levels', deep(9), 'LIMIT_EXCEEDED', Array.from({ length: 9 }, () => 'not')],
   ['more than 100 conditions', { any: Array.from({ length: 100 }, () => nobody) }, 'LIMIT_EXCEEDED', []],
   [
+    'more than 262,144 characters',
+    { attribute: { name: 'plan', in: Array.from({ length: 66 }, (_, index) => `${index} ${'a'.repeat(4_000)}`) } },
+    'LIMIT_EXCEEDED',
+    [],
+  ],
+  [
     'more than 1,000 values',
     { attribute: { name: 'plan', in: Array.from({ length: 1_001 }, String) } },
     'LIMIT_EXCEEDED',

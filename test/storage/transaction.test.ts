@@ -143,3 +143,21 @@ test.each([
     vi.unstubAllEnvs();
   }
 });
+
+test('what is made of a caller’s words is not prepared, of which a connection would keep every text for good', async () => {
+  await using one = openOneConnection();
+  const countPrepared = (plans: 'FITTED' | 'ONCE') =>
+    inTransaction(
+      one.db,
+      async (tx) => {
+        await tx.$executeRaw(sql`select ${1}::int`);
+        const [row] = await tx.$queryRaw<{ count: number }[]>(
+          sql`select count(*)::int as count from pg_prepared_statements`,
+        );
+        return row?.count;
+      },
+      plans,
+    );
+  expect(await countPrepared('ONCE')).toBe(0);
+  expect(await countPrepared('FITTED')).toBe(2);
+});

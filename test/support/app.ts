@@ -38,6 +38,10 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     apns: null,
     vapid: { subject: 'mailto:tests@example.com', publicKey: null, privateKey: null },
     infobip: null,
+    twilio: null,
+    smpp: null,
+    whatsApp: null,
+    ratesPerSecond: {},
     ...settings,
   };
 }

@@ -44,6 +44,7 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     log,
     rules: testRules,
     hub,
+    channels: { listProviders: () => [] },
     arePrivateEndpointsAllowed: true,
     webPushPublicKey: 'a',
   };

@@ -15,6 +15,16 @@ export function makeMessage({
     expiresAt: new Date(Date.now() + 3_600_000),
     attempt: 1,
     ...given,
-    content: { title: null, body: 'Hello', subtitle: null, icon: null, image: null, url: null, data: null, ...content },
+    content: {
+      title: null,
+      body: 'Hello',
+      subtitle: null,
+      icon: null,
+      image: null,
+      url: null,
+      buttons: [],
+      data: null,
+      ...content,
+    },
   };
 }

@@ -23,6 +23,10 @@ export const toGlobalId = (type: string, id: string): string => Buffer.from(`${t
 export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; otherApp: string }> {
   const notificationId = await insertNotification(g.pool);
   const { id: segmentId } = await g.db.segment.create({ data: { id: randomUUID(), name: 'of both' } });
+  const { id: templateId } = await g.db.template.create({ data: { id: randomUUID(), name: 'of both', content: {} } });
+  const { id: labelId } = await g.db.label.create({
+    data: { id: randomUUID(), name: 'of both', cases: [], defaultValue: '' },
+  });
   const { id: topicId } = await g.db.topic.create({ data: { id: randomUUID(), name: 'of both' } });
   const otherApp = await g.db.app.create({ data: { id: randomUUID(), name: 'of neither' } });
   const common = {
@@ -30,6 +34,8 @@ export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; 
     ApiKey: toGlobalId('ApiKey', (await g.db.apiKey.findFirstOrThrow()).id),
     Notification: toGlobalId('Notification', notificationId),
     Segment: toGlobalId('Segment', segmentId),
+    Template: toGlobalId('Template', templateId),
+    Label: toGlobalId('Label', labelId),
     Topic: toGlobalId('Topic', topicId),
   };
   const make = async (): Promise<Owner> => {

@@ -13,11 +13,21 @@ interface ReceivedSms {
   validityMinutes: number;
 }
 
-/** Infobip's SMS API, as far as sending goes. */
+/** One WhatsApp message that was taken, in the form of its content. */
+interface ReceivedWhatsApp {
+  from: string;
+  /** International format without "+". */
+  to: string;
+  messageId: string;
+  content: object;
+}
+
+/** Infobip's SMS and WhatsApp APIs, as far as sending goes. */
 export interface FakeInfobip {
   baseUrl: string;
   apiKey: string;
   messages: readonly ReceivedSms[];
+  whatsApps: readonly ReceivedWhatsApp[];
   /** The first `count` messages, as soon as there are so many. */
   received(count: number): Promise<ReceivedSms[]>;
   /** Answers the next request with this, whatever it is. */
@@ -46,12 +56,33 @@ const requestSchema = z.strictObject({
   ]),
 });
 
+const phone = z.string().regex(/^[1-9]\d{4,14}$/);
+const whatsAppSchema = <Content extends z.ZodType<object>>(content: Content) =>
+  z.strictObject({ from: phone, to: phone, messageId: z.string().min(1).max(50), content });
+
+// https://www.infobip.com/docs/api/channels/whatsapp/whatsapp-outbound-messages/send-whatsapp-text-message
+const textSchema = whatsAppSchema(z.strictObject({ text: z.string().min(1).max(4_096) }));
+
+// https://www.infobip.com/docs/api/channels/whatsapp/whatsapp-outbound-messages/send-whatsapp-template-message
+const templateSchema = z.strictObject({
+  messages: z.tuple([
+    whatsAppSchema(
+      z.strictObject({
+        templateName: z.string().min(1).max(512),
+        templateData: z.strictObject({ body: z.strictObject({ placeholders: z.array(z.string().min(1)) }) }),
+        language: z.string().min(1),
+      }),
+    ),
+  ]),
+});
+
 /** @param holdAfter messages that are answered; what is taken after them is kept waiting for its answer until `release`. */
 export async function startFakeInfobip({
   apiKey = 'test-key',
   holdAfter = Number.POSITIVE_INFINITY,
 } = {}): Promise<FakeInfobip> {
   const { items: messages, add, received } = createReceived<ReceivedSms>();
+  const whatsApps: ReceivedWhatsApp[] = [];
   const scripted: ScriptedReply[] = [];
   const released = Promise.withResolvers<void>();
   let requestCount = 0;
@@ -61,8 +92,11 @@ export async function startFakeInfobip({
     const reply = scripted.shift();
     if (reply) return reply;
     if (request.headers.authorization !== `App ${apiKey}`) return toApiError(401, 'E401', 'Unauthorized');
-    if (request.method !== 'POST' || request.url !== '/sms/3/messages') return toApiError(404, 'E404', 'Not found');
+    const isSms = request.url === '/sms/3/messages';
+    const [, form] = /^\/whatsapp\/1\/message\/(text|template)$/.exec(request.url ?? '') ?? [];
+    if (request.method !== 'POST' || !(isSms || form)) return toApiError(404, 'E404', 'Not found');
     if (request.headers['content-type'] !== 'application/json') return toApiError(400, 'E400', 'Not JSON');
+    if (form) return takeWhatsApp(form, JSON.parse(body.toString('utf8')));
     const parsed = requestSchema.safeParse(JSON.parse(body.toString('utf8')));
     if (!parsed.success) return toApiError(400, 'E400', 'Bad request');
     const [{ sender, destinations, content, options }] = parsed.data.messages;
@@ -72,6 +106,16 @@ export async function startFakeInfobip({
     add({ sender, to, text: content.text, messageId, validityMinutes: options.validityPeriod.amount });
     if (messages.length > holdAfter) await released.promise;
     return toStatus('PENDING', 'PENDING_ACCEPTED', messageId);
+  }
+
+  function takeWhatsApp(form: string, body: unknown): ScriptedReply {
+    const list = templateSchema.safeParse(body).data?.messages;
+    const [message] = form === 'text' ? [textSchema.safeParse(body).data] : (list ?? []);
+    if (!message) return toApiError(400, 'E400', 'Bad request');
+    whatsApps.push(message);
+    const status = { groupId: 1, groupName: 'PENDING', id: 7, name: 'PENDING_ENROUTE', description: 'Sent on.' };
+    const reply = { to: message.to, messageCount: 1, messageId: message.messageId, status };
+    return toJson(200, form === 'text' ? reply : { messages: [reply], bulkId: 'bulk' });
   }
 
   const server = createServer((request, response) => {
@@ -87,6 +131,7 @@ export async function startFakeInfobip({
     baseUrl: `http://127.0.0.1:${port}`,
     apiKey,
     messages,
+    whatsApps,
     received,
     replyNext: (reply) => scripted.push(reply),
     replyNextStatus: (groupName, name) => scripted.push(toStatus(groupName, name, 'scripted')),

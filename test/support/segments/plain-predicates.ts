@@ -494,12 +494,12 @@ export const plainPredicates: Readonly<Record<string, Row>> = {
     (wanted, person) => wanted === isReachable(person),
   ),
   hasChannel: row(
-    () => some(['PUSH', 'EMAIL', 'SMS', 'IN_APP']),
+    () => some(['PUSH', 'EMAIL', 'SMS', 'WHATSAPP', 'IN_APP']),
     (wanted, { addresses, installations }) =>
       wanted.some((channel) =>
         channel === 'PUSH'
           ? installations.some(({ hasAddress }) => hasAddress)
-          : addresses.some((own) => own === channel),
+          : addresses.some((own) => own === (channel === 'WHATSAPP' ? 'SMS' : channel)),
       ),
   ),
   installation: row(installationConditions, (condition, person, { now }) =>

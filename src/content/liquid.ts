@@ -1,0 +1,126 @@
+import { Context, type Emitter, Liquid, type Template, toValueSync } from 'liquidjs';
+
+// Placeholders are Liquid: `{{ user.firstName | default: "friend" }}`. Of the library only what is named here is there: nothing that
+// reads another template, changes what it was given, or computes keys and hashes.
+const tagNames = 'assign break capture case comment continue cycle echo for if raw unless #'.split(' ');
+const filterNames = `
+  abs append at_least at_most capitalize ceil compact concat date default divided_by downcase escape escape_once first floor join
+  json last lstrip map minus modulo newline_to_br plus prepend remove remove_first replace replace_first reverse round rstrip size
+  slice sort sort_natural split strip strip_newlines sum times truncate truncatewords uniq upcase url_encode where
+`
+  .trim()
+  .split(/\s+/);
+
+/** Characters of one text. @default 65_536 */
+const textCharactersMax = 65_536;
+/** Entries and characters that filters and loops make of one text, as liquidjs counts them. @default 1_000_000 */
+const memoryLimit = 1_000_000;
+
+const engine = createEngine();
+
+function createEngine(): Liquid {
+  const liquid = new Liquid({
+    // Own values of what is given, and never what is inherited.
+    ownPropertyOnly: true,
+    strictFilters: true,
+    // Templates by name are looked up here, and not in files: there are none.
+    templates: {},
+    parseLimit: textCharactersMax,
+    locale: 'en',
+    timezoneOffset: 0,
+  });
+  for (const name of Object.keys(liquid.tags).filter((name) => !tagNames.includes(name))) delete liquid.tags[name];
+  for (const name of Object.keys(liquid.filters).filter((name) => !filterNames.includes(name))) {
+    liquid.unregisterFilter(name);
+  }
+  return liquid;
+}
+
+/** Where a value stands that a text names: `user`, `firstName`. A part that is itself a value is null. */
+export type ValuePath = readonly (string | number | null)[];
+
+/** A text that was read. */
+export interface ParsedText {
+  /** The text itself, where it holds no placeholders. */
+  readonly constant: string | null;
+  readonly templates: readonly Template[];
+  /** The values that it names. */
+  readonly paths: readonly ValuePath[];
+}
+
+/** Reads a text. @throws Error that says what is wrong with its placeholders. */
+export function parseText(text: string): ParsedText {
+  if (!hasPlaceholders(text)) return { constant: text, templates: [], paths: [] };
+  const templates = engine.parse(text);
+  const paths = engine
+    .globalVariableSegmentsSync(templates)
+    .map((path) => path.map((part) => (Array.isArray(part) ? null : part)));
+  return { constant: null, templates, paths };
+}
+
+/** Whether a text is not the same for everybody. */
+export function hasPlaceholders(text: string): boolean {
+  return text.includes('{{') || text.includes('{%');
+}
+
+/** What one message may still take: shared by all of its texts. */
+export interface Budget {
+  /** By `performance.now()`. */
+  endsAt: number;
+  charactersLeft: number;
+}
+
+/** A text does not come to an end within its budget. */
+export class BudgetSpentError extends Error {
+  override readonly name = 'BudgetSpentError';
+}
+
+/**
+ * Fills in the placeholders of a text. What cannot be stored or sent (NUL, half of a surrogate pair) is left out or replaced.
+ *
+ * @param values by their first name: JSON
+ * @throws BudgetSpentError
+ * @throws Error where a filter cannot do what it is told
+ */
+export function renderText({ constant, templates }: ParsedText, values: object, budget: Budget): string {
+  const emitter = createEmitter(budget);
+  if (constant !== null) {
+    emitter.write(constant);
+    return constant;
+  }
+  const renderLimit = budget.endsAt - performance.now();
+  if (renderLimit <= 0) throw new BudgetSpentError();
+  const context = new Context(values, engine.options, { sync: true, renderLimit, memoryLimit }, { liquid: engine });
+  try {
+    toValueSync(engine.renderer.renderTemplates([...templates], context, emitter));
+  } catch (error) {
+    const isSpent = performance.now() > budget.endsAt || budget.charactersLeft < 0 || isLimit(error);
+    throw isSpent ? new BudgetSpentError('A text takes too long, or becomes too long.', { cause: error }) : error;
+  }
+  return emitter.buffer.replaceAll('\0', '').toWellFormed();
+}
+
+/** liquidjs tells of its limits in words only. A stack that overflows is one too: of tags within tags. */
+function isLimit(error: unknown): boolean {
+  return error instanceof Error && /limit exceeded|call stack|string length/i.test(error.message);
+}
+
+function createEmitter(budget: Budget): Emitter {
+  return {
+    buffer: '',
+    write(value: unknown) {
+      const text = toText(value);
+      budget.charactersLeft -= text.length;
+      if (budget.charactersLeft < 0) throw new BudgetSpentError();
+      this.buffer += text;
+    },
+  };
+}
+
+/** A value as a text shows it: a list by its entries, an object as JSON, no value as nothing. */
+function toText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (value === null || value === undefined) return '';
+  if (Array.isArray(value)) return value.map(toText).join('');
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,171 @@
+import { findDefaultAppId } from '../apps/default-app.ts';
+import { AppObject, appById } from '../apps/schema.ts';
+import type { App, ChannelPause } from '../generated/prisma/client.ts';
+import { type AppChannelProvider, type Channel, ChannelPauseCause } from '../generated/prisma/enums.ts';
+import { builder } from '../graphql/builder.ts';
+import { refusedWith } from '../graphql/errors.ts';
+import { parseId } from '../graphql/global-id.ts';
+import type { Loader } from '../graphql/loaders.ts';
+import { principalOf } from '../graphql/principal.ts';
+import { ChannelEnum } from '../users/schema.ts';
+import { resumeChannel } from './resume-channel.ts';
+
+/** No more are expected of an app, for the price of an operation. */
+const providersMax = 16;
+
+/** By what an app sends, and what of it is paused. */
+interface SendersOfApp {
+  /** Whether it is the one that the settings configure. */
+  isDefault: boolean;
+  ownCredentials: AppChannelProvider[];
+  pauses: ChannelPause[];
+}
+
+const sendersOfApp: Loader<string, SendersOfApp> = {
+  async load(db, ids) {
+    const where = { appId: { in: [...ids] } };
+    const pauses = Map.groupBy(await db.channelPause.findMany({ where }), ({ appId }) => appId);
+    const own = await db.appChannel.findMany({ where, select: { appId: true, provider: true } });
+    const ownByApp = Map.groupBy(own, ({ appId }) => appId);
+    const defaultAppId = await findDefaultAppId(db);
+    return ids.map((id) => ({
+      isDefault: id === defaultAppId,
+      ownCredentials: (ownByApp.get(id) ?? []).map(({ provider }) => provider),
+      pauses: pauses.get(id) ?? [],
+    }));
+  },
+};
+
+/** What each of an app's own credentials make, by the name of its channel. */
+const madeBy: Record<AppChannelProvider, { channel: Channel; provider: string }> = {
+  FCM: { channel: 'PUSH', provider: 'fcm' },
+  APNS: { channel: 'PUSH', provider: 'apns' },
+  WEB_PUSH: { channel: 'PUSH', provider: 'web-push' },
+  SMTP: { channel: 'EMAIL', provider: 'smtp' },
+  INFOBIP: { channel: 'SMS', provider: 'infobip' },
+};
+
+const PauseCauseEnum = builder.enumType('ChannelPauseCause', {
+  description: 'Why a channel is paused.',
+  values: {
+    [ChannelPauseCause.REFUSED]: {
+      description: 'The provider said that nothing can be sent, as with wrong credentials or without credit.',
+    },
+    [ChannelPauseCause.UNAVAILABLE]: { description: 'The provider failed, or did not answer, many times in a row.' },
+  },
+});
+
+/** A provider of a channel of an app, and its pause. */
+interface ChannelSender {
+  channel: Channel;
+  provider: string;
+  pause: ChannelPause | null;
+}
+
+const ChannelSenderObject = builder.objectRef<ChannelSender>('ChannelSender').implement({
+  description: 'A provider that sends by a channel, and whether it is down.',
+  authScopes: { readAll: true },
+  fields: (t) => ({
+    channel: t.expose('channel', { type: ChannelEnum, description: 'By which channel it sends.' }),
+    provider: t.exposeString('provider', {
+      description: 'Such as `smtp` or `twilio`; `outbox`: there is none, and messages are kept instead of being sent.',
+    }),
+    isPaused: t.boolean({
+      description:
+        'It is down: deliveries wait, and one of them tries it now and then. It goes on by itself when that succeeds, or with `resumeChannel`.',
+      resolve: ({ pause }) => pause !== null,
+    }),
+    pausedSince: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'Since when it is down; null: it is not.',
+      resolve: ({ pause }) => pause?.pausedAt,
+    }),
+    cause: t.field({
+      type: PauseCauseEnum,
+      nullable: true,
+      description: 'Why it is paused; null: it is not.',
+      resolve: ({ pause }) => pause?.cause,
+    }),
+    providerCode: t.string({
+      nullable: true,
+      description: "The provider's own word for what is wrong, or why it was not reached.",
+      resolve: ({ pause }) => pause?.providerCode,
+    }),
+    nextTryAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'From when on one delivery tries it; null: it is not paused.',
+      resolve: ({ pause }) => pause?.probeAt,
+    }),
+  }),
+});
+
+builder.prismaObjectField(AppObject, 'senders', (t) =>
+  t.field({
+    type: [ChannelSenderObject],
+    authScopes: { readAll: true },
+    description:
+      'What sends by its own credentials, and for the default app what the environment of the program configures, which sends for all that have none of their own; and what of it is paused. For server and dashboard keys.',
+    extensions: { listSizeMax: providersMax },
+    resolve: async ({ id }, _, { loaders, channels }) => {
+      const { isDefault, ownCredentials, pauses } = await loaders.load(sendersOfApp, id);
+      const own = ownCredentials.map((provider) => madeBy[provider]);
+      return toSenders([...own, ...(isDefault ? channels.listProviders() : [])], pauses);
+    },
+  }),
+);
+
+/** What is configured, as far as this process knows, and what is paused, each once. */
+function toSenders(
+  configured: readonly { channel: Channel; provider: string }[],
+  pauses: readonly ChannelPause[],
+): ChannelSender[] {
+  const toKey = ({ channel, provider }: { channel: Channel; provider: string }) => `${channel} ${provider}`;
+  const paused = new Map(pauses.map((pause) => [toKey(pause), pause]));
+  const all = new Map([...configured, ...pauses].map((one) => [toKey(one), one]));
+  return [...all].map(([key, { channel, provider }]) => ({ channel, provider, pause: paused.get(key) ?? null }));
+}
+
+async function getApp(found: Promise<App | null>): Promise<App> {
+  const app = await found;
+  if (!app) throw new Error('The app that was written is not there.');
+  return app;
+}
+
+builder.relayMutationField(
+  'resumeChannel',
+  {
+    description: 'Which channel is to be used again.',
+    inputFields: (t) => ({
+      app: t.id({ required: true, description: 'Global id.' }),
+      channel: t.field({ type: ChannelEnum, required: true, description: 'All of its providers.' }),
+      idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
+    }),
+  },
+  {
+    description:
+      'Ends the pause of a channel whose provider was down, once what was wrong is mended; else the next send would try. Workers go on within seconds. A provider that is still down is paused again.',
+    authScopes: { administer: true },
+    errors: refusedWith('NOT_FOUND', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
+    resolve: async (_, { input: { app, ...input } }, context) => {
+      const done = await resumeChannel(context, {
+        ...input,
+        appId: parseId(app, 'App', ['app']),
+        principal: principalOf(context),
+      });
+      context.loaders.renew();
+      return done;
+    },
+  },
+  {
+    description: 'The app.',
+    outputFields: (t) => ({
+      app: t.field({
+        type: AppObject,
+        description: 'As it is now.',
+        resolve: ({ appId }, _, { loaders }) => getApp(loaders.load(appById, appId)),
+      }),
+    }),
+  },
+);

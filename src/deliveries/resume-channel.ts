@@ -1,0 +1,32 @@
+import type { Deployment } from '../deployment.ts';
+import { DomainError } from '../errors.ts';
+import type { Channel } from '../generated/prisma/enums.ts';
+import { sql } from '../storage/database.ts';
+import { write } from '../storage/write.ts';
+
+/** A channel that is to be used again. */
+export interface ResumeRequest {
+  principal: string;
+  appId: string;
+  channel: Channel;
+  idempotencyKey?: string | null | undefined;
+}
+
+/**
+ * Ends the pauses of an app's channel, whatever its provider; there need be none. Workers hear of it with their next batch,
+ * which a sweep begins; what was put off to a try goes at that time. A provider that is still down is paused again.
+ *
+ * @throws DomainError `NOT_FOUND` (the app), `IDEMPOTENCY_KEY_REUSED`
+ */
+export async function resumeChannel(deployment: Deployment, request: ResumeRequest): Promise<{ appId: string }> {
+  const { principal, idempotencyKey, ...input } = request;
+  const { appId, channel } = input;
+  return write(deployment, { principal, mutation: 'resumeChannel', idempotencyKey, input }, async (tx) => {
+    const [app] = await tx.$queryRaw<unknown[]>(sql`select id from apps where id = ${appId}::uuid for key share`);
+    if (!app) throw new DomainError('NOT_FOUND', 'There is no such app.', ['app']);
+    await tx.$executeRaw(sql`
+      delete from channel_pauses where app_id = ${appId}::uuid and channel = ${channel}::channel
+    `);
+    return { appId };
+  });
+}

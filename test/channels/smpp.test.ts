@@ -1,0 +1,321 @@
+import smpp from 'smpp';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Channel, Message } from '../../src/channels/channel.ts';
+import { createSmppChannel, type SmppOptions } from '../../src/channels/smpp.ts';
+import { type FakeSmsc, startFakeSmsc } from '../support/fakes/fake-smsc.ts';
+import { testCertificate } from '../support/fakes/test-certificate.ts';
+import { makeMessage } from '../support/make-message.ts';
+import { until } from '../support/until.ts';
+
+const never = new AbortController().signal;
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+/** A message centre and a channel to it, both closed after the test. */
+async function open({
+  isSecure = false,
+  answerMs = 0,
+  ...options
+}: Partial<SmppOptions> & { isSecure?: boolean; answerMs?: number } = {}) {
+  const smsc = await startFakeSmsc({ isSecure, answerMs });
+  closers.push(smsc.close);
+  return { smsc, channel: openTo(smsc, options) };
+}
+
+function openTo(smsc: FakeSmsc, options: Partial<SmppOptions> = {}): Channel {
+  const channel = createSmppChannel({ url: smsc.url, from: '+385912345678', ...options });
+  closers.push(channel.close);
+  return channel;
+}
+
+function toPhone(body = 'Hello', given: Partial<Message> = {}): Message {
+  const { content } = makeMessage({ channel: 'SMS', address: { kind: 'phone', phone: '+1' }, content: { body } });
+  return makeMessage({ channel: 'SMS', address: { kind: 'phone', phone: '+385916242493' }, ...given, content });
+}
+
+const accepted = { kind: 'accepted', providerCode: 'ESME_ROK' };
+
+describe('a message', () => {
+  test('is submitted in the form of SMPP 3.4, over one bound session', async () => {
+    const { smsc, channel } = await open();
+    for (const _ of Array(3)) expect(await channel.send(toPhone(), never)).toEqual(accepted);
+    expect(smsc.commands).toEqual(['bind_transmitter', 'submit_sm', 'submit_sm', 'submit_sm']);
+    expect(smsc.parts[0]).toMatchObject({
+      sender: '385912345678',
+      senderTon: 1,
+      to: '385916242493',
+      text: 'Hello',
+      dataCoding: 0,
+      esmClass: 0,
+      header: null,
+      registeredDelivery: 0,
+    });
+  });
+
+  test.each([
+    ['+385912345678', '385912345678', 1],
+    ['12345', '12345', 0],
+    ['Carillon', 'Carillon', 5],
+  ])('from %s says what kind of sender that is', async (from, sender, senderTon) => {
+    const { smsc, channel } = await open({ from });
+    await channel.send(toPhone(), never);
+    expect(smsc.parts[0]).toMatchObject({ sender, senderTon });
+  });
+
+  test.each([
+    [0, 1_000],
+    [90_061_500, 90_061_000],
+  ])('that lives %i ms more says so', async (lifeMs, saidMs) => {
+    const { smsc, channel } = await open();
+    await channel.send(toPhone('Hello', { expiresAt: new Date(Date.now() + lifeMs) }), never);
+    // The library reads a relative time as the time that it means.
+    const [validUntil] = smsc.parts.map(({ validity }) => validity);
+    if (!(validUntil instanceof Date)) throw new Error('The validity was not read.');
+    expect(Math.abs(validUntil.getTime() - Date.now() - saidMs)).toBeLessThan(5_000);
+  });
+
+  test('that is too long for any phone is not sent', async () => {
+    const { smsc, channel } = await open();
+    expect(await channel.send(toPhone('a'.repeat(153 * 25 + 1)), never)).toEqual({
+      kind: 'rejected',
+      reason: 'RENDER_FAILED',
+      providerCode: 'TEXT_TOO_LONG',
+    });
+    expect(smsc.commands).toEqual([]);
+  });
+});
+
+describe('a text', () => {
+  test.each([
+    ['of the GSM alphabet', 'Grüße & €[x] {y} ~^|\\ñ', 0],
+    ['with any other character', 'Zvono č 🔔', 8],
+    ['with an escape of its own', 'a\u001be', 8],
+  ])('%s arrives as it is', async (_, body, dataCoding) => {
+    const { smsc, channel } = await open();
+    await channel.send(toPhone(body), never);
+    expect(smsc.parts).toMatchObject([{ text: body, dataCoding, header: null }]);
+  });
+
+  test.each([
+    ['160 septets', 'a'.repeat(160), [160]],
+    ['161 septets', 'a'.repeat(161), [153, 8]],
+    ['160 septets with an escape', `${'a'.repeat(158)}€`, [159]],
+    ['an escape at the cut', `${'a'.repeat(152)}€${'a'.repeat(10)}`, [152, 11]],
+    ['70 units', 'č'.repeat(70), [70]],
+    ['71 units', 'č'.repeat(71), [67, 4]],
+    ['a surrogate pair at the cut', `${'č'.repeat(66)}🔔čččččč`, [66, 8]],
+  ])('of %s goes in as many parts, and none cuts a character', async (_, body, lengths) => {
+    const { smsc, channel } = await open();
+    expect(await channel.send(toPhone(body), never)).toEqual(accepted);
+    expect(smsc.parts.map(({ text }) => text.length)).toEqual(lengths);
+    expect(smsc.parts.map(({ text }) => text).join('')).toBe(body);
+    expect(smsc.parts.map(({ esmClass }) => esmClass)).toEqual(lengths.map(() => (lengths.length > 1 ? 0x40 : 0)));
+  });
+
+  test('in parts is joined by a header, the same when it is sent again', async () => {
+    const { smsc, channel } = await open();
+    const message = toPhone('a'.repeat(400));
+    await channel.send(message, never);
+    await channel.send({ ...message, attempt: 2 }, never);
+    const headers = smsc.parts.map(({ header }) => header ?? '');
+    expect(headers.slice(0, 3)).toEqual(
+      [1, 2, 3].map((part) => expect.stringMatching(new RegExp(`^0003..030${part}$`))),
+    );
+    expect(headers.slice(3)).toEqual(headers.slice(0, 3));
+    expect(new Set(headers.map((header) => header.slice(4, 6))).size).toBe(1);
+  });
+
+  test('of which a part is refused is what that answer says', async () => {
+    const { smsc, channel } = await open();
+    await channel.send(toPhone(), never);
+    smsc.refuseNext('submit_sm', smpp.errors.ESME_RTHROTTLED ?? 0);
+    expect(await channel.send(toPhone('a'.repeat(400)), never)).toMatchObject({ kind: 'retry' });
+    expect(smsc.parts).toHaveLength(1);
+  });
+});
+
+describe('a session', () => {
+  test('by TLS is taken from an SMSC whose certificate is trusted, and from no other', async () => {
+    const { smsc, channel } = await open({ isSecure: true, ca: testCertificate.cert });
+    expect(await channel.send(toPhone(), never)).toEqual(accepted);
+    expect(await openTo(smsc).send(toPhone(), never)).toEqual({
+      kind: 'retry',
+      providerCode: expect.stringMatching(/CERT/),
+    });
+    expect(smsc.parts).toHaveLength(1);
+  });
+
+  test('with a wrong password stops the channel', async () => {
+    const { smsc } = await open();
+    const wrong = openTo(smsc, { url: smsc.url.replace('right', 'wrong') });
+    expect(await wrong.send(toPhone(), never)).toEqual({ kind: 'channelDown', providerCode: 'ESME_RINVPASWD' });
+  });
+
+  test('that was lost is opened again by the next send', async () => {
+    const { smsc, channel } = await open();
+    await channel.send(toPhone(), never);
+    smsc.hangUp();
+    await until(async () => (await channel.send(toPhone(), never)).kind === 'accepted');
+    expect(smsc.commands.filter((command) => command === 'bind_transmitter')).toHaveLength(2);
+  });
+
+  test('is opened once by all who send at the same time', async () => {
+    const { smsc, channel } = await open();
+    await Promise.all(Array.from({ length: 40 }, () => channel.send(toPhone(), never)));
+    expect(smsc.commands.filter((command) => command === 'bind_transmitter')).toHaveLength(1);
+    expect(smsc.parts).toHaveLength(40);
+  });
+
+  test('has no more messages without an answer than its window', async () => {
+    const { smsc, channel } = await open({ windowSize: 4, answerMs: 5 });
+    await Promise.all(Array.from({ length: 40 }, () => channel.send(toPhone(), never)));
+    expect(smsc.mostUnderWay()).toBe(4);
+  });
+
+  test('whose SMSC falls silent is given up, with all that wait, and the next send opens another', async () => {
+    const { smsc, channel } = await open({ timeoutMs: 200, windowSize: 2 });
+    await channel.send(toPhone(), never);
+    smsc.fallSilent();
+    const outcomes = await Promise.all(Array.from({ length: 6 }, () => channel.send(toPhone(), never)));
+    expect(outcomes).toEqual(Array(6).fill({ kind: 'retry', providerCode: 'TIMEOUT' }));
+    await channel.send(toPhone(), never);
+    expect(smsc.commands.filter((command) => command === 'bind_transmitter')).toHaveLength(2);
+  });
+
+  test('that is idle is seen to be alive, and answers when it is asked', async () => {
+    const { smsc, channel } = await open({ enquireMs: 20 });
+    await channel.send(toPhone(), never);
+    await until(async () => smsc.commands.filter((command) => command === 'enquire_link').length > 1);
+    expect(await smsc.tell('enquire_link', {})).toMatchObject({ command: 'enquire_link_resp', command_status: 0 });
+  });
+
+  test('that the SMSC ends is answered, and opened again', async () => {
+    const { smsc, channel } = await open();
+    await channel.send(toPhone(), never);
+    expect(await smsc.tell('unbind', {})).toMatchObject({ command: 'unbind_resp' });
+    await until(async () => (await channel.send(toPhone(), never)).kind === 'accepted');
+  });
+
+  test('is unbound when the channel is closed', async () => {
+    const { smsc, channel } = await open();
+    await channel.send(toPhone(), never);
+    await channel.close();
+    expect(smsc.commands.at(-1)).toBe('unbind');
+  });
+});
+
+describe('a receipt', () => {
+  const receipt = (messageId: string, rest: string) => ({
+    esm_class: 0x04,
+    source_addr: '385916242493',
+    short_message: `id:${messageId} sub:001 dlvrd:001 submit date:2611272130 done date:2611272131 ${rest} text:Hello`,
+  });
+
+  test.each([
+    ['stat:DELIVRD err:000', {}, 'DELIVERED', 'DELIVRD 000'],
+    ['stat:UNDELIV err:034', {}, 'BOUNCED', 'UNDELIV 034'],
+    ['stat:EXPIRED err:001', {}, 'BOUNCED', 'EXPIRED 001'],
+    ['stat:REJECTD err:001', {}, 'BOUNCED', 'REJECTD 001'],
+    ['stat:DELETED err:001', {}, 'BOUNCED', 'DELETED 001'],
+    ['stat:ENROUTE err:000', { message_state: 2 }, 'DELIVERED', 'DELIVRD 000'],
+    ['', { message_state: 5 }, 'BOUNCED', 'UNDELIV'],
+  ] as const)('that says %s %j is told with its delivery', async (text, parameters, status, providerCode) => {
+    const receipts: object[] = [];
+    const { smsc, channel } = await open({ onReceipt: (told) => receipts.push(told) });
+    const message = toPhone();
+    await channel.send(message, never);
+    expect(smsc.commands[0]).toBe('bind_transceiver');
+    expect(smsc.parts[0]).toMatchObject({ registeredDelivery: 1 });
+    const messageId = smsc.parts[0]?.messageId ?? '';
+    const answer = await smsc.tell('deliver_sm', { ...receipt(messageId, text), ...parameters });
+    expect(answer).toMatchObject({ command: 'deliver_sm_resp', command_status: 0 });
+    expect(receipts).toEqual([{ deliveryId: message.deliveryId, messageId, status, providerCode }]);
+  });
+
+  test.each([
+    ['of a message that is not known', receipt('another', 'stat:DELIVRD')],
+    ['of no end', receipt('message-1', 'stat:ENROUTE')],
+    ['that is a message from a phone', { ...receipt('message-1', 'stat:DELIVRD'), esm_class: 0 }],
+    ['that cannot be read', { esm_class: 0x04, short_message: 'Hello' }],
+  ])('%s is answered and passed over', async (_, parameters) => {
+    const receipts: object[] = [];
+    const { smsc, channel } = await open({ onReceipt: (told) => receipts.push(told) });
+    await channel.send(toPhone(), never);
+    expect(await smsc.tell('deliver_sm', parameters)).toMatchObject({ command_status: 0 });
+    expect(receipts).toEqual([]);
+  });
+});
+
+const submitStatuses: Record<string, string[]> = {
+  'rejected RENDER_FAILED': [
+    'RINVMSGLEN',
+    'RINVCMDLEN',
+    'RINVPRTFLG',
+    'RINVREGDLVFLG',
+    'RINVESMCLASS',
+    'RINVEXPIRY',
+    'RINVTLVVAL',
+    'RINVDCS',
+  ],
+  'rejected HARD_BOUNCE': ['RINVDSTADR'],
+  'rejected PROVIDER_REJECTED': [
+    'RSUBMITFAIL',
+    'RX_P_APPN',
+    'RX_R_APPN',
+    'RDELIVERYFAILURE',
+    'RPROHIBITED',
+    'RQUERYFAIL',
+  ],
+  channelDown: [
+    'RINVCMDID',
+    'RINVSRCADR',
+    'RINVSERTYP',
+    'RINVSRCTON',
+    'RINVSRCNPI',
+    'RINVDSTTON',
+    'RINVDSTNPI',
+    'RSERTYPUNAUTH',
+    'RSERTYPDENIED',
+  ],
+  retry: ['RINVBNDSTS', 'RSYSERR', 'RMSGQFUL', 'RTHROTTLED', 'RX_T_APPN', 'RUNKNOWNERR', 'RSERTYPUNAVAIL'],
+};
+
+test.each(Object.entries(submitStatuses))('%s is what these answers to a submit mean: %j', async (expected, names) => {
+  const { smsc, channel } = await open();
+  for (const name of names) {
+    smsc.refuseNext('submit_sm', smpp.errors[`ESME_${name}`] ?? 0);
+    expect(toWords(await channel.send(toPhone(), never))).toBe(`${expected} (ESME_${name})`);
+  }
+});
+
+test('an answer of the SMSC’s own is a refusal, told by its number', async () => {
+  const { smsc, channel } = await open();
+  smsc.refuseNext('submit_sm', 0x40b);
+  expect(toWords(await channel.send(toPhone(), never))).toBe('rejected PROVIDER_REJECTED (0x0000040B)');
+});
+
+test('a session that is not bound to the SMSC’s mind is opened again', async () => {
+  const { smsc, channel } = await open();
+  smsc.refuseNext('submit_sm', smpp.errors.ESME_RINVBNDSTS ?? 0);
+  await channel.send(toPhone(), never);
+  expect(await channel.send(toPhone(), never)).toEqual(accepted);
+  expect(smsc.commands.filter((command) => command === 'bind_transmitter')).toHaveLength(2);
+});
+
+test.each([
+  ['channelDown', ['RBINDFAIL', 'RINVPASWD', 'RINVSYSID', 'RINVSYSTYP', 'RPROHIBITED']],
+  ['retry', ['RALYBND', 'RSYSERR', 'RMSGQFUL', 'RTHROTTLED', 'RX_T_APPN']],
+])('%s is what these answers to a bind mean: %j', async (expected, names) => {
+  const { smsc, channel } = await open();
+  for (const name of names) {
+    smsc.refuseNext('bind_transmitter', smpp.errors[`ESME_${name}`] ?? 0);
+    expect(toWords(await channel.send(toPhone(), never))).toBe(`${expected} (ESME_${name})`);
+  }
+});
+
+function toWords(outcome: Awaited<ReturnType<Channel['send']>>): string {
+  const detail = outcome.kind === 'rejected' ? outcome.reason : undefined;
+  return [outcome.kind, detail, `(${outcome.providerCode})`].filter(Boolean).join(' ');
+}

@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest';
+import { findContentWarnings } from '../../src/content/find-warnings.ts';
+import { type ContentInput, parseContent } from '../../src/content/parse-content.ts';
+import { Channel } from '../../src/generated/prisma/enums.ts';
+
+/** `<channel> <platform> <field> <effect>` of each warning. */
+function warningsOf(
+  input: Partial<ContentInput>,
+  outlets: Partial<Parameters<typeof findContentWarnings>[1]> = {},
+): string[] {
+  const found = findContentWarnings(parseContent({ body: 'Hello', ...input }), { channels: [], ...outlets });
+  return found.map(({ channel, platform, field, effect }) =>
+    [channel, platform, field, effect].filter(Boolean).join(' '),
+  );
+}
+
+const buttons = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({ label: `${index}`, url: 'https://example.com' }));
+
+describe('the sender is told what is dropped where (rule M3)', () => {
+  test.each<[string, Partial<ContentInput>, Partial<Parameters<typeof findContentWarnings>[1]>, string[]]>([
+    ['a plain text', { title: 'Hi' }, {}, []],
+    [
+      'a subtitle',
+      { subtitle: 'x' },
+      {},
+      ['PUSH WEB subtitle DROPPED', 'PUSH ANDROID subtitle DEPENDS', 'EMAIL subtitle DROPPED', 'SMS subtitle DROPPED'],
+    ],
+    [
+      'an icon to apps',
+      { icon: 'https://example.com/i' },
+      { channels: ['PUSH'] },
+      ['PUSH WEB icon DEPENDS', 'PUSH IOS icon DROPPED', 'PUSH ANDROID icon DROPPED'],
+    ],
+    [
+      'an image to iOS',
+      { image: 'https://example.com/i' },
+      { channels: ['PUSH'], platform: 'IOS' },
+      ['PUSH IOS image DEPENDS'],
+    ],
+    ['an image by SMS', { image: 'https://example.com/i' }, { channels: ['SMS'] }, ['SMS image DROPPED']],
+    [
+      'three buttons to browsers',
+      { buttons: buttons(3) },
+      { channels: ['PUSH'], platform: 'WEB' },
+      ['PUSH WEB buttons DEPENDS', 'PUSH WEB buttons CUT'],
+    ],
+    [
+      'three buttons to Android',
+      { buttons: buttons(3) },
+      { channels: ['PUSH'], platform: 'ANDROID' },
+      ['PUSH ANDROID buttons DEPENDS'],
+    ],
+    ['buttons by e-mail, which become links', { buttons: buttons(3) }, { channels: ['EMAIL'] }, []],
+    [
+      'a button by e-mail that opens nothing',
+      { buttons: [{ label: 'x' }] },
+      { channels: ['EMAIL'] },
+      ['EMAIL buttons DROPPED'],
+    ],
+    ['data by e-mail', { data: { a: 1 } }, { channels: ['EMAIL', 'IN_APP'] }, ['EMAIL data DROPPED']],
+    [
+      'a title of 46 characters',
+      { title: 'x'.repeat(46) },
+      { channels: ['PUSH'], platform: 'IOS' },
+      ['PUSH IOS title CUT'],
+    ],
+    ['a title of 45 characters', { title: 'x'.repeat(45) }, { channels: ['PUSH'], platform: 'IOS' }, []],
+    [
+      'a text of 4,001 characters',
+      { body: 'x'.repeat(4_001) },
+      { channels: ['PUSH'], platform: 'IOS' },
+      ['PUSH IOS body CUT', 'PUSH IOS payload FAILS'],
+    ],
+    [
+      'what is larger than a push can be',
+      { body: 'ä'.repeat(2_100) },
+      { channels: ['PUSH'] },
+      ['PUSH WEB payload FAILS', 'PUSH IOS payload FAILS', 'PUSH ANDROID payload FAILS'],
+    ],
+    ['a long SMS', { body: 'x'.repeat(161) }, { channels: ['SMS'] }, ['SMS body SPLIT']],
+    [
+      'a variation',
+      {
+        variations: [
+          { language: 'de', subtitle: 'x' },
+          { language: 'fr', subtitle: 'y' },
+        ],
+      },
+      { channels: ['SMS'] },
+      ['SMS subtitle DROPPED'],
+    ],
+    [
+      'a length that placeholders decide',
+      { title: `{{ user.firstName }}${'x'.repeat(50)}` },
+      { channels: ['PUSH'] },
+      [],
+    ],
+  ])('%s', (_, input, outlets, warnings) => {
+    expect(warningsOf(input, outlets).sort()).toEqual([...warnings].sort());
+  });
+
+  test('nothing is dropped by the inbox', () => {
+    const everything = {
+      title: 'x'.repeat(99),
+      subtitle: 'x',
+      icon: 'https://example.com',
+      image: 'https://example.com',
+      buttons: buttons(10),
+      data: {},
+    };
+    expect(warningsOf(everything, { channels: ['IN_APP'] })).toEqual([]);
+    expect(warningsOf(everything, { channels: Object.values(Channel) }).length).toBeGreaterThan(10);
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'vitest';
+import { newEmail } from '../support/addresses.ts';
+import { useApp } from '../support/app.ts';
+import { createTemplate, previewNotification, saveLabel, setAttributes } from '../support/content-operations.ts';
+import { makePerson, makeSegment } from '../support/send-operations.ts';
+
+const g = useApp({ role: 'gateway' });
+
+async function makeReader() {
+  const user = await makePerson(g.server, { emails: [newEmail()] });
+  await setAttributes(g.server, user.id, { firstName: 'Ada', preferredLanguage: 'de-AT', tags: ['vip'] });
+  return user;
+}
+
+describe('a preview', () => {
+  test('shows a message as each client would get it, and what becomes of it (rules M3, M4)', async () => {
+    const { id } = await makeReader();
+    const content = {
+      title: 'Hi {{ user.firstName }}',
+      subtitle: '{{ data.subtitle }}',
+      body: '{{ event.product }}: {{ installation.platform | default: "none" }}',
+      variations: [{ language: 'de', body: 'Hallo č {{ installation.platform }}' }],
+    };
+    const preview = await previewNotification(g.server, {
+      content,
+      user: { id },
+      data: { subtitle: 'S' },
+      event: { product: 'Book' },
+    });
+    const bodies = preview.messages.map(({ channel, platform, content: said }) => [
+      channel,
+      platform,
+      said?.title,
+      said?.body,
+    ]);
+    expect(bodies).toEqual([
+      ['PUSH', 'WEB', 'Hi Ada', 'Hallo č '],
+      ['PUSH', 'IOS', 'Hi Ada', 'Hallo č '],
+      ['PUSH', 'ANDROID', 'Hi Ada', 'Hallo č ANDROID'],
+      ['EMAIL', null, 'Hi Ada', 'Hallo č '],
+      ['SMS', null, 'Hi Ada', 'Hallo č '],
+      ['IN_APP', null, 'Hi Ada', 'Hallo č '],
+    ]);
+    expect(new Set(preview.messages.map(({ variation }) => variation))).toEqual(new Set([0]));
+    expect(preview.messages.find(({ channel }) => channel === 'SMS')).toMatchObject({
+      sms: { encoding: 'UCS_2', count: 1 },
+      rendered: { text: 'Hi Ada\nHallo č ' },
+    });
+    expect(preview.messages.find(({ channel }) => channel === 'EMAIL')?.rendered).toMatchObject({ subject: 'Hi Ada' });
+    expect(preview.warnings).toContainEqual({ channel: 'PUSH', platform: 'WEB', field: 'subtitle', effect: 'DROPPED' });
+    expect(preview.warnings).toContainEqual({ channel: 'SMS', platform: null, field: 'subtitle', effect: 'DROPPED' });
+  });
+
+  test('of a template, for one channel and platform, with its labels and segments', async () => {
+    const { id, externalUserId } = await makeReader();
+    const name = `l${Date.now()}`;
+    await saveLabel(g.server, { name, cases: [{ filter: { tag: 'vip' }, value: 'gold' }] });
+    const segment = await makeSegment(g.server, [id]);
+    await createTemplate(g.server, name, { body: 'x', variations: [{ segment, body: `{{ label.${name} }}` }] });
+    const user = { externalUserId: externalUserId ?? '' };
+    const preview = await previewNotification(g.server, { template: name, user, channels: ['PUSH'], platform: 'IOS' });
+    expect(preview.messages).toMatchObject([
+      { channel: 'PUSH', platform: 'IOS', variation: 0, failure: null, content: { body: 'gold' } },
+    ]);
+  });
+
+  test('says why a message cannot be rendered, and what placeholders made too long', async () => {
+    const { id } = await makeReader();
+    const preview = await previewNotification(g.server, {
+      content: { title: '{{ data.title }}', body: 'x', url: '{{ data.url }}' },
+      user: { id },
+      channels: ['PUSH'],
+      platform: 'WEB',
+      data: { title: 'x'.repeat(46) },
+    });
+    expect(preview.messages).toMatchObject([{ failure: null, content: { url: null } }]);
+    expect(preview.warnings).toEqual([{ channel: 'PUSH', platform: 'WEB', field: 'title', effect: 'CUT' }]);
+    const failing = { content: { body: 'x', url: '{{ data.url }}' }, user: { id }, data: { url: 'javascript:1' } };
+    const { messages } = await previewNotification(g.server, failing);
+    expect(new Set(messages.map(({ failure, content }) => [failure, content].join()))).toEqual(
+      new Set(['URL_INVALID,']),
+    );
+  });
+
+  test.each([
+    ['an unknown user', { content: { body: 'x' }, user: { externalUserId: 'nobody' } }, 'NOT_FOUND', ['user']],
+    [
+      'a mistake',
+      { content: { body: '{{ x }}' }, user: { externalUserId: 'nobody' } },
+      'VALUE_INVALID',
+      ['content', 'body'],
+    ],
+    ['nothing to say', { user: { externalUserId: 'nobody' } }, 'VALUE_INVALID', ['content']],
+  ])('of %s is refused', async (_, variables, reason, inputPath) => {
+    const query = `query($content: NotificationContentInput, $user: UserRef!) {
+      previewNotification(content: $content, user: $user) { messages { channel } }
+    }`;
+    const { body } = await g.server.send(query, variables);
+    expect(body.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason, inputPath } }]);
+  });
+});

@@ -1,0 +1,149 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { insertPause } from '../../src/deliveries/channel-pause-store.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
+import { resumeChannel, sendersOf } from '../support/channel-operations.ts';
+import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
+import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
+import { makeApp } from '../support/make-app.ts';
+import { makeNotification, settledDeliveries } from '../support/operations.ts';
+import { globalIdOf, makePerson, toSend } from '../support/send-operations.ts';
+import { until } from '../support/until.ts';
+
+const g = useGatewayAndWorker();
+let smtp: FakeSmtp;
+let options: { smtp: { url: string; from: string } };
+
+beforeEach(async () => {
+  await g.pool.query('delete from channel_pauses');
+  smtp = await startFakeSmtp({ login: { user: 'carillon', password: 'right' } });
+  options = { smtp: { url: smtp.url, from: 'carillon@example.com' } };
+});
+afterEach(() => smtp.close());
+
+/** An e-mail to somebody, which is queued. */
+async function sendEmail(emails = [newEmail()]): Promise<string> {
+  const person = await makePerson(g.server, { emails });
+  return makeNotification(g.server, toSend({ users: [{ id: person.id }] }, { channels: ['EMAIL'] }));
+}
+
+/** As soon as it is paused. */
+const paused = (provider: string) =>
+  until(
+    async () => (await sendersOf(g.server)).senders.find((one) => one.provider === provider && one.isPaused) ?? false,
+  );
+
+describe('a channel that is down', () => {
+  test('is seen in the schema with its provider, its code and since when', async () => {
+    const wrong = { smtp: { ...options.smtp, url: smtp.url.replace('right', 'wrong') } };
+    await g.startWorker(wrong, { channelPauseMs: 60_000 });
+    await sendEmail();
+    expect(await paused('smtp')).toEqual({
+      channel: 'EMAIL',
+      provider: 'smtp',
+      isPaused: true,
+      pausedSince: expect.any(String),
+      cause: 'REFUSED',
+      providerCode: expect.stringMatching(/^535/),
+      nextTryAt: expect.any(String),
+    });
+  });
+
+  test('goes on when it is resumed, with all that has waited, and is no longer seen', async () => {
+    smtp.refuseNext('AUTH', 535, '5.7.8 Authentication credentials invalid');
+    await g.startWorker(options, { channelPauseMs: 600_000 });
+    await sendEmail();
+    await paused('smtp');
+    const waiting = await sendEmail();
+    const { id } = await sendersOf(g.server);
+    const resumed = await resumeChannel(g.server, { app: id, channel: 'EMAIL' });
+    if (resumed?.__typename !== 'ResumeChannelPayload') throw new Error('It was refused.');
+    expect(resumed.app.senders.filter(({ isPaused }) => isPaused)).toEqual([]);
+    expect(await settledDeliveries(g.server, waiting)).toMatchObject({ progress: { sent: 1 } });
+  });
+
+  test('is tried at once by a worker that starts, which may know better', async () => {
+    const wrong = { smtp: { ...options.smtp, url: smtp.url.replace('right', 'wrong') } };
+    const worker = await g.startWorker(wrong, { channelPauseMs: 600_000 });
+    const first = await sendEmail();
+    await paused('smtp');
+    await worker.stop();
+    await g.pool.query(`update deliveries set next_attempt_at = now() where status = 'QUEUED'`);
+    await g.startWorker(options, { channelPauseMs: 600_000 });
+    expect(await settledDeliveries(g.server, first)).toMatchObject({ progress: { sent: 1 } });
+  });
+});
+
+test('the pause of a provider that is configured no longer ends with the next worker, and of another app it stays', async () => {
+  const pause = { cause: 'REFUSED' as const, providerCode: null, pauseMs: 60_000 };
+  const [{ id: appId } = { id: '' }] = await g.db.app.findMany({ orderBy: { createdAt: 'asc' }, take: 1 });
+  const { id: other } = await makeApp(g);
+  for (const id of [appId, other]) await insertPause(g.db, { appId: id, channel: 'EMAIL', provider: 'former' }, pause);
+  await g.startWorker(options);
+  expect(await g.db.channelPause.findMany({ select: { appId: true } })).toEqual([{ appId: other }]);
+});
+
+test('a provider that does not answer is paused, and its deliveries keep their attempts', async () => {
+  const dead = { smtp: { url: 'smtp://127.0.0.1:1', from: 'carillon@example.com' } };
+  await g.startWorker(dead, { channelPauseMs: 600_000 });
+  await sendEmail(Array.from({ length: 60 }, () => newEmail()));
+  expect(await paused('smtp')).toMatchObject({ cause: 'UNAVAILABLE', providerCode: 'ECONNREFUSED' });
+  await until(async () => (await g.db.delivery.count({ where: { channel: 'EMAIL', status: 'SENDING' } })) === 0);
+  const { rows } = await g.pool.query(`
+    select attempts, count(*)::int as count from deliveries
+    where channel = 'EMAIL' and status = 'QUEUED' group by attempts order by attempts`);
+  // One slice of 32 finds out; the rest was not begun.
+  expect(rows).toEqual([
+    { attempts: 0, count: 28 },
+    { attempts: 1, count: 32 },
+  ]);
+});
+
+describe('resumeChannel', () => {
+  test('of a channel that is not paused changes nothing, and a repeat is the same call', async () => {
+    const { id } = await sendersOf(g.server);
+    const input = { app: id, channel: 'SMS' as const, idempotencyKey: crypto.randomUUID() };
+    for (const _ of Array(2)) {
+      expect(await resumeChannel(g.server, input)).toMatchObject({ __typename: 'ResumeChannelPayload', app: { id } });
+    }
+    expect(await resumeChannel(g.server, { ...input, channel: 'EMAIL' })).toMatchObject({
+      code: 'IDEMPOTENCY_KEY_REUSED',
+    });
+  });
+
+  test('of an app that there is not is refused', async () => {
+    const app = globalIdOf('App', crypto.randomUUID());
+    expect(await resumeChannel(g.server, { app, channel: 'SMS' })).toMatchObject({ code: 'NOT_FOUND', path: ['app'] });
+  });
+
+  test('of one app and channel leaves the others paused', async () => {
+    const { id } = await makeApp(g);
+    const { id: other } = await makeApp(g);
+    const pause = { cause: 'REFUSED' as const, providerCode: null, pauseMs: 60_000 };
+    await insertPause(g.db, { appId: id, channel: 'SMS', provider: 'x' }, pause);
+    await insertPause(g.db, { appId: id, channel: 'EMAIL', provider: 'x' }, pause);
+    await insertPause(g.db, { appId: other, channel: 'SMS', provider: 'x' }, pause);
+    await resumeChannel(g.server, { app: globalIdOf('App', id), channel: 'SMS' });
+    const left = await g.db.channelPause.findMany({ select: { appId: true, channel: true } });
+    expect(left).toHaveLength(2);
+    expect(left).toEqual(
+      expect.arrayContaining([
+        { appId: id, channel: 'EMAIL' },
+        { appId: other, channel: 'SMS' },
+      ]),
+    );
+    expect((await sendersOf(g.server, globalIdOf('App', id))).senders).toMatchObject([
+      { channel: 'EMAIL', provider: 'x', isPaused: true },
+    ]);
+  });
+});
+
+test('what is sent no faster than its rate is sent whole, and keeps no other channel waiting', async () => {
+  const person = await makePerson(g.server, {
+    emails: Array.from({ length: 12 }, () => newEmail()),
+    phones: [newPhone()],
+  });
+  const target = { users: [{ id: person.id }] };
+  const notification = await makeNotification(g.server, toSend(target, { channels: ['EMAIL', 'SMS'] }));
+  await g.startWorker({ ...options, ratesPerSecond: { EMAIL: 10 } });
+  expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { total: 13, sent: 13 } });
+});

@@ -1,0 +1,75 @@
+import { beforeEach, expect, test, vi } from 'vitest';
+import { createSendRates } from '../../src/deliveries/send-rates.ts';
+
+const never = new AbortController().signal;
+let nowMs: number;
+
+beforeEach(() => {
+  nowMs = 1_000_000;
+});
+
+const makeRates = () => createSendRates({ SMS: 10 }, { now: () => nowMs });
+
+/** How many of so many sends go at once; the others wait. */
+async function countAtOnce(rates: ReturnType<typeof makeRates>, count: number, signal = never): Promise<number> {
+  let gone = 0;
+  for (let index = 0; index < count; index += 1)
+    void rates.take('SMS', signal).then((isGone) => (gone += Number(isGone)));
+  await vi.waitFor(() => expect(gone).toBeGreaterThan(0));
+  return gone;
+}
+
+test('a second’s worth goes at once, and the rest waits for its turn', async () => {
+  const given = new AbortController();
+  expect(await countAtOnce(makeRates(), 15, given.signal)).toBe(10);
+  given.abort();
+});
+
+test('what is not used is kept for a second at most', async () => {
+  const rates = makeRates();
+  await countAtOnce(rates, 10);
+  nowMs += 500;
+  const given = new AbortController();
+  expect(await countAtOnce(rates, 10, given.signal)).toBe(5);
+  given.abort();
+  nowMs += 3_600_000;
+  const later = new AbortController();
+  expect(await countAtOnce(rates, 30, later.signal)).toBe(10);
+  later.abort();
+});
+
+test('a send waits as long as the rate says', async () => {
+  const rates = createSendRates({ SMS: 20 });
+  const startedAt = performance.now();
+  await Promise.all(Array.from({ length: 25 }, () => rates.take('SMS', never)));
+  // The 21st to the 25th are 50 ms apart; a timer may be a little early.
+  expect(performance.now() - startedAt).toBeGreaterThan(200);
+});
+
+test('a send that is given up while it waits is not made', async () => {
+  const rates = makeRates();
+  const given = new AbortController();
+  const turns = Array.from({ length: 12 }, () => rates.take('SMS', given.signal));
+  given.abort();
+  expect((await Promise.all(turns)).slice(10)).toEqual([false, false]);
+});
+
+test('a channel with more than a second’s sends waiting is busy, and no other', async () => {
+  const rates = makeRates();
+  const given = new AbortController();
+  const turns = Array.from({ length: 20 }, () => rates.take('SMS', given.signal));
+  expect(rates.listBusy()).toEqual([]);
+  turns.push(rates.take('SMS', given.signal));
+  expect(rates.listBusy()).toEqual(['SMS']);
+  nowMs += 500;
+  expect(rates.listBusy()).toEqual([]);
+  given.abort();
+  await Promise.all(turns);
+});
+
+test('a channel without a rate is not held back', async () => {
+  const rates = makeRates();
+  const turns = Array.from({ length: 1_000 }, () => rates.take('EMAIL', never));
+  expect(await Promise.all(turns)).toEqual(Array(1_000).fill(true));
+  expect(rates.listBusy()).toEqual([]);
+});
