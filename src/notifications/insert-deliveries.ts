@@ -17,13 +17,13 @@ export interface Audience {
   topicId: string | null;
 }
 
-/** SQL that says why nothing is sent to the recipient `r`. */
-const ineligibilityFor = ({ targetOnlyPrimaryDevices, purpose, topicId }: Audience): Sql =>
+/** SQL that says why nothing is sent to the recipient `r` by a channel, which may be another than its own. */
+const ineligibilityFor = ({ targetOnlyPrimaryDevices, purpose, topicId }: Audience, channel: Sql): Sql =>
   ineligibility(
     sql`${targetOnlyPrimaryDevices}`,
     topicId === null || purpose === 'TRANSACTIONAL'
       ? undefined
-      : isTopicDeclined({ topicId: sql`${topicId}::uuid`, userId: sql`r.user_id`, channel: sql`r.channel` }),
+      : isTopicDeclined({ topicId: sql`${topicId}::uuid`, userId: sql`r.user_id`, channel }),
   );
 
 /** An audience of people. */
@@ -60,7 +60,7 @@ export async function insertUserDeliveries(
         coalesce(wanted.channel, r.channel) as channel,
         audience.user_id,
         r.id as recipient_id,
-        ${ineligibilityFor(audience)} as reason
+        ${ineligibilityFor(audience, sql`coalesce(wanted.channel, r.channel)`)} as reason
       from unnest(${userIds}::uuid[]) as audience (user_id)
       join users u on u.id = audience.user_id
       cross join unnest(${wanted}::channel[], ${recipientChannels}::channel[]) as wanted (channel, recipient_channel)
@@ -90,7 +90,7 @@ export async function insertInstallationDeliveries(
     from (
       select
         meant.id as installation_id, r.id as recipient_id, i.user_id,
-        ${ineligibilityFor(audience)} as reason
+        ${ineligibilityFor(audience, sql`r.channel`)} as reason
       from unnest(${installationIds}::uuid[]) as meant (id)
       left join installations i on i.id = meant.id
       left join recipients r on r.installation_id = i.id
