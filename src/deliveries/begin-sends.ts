@@ -38,7 +38,7 @@ export type DueDelivery = z.infer<typeof dueDeliverySchema>;
 const isDeclined = sql`n.purpose <> 'TRANSACTIONAL' and ${isTopicDeclined({
   topicId: sql`n.topic_id`,
   userId: sql`coalesce(owner.merged_into_id, owner.id)`,
-  channel: sql`r.channel`,
+  channel: sql`d.channel`,
 })}`;
 
 /**

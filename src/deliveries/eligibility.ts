@@ -7,7 +7,7 @@ import { type Sql, sql } from '../storage/database.ts';
  * Wants `r` (a row of `recipients`, or nulls) and `i` (its row of `installations`, or nulls) in scope.
  *
  * @param onlyPrimary SQL that says whether a push may only go to a primary device.
- * @param isDeclined SQL that says whether the person does not want the message's topic by the recipient's channel.
+ * @param isDeclined SQL that says whether the person does not want the message's topic by the delivery's channel.
  */
 export const ineligibility = (onlyPrimary: Sql, isDeclined: Sql = sql`false`): Sql => sql`
   case

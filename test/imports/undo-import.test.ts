@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { defineAttribute } from '../../src/attributes/define-attribute.ts';
+import { trackEvents } from '../../src/events/track-events.ts';
 import { eraseUser } from '../../src/identity/erase/erase-user.ts';
 import { mergeUsers } from '../../src/identity/merge/merge.ts';
 import { type SaveRequest, saveUser } from '../../src/identity/save/save-users.ts';
 import { forgetImports } from '../../src/imports/forget-imports.ts';
 import { undoImport } from '../../src/imports/undo-import.ts';
+import { createTopic } from '../../src/topics/create-topic.ts';
+import { setTopicPreferences } from '../../src/topics/set-topic-preferences.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { csv, useImports } from '../support/imports.ts';
 
@@ -21,6 +24,20 @@ const undo = (importId: string | null) => undoImport(imports.deployment, { impor
 const changesOf = (importId: string | null) => database.db.importChange.count({ where: { importId: importId ?? '' } });
 
 describe('users that the import has made', () => {
+  test('stay when they have said something of a topic since, or have done something', async () => {
+    const [speaks, acts] = [`speaks-${randomUUID()}`, `acts-${randomUUID()}`];
+    const { importId } = await run(csv('externalUserId,firstName', `${speaks},Ada`, `${acts},Ada`));
+    const { topicId } = await createTopic(imports.deployment, { principal, name: speaks, isSubscribedByDefault: true });
+    await setTopicPreferences(imports.deployment, {
+      ...{ principal, installationId: null, user: { externalUserId: speaks } },
+      preferences: [{ topicId, isSubscribed: false }],
+    });
+    const events = [{ user: { externalUserId: acts }, name: 'login' }];
+    await trackEvents(imports.deployment, { principal, installationId: null, events });
+    expect(await undo(importId)).toEqual({ counts: { IN_USE: 2 }, isFinished: true });
+    expect([await find(speaks), await find(acts)]).not.toContain(null);
+  });
+
   test('are removed, and an opt-out of the file stays for whoever brings the address back', async () => {
     const [first, second, email] = [randomUUID(), randomUUID(), newEmail()];
     const { importId } = await run(

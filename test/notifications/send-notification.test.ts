@@ -294,3 +294,20 @@ test('installations are not sent to by another channel than push', async () => {
     path: ['channels'],
   });
 });
+
+test('what an event tells stands in the text, and is tracked (rule M5)', async () => {
+  const [email, order, name] = [newEmail(), crypto.randomUUID(), crypto.randomUUID()];
+  const { id } = await makePerson(g.server, { emails: [email] });
+  const input = {
+    content: { body: 'Order {{ event.order }} is on its way' },
+    event: { name, properties: { order } },
+    channels: ['EMAIL' as const],
+  };
+  const notification = await makeNotification(g.server, toSend({ users: [{ id }] }, input));
+  await settledDeliveries(g.server, notification);
+  const { body } = await g.server.send('query($id: ID!) { outboxMessages(notification: $id) { nodes { rendered } } }', {
+    id: notification,
+  });
+  expect(JSON.stringify(body.data)).toContain(`Order ${order} is on its way`);
+  expect(await g.db.trackedEvent.findMany({ where: { name } })).toMatchObject([{ properties: { order } }]);
+});

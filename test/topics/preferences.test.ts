@@ -39,6 +39,15 @@ describe('rule M8: preferences', () => {
     ]);
   });
 
+  test('are told apart for two channels to the same phone', async () => {
+    const [topic, person] = [await makeTopic(g.server), await makeReachable()];
+    await say(g.server, { id: person.id }, { topic, channel: 'WHATSAPP', isSubscribed: false });
+    expect(await send({ users: [{ id: person.id }] }, { topic, channels: ['SMS', 'WHATSAPP'] })).toEqual([
+      'SMS SENT',
+      'WHATSAPP DISCARDED TOPIC_OPTED_OUT',
+    ]);
+  });
+
   test('of which nothing was said are the topic’s default', async () => {
     const topic = await makeTopic(g.server, { isSubscribedByDefault: false });
     const [silent, keen] = [await makePerson(g.server), await makePerson(g.server)];

@@ -21,13 +21,13 @@ export interface Audience {
   timing: Timing | null;
 }
 
-/** SQL that says why nothing is sent to the recipient `r`. */
-const ineligibilityFor = ({ targetOnlyPrimaryDevices, purpose, topicId }: Refusing): Sql =>
+/** SQL that says why nothing is sent to the recipient `r` by a channel, which may be another than its own. */
+const ineligibilityFor = ({ targetOnlyPrimaryDevices, purpose, topicId }: Refusing, channel: Sql): Sql =>
   ineligibility(
     sql`${targetOnlyPrimaryDevices}`,
     topicId === null || purpose === 'TRANSACTIONAL'
       ? undefined
-      : isTopicDeclined({ topicId: sql`${topicId}::uuid`, userId: sql`r.user_id`, channel: sql`r.channel` }),
+      : isTopicDeclined({ topicId: sql`${topicId}::uuid`, userId: sql`r.user_id`, channel }),
   );
 
 type Refusing = Pick<Audience, 'targetOnlyPrimaryDevices' | 'purpose' | 'topicId'>;
@@ -107,7 +107,7 @@ function everyRecipient(audience: PeopleAudience, users: Sql): Sql {
       coalesce(wanted.channel, r.channel) as channel,
       audience.user_id,
       r.id as recipient_id,
-      ${ineligibilityFor(audience)} as reason
+      ${ineligibilityFor(audience, sql`coalesce(wanted.channel, r.channel)`)} as reason
       ${onePerUser ? sql`, i.last_seen_at` : sql``}
       ${timing ? sql`, ${dueAt(timing)} as next_attempt_at` : sql``}
     from ${users}
@@ -196,7 +196,7 @@ export function decideInstallationDeliveries(
   return sql`
     select
       meant.id as installation_id, r.id as recipient_id, i.user_id,
-      ${ineligibilityFor(refusing)} as reason
+      ${ineligibilityFor(refusing, sql`r.channel`)} as reason
       ${timing ? sql`, ${dueAt(timing)} as next_attempt_at` : sql``}
     from unnest(${[...installationIds]}::uuid[]) as meant (id)
     left join installations i on i.id = meant.id
