@@ -148,7 +148,7 @@ function toSms(settings: Settings): Pick<Config, 'infobip' | 'twilio' | 'smpp'> 
   const isInfobip = provider === 'infobip' && baseUrl && from && apiKey;
   return {
     infobip: isInfobip ? { baseUrl, apiKey, from } : null,
-    twilio: provider === 'twilio' && from ? toTwilio(settings, { from, baseUrl, receipts: 'sms' }) : null,
+    twilio: provider === 'twilio' && from ? toTwilio(settings, { from, baseUrl }) : null,
     smpp: provider === 'smpp' && baseUrl && from ? { url: baseUrl, from } : null,
   };
 }
@@ -158,17 +158,15 @@ function toWhatsApp(settings: Settings): Config['whatsApp'] {
   const { INFOBIP_API_KEY: apiKey } = settings;
   if (!provider || !from) return null;
   if (provider === 'infobip') return baseUrl && apiKey ? { provider, baseUrl, apiKey, from } : null;
-  const twilio = toTwilio(settings, { from, baseUrl, receipts: 'whatsapp' });
+  const twilio = toTwilio(settings, { from, baseUrl });
   return twilio && { provider, ...twilio };
 }
 
 function toTwilio(
-  { TWILIO_ACCOUNT_SID: accountSid, TWILIO_AUTH_TOKEN: authToken, PUBLIC_URL: publicUrl }: Settings,
-  { from, baseUrl, receipts }: { from: string; baseUrl: string | undefined; receipts: 'sms' | 'whatsapp' },
+  { TWILIO_ACCOUNT_SID: accountSid, TWILIO_AUTH_TOKEN: authToken }: Settings,
+  { from, baseUrl }: { from: string; baseUrl: string | undefined },
 ): Config['twilio'] {
-  if (!accountSid || !authToken) return null;
-  const toStatusCallback = (deliveryId: string) => `${publicUrl}/receipts/${receipts}?delivery=${deliveryId}`;
-  return { accountSid, authToken, from, ...(baseUrl && { baseUrl }), ...(publicUrl && { toStatusCallback }) };
+  return accountSid && authToken ? { accountSid, authToken, from, ...(baseUrl && { baseUrl }) } : null;
 }
 
 function toApns(settings: Settings): Config['apns'] {

@@ -175,11 +175,7 @@ const byMessageStatus = new Map<string, Verdict>([
 ]);
 
 const errorSchema = z.object({ code: z.int().min(0) });
-const messageSchema = z.object({
-  sid: z.string().max(64).nullish(),
-  status: z.string(),
-  error_code: z.int().nullish(),
-});
+const messageSchema = z.object({ status: z.string(), error_code: z.int().nullish() });
 
 /** What came of a request. What is not Twilio's form is `retry`. */
 function classifyTwilio(result: HttpResult, sender: { isShortCode: boolean }): SendOutcome {
@@ -194,13 +190,10 @@ function classifyTwilio(result: HttpResult, sender: { isShortCode: boolean }): S
   }
   const message = messageSchema.safeParse(json);
   if (!message.success) return { kind: 'retry', providerCode: 'REPLY_UNREADABLE' };
-  const { sid, error_code: code, status: name } = message.data;
+  const { error_code: code, status: name } = message.data;
   if (typeof code === 'number') return { ...(classifyCode(code, sender) ?? refused), providerCode: String(code) };
   const verdict = byMessageStatus.get(name);
-  if (!verdict) return { kind: 'retry', providerCode: 'STATUS_UNKNOWN' };
-  // By which Twilio's receipts name it, where a callback's address does not say the delivery.
-  const named = verdict.kind === 'accepted' && sid ? { providerMessageId: sid } : {};
-  return { ...verdict, ...named, providerCode: name };
+  return verdict ? { ...verdict, providerCode: name } : { kind: 'retry', providerCode: 'STATUS_UNKNOWN' };
 }
 
 function classifyCode(code: number, { isShortCode }: { isShortCode: boolean }): Verdict | undefined {
