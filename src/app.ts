@@ -21,6 +21,7 @@ import { openBus } from './open-bus.ts';
 import { openPlace } from './open-place.ts';
 import { openRoutes } from './open-routes.ts';
 import { prepareQueue } from './queue/job-runner.ts';
+import { createReceiptIntake, type ReceiptIntake } from './receipts/receipt-intake.ts';
 import { type Cipher, createCipher } from './storage/cipher.ts';
 import { keepFirstApiKeys } from './storage/data-directory.ts';
 import { type Database, openStorage } from './storage/database.ts';
@@ -29,6 +30,7 @@ import { explainDatabaseError } from './storage/explain-database-error.ts';
 import { migrate } from './storage/migrate.ts';
 import { parseRedisUrl } from './stream/bus/redis-node.ts';
 import { createHub, type Hub } from './stream/hub/hub.ts';
+import { wireReceipts } from './wire-receipts.ts';
 import { startWorker, type WorkerOptions } from './worker.ts';
 
 /** A running program. */
@@ -84,14 +86,16 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const bus = await openBus(config, db, log);
   closers.unshift(bus.close);
   const vapid = await openVapid(config, db, cipher);
-  const channels = createChannels({ ...config, db, vapid });
+  const deployment = { db, bus, cipher, log, rules: config.rules, publicUrl: config.publicUrl };
+  const intake = createReceiptIntake(deployment);
+  closers.unshift(intake.close);
+  const channels = createChannels({ ...config, ...wireReceipts(config, { intake, log }), db, vapid });
   closers.unshift(channels.close);
 
   const { arePrivateEndpointsAllowed } = config;
   const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
   closers.unshift(ofApps.close);
 
-  const deployment = { db, bus, cipher, log, rules: config.rules, publicUrl: config.publicUrl };
   const hub = config.role === 'worker' ? null : createHub({ pool, bus, log });
   const placeInLog = hub ? () => hub.place() : undefined;
   const observation = await openObservation(config, { databaseUrl: place.url, bus, log, placeInLog, closers });
@@ -100,10 +104,8 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
     const { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond } = config;
-    const parts = {
-      ...{ ...deployment, pool, channels: ofApps, tracing, isAlone, ratesPerSecond },
-      ...{ eventRetentionDays, trackedEventRetentionDays, arePrivateEndpointsAllowed },
-    };
+    const settings = { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, arePrivateEndpointsAllowed };
+    const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, ...settings };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
     beginStop = () => {
@@ -124,6 +126,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
         },
         hub,
         channels,
+        intake,
         observation,
         webPushPublicKey: vapid.publicKey,
       },
@@ -184,13 +187,14 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
 
 interface GatewayParts extends Deployment, Pick<Context, 'channels' | 'configuredChannels'> {
   hub: Hub;
+  intake: ReceiptIntake;
   observation: Observation;
   webPushPublicKey: string;
 }
 
 async function openDoor(
   config: Config,
-  { observation, ...deployment }: GatewayParts,
+  { observation, intake, ...deployment }: GatewayParts,
   closers: Closers,
 ): Promise<string> {
   const { db, hub, log } = deployment;
@@ -207,8 +211,7 @@ async function openDoor(
     arePrivateEndpointsAllowed: config.arePrivateEndpointsAllowed,
   });
   closers.unshift(door.close);
-  const { routes, close: closeRoutes } = await openRoutes(config, deployment, throttle);
-  closers.unshift(closeRoutes);
+  const routes = await openRoutes({ ...config, deployment, intake, throttle });
   const server = await startHttpServer({
     door,
     observer: observation.observer,

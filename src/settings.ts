@@ -340,7 +340,7 @@ export const settingsSchema = z.object({
     .register(texts, { default: 'none', meaning: 'Account at Twilio, `AC…`.' }),
   TWILIO_AUTH_TOKEN: visibleAscii().optional().register(texts, {
     default: 'none',
-    meaning: "That account's auth token, with which Twilio signs its receipts too; those need `PUBLIC_URL`.",
+    meaning: "That account's auth token, with which Twilio also signs its receipts: they need `PUBLIC_URL` too.",
   }),
   OTEL_EXPORTER_OTLP_ENDPOINT: url(['https:', 'http:'], 'http://127.0.0.1:4318').optional().register(texts, {
     default: 'none',

@@ -59,8 +59,8 @@ export async function startWorker(
   },
   options: WorkerOptions,
 ): Promise<RunningWorker> {
-  const { pool, isAlone, ratesPerSecond, arePrivateEndpointsAllowed, ...rest } = parts;
-  const { eventRetentionDays, trackedEventRetentionDays, ...deployment } = rest;
+  const { pool, isAlone, eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, ...rest } = parts;
+  const { arePrivateEndpointsAllowed, ...deployment } = rest;
   const { db, log, channels } = deployment;
   const {
     leaseSeconds = 60,

@@ -192,7 +192,7 @@ describe('everything set', () => {
       infobip: { baseUrl: 'https://abc.api.infobip.com', apiKey: 'infobip-key', from: 'Carillon' },
       twilio: null,
       smpp: null,
-      whatsApp: { provider: 'twilio', ...twilioAccount, from: '+385912345678', toStatusCallback: expect.any(Function) },
+      whatsApp: { provider: 'twilio', ...twilioAccount, from: '+385912345678' },
       ratesPerSecond: { EMAIL: 100, SMS: 30, WHATSAPP: 80 },
     });
   });

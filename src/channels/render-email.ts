@@ -17,7 +17,7 @@ const subjectLengthMax = 255;
  */
 export function renderEmail(
   content: MessageContent,
-  { unsubscribeUrl, openUrl }: Pick<Message, 'unsubscribeUrl' | 'openUrl'>,
+  { unsubscribeUrl, openUrl }: Pick<Message, 'unsubscribeUrl' | 'openUrl'> = { unsubscribeUrl: null, openUrl: null },
 ): RenderedEmail {
   const { title, body } = content;
   const url = toWebUrl(content.url);

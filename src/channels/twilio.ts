@@ -175,7 +175,7 @@ const byMessageStatus = new Map<string, Verdict>([
 ]);
 
 const errorSchema = z.object({ code: z.int().min(0) });
-const messageSchema = z.object({ status: z.string(), error_code: z.int().nullish() });
+const messageSchema = z.object({ status: z.string(), error_code: z.int().nullish(), sid: z.string().optional() });
 
 /** What came of a request. What is not Twilio's form is `retry`. */
 function classifyTwilio(result: HttpResult, sender: { isShortCode: boolean }): SendOutcome {
@@ -190,10 +190,12 @@ function classifyTwilio(result: HttpResult, sender: { isShortCode: boolean }): S
   }
   const message = messageSchema.safeParse(json);
   if (!message.success) return { kind: 'retry', providerCode: 'REPLY_UNREADABLE' };
-  const { error_code: code, status: name } = message.data;
+  const { error_code: code, status: name, sid } = message.data;
   if (typeof code === 'number') return { ...(classifyCode(code, sender) ?? refused), providerCode: String(code) };
   const verdict = byMessageStatus.get(name);
-  return verdict ? { ...verdict, providerCode: name } : { kind: 'retry', providerCode: 'STATUS_UNKNOWN' };
+  if (!verdict) return { kind: 'retry', providerCode: 'STATUS_UNKNOWN' };
+  if (verdict.kind !== 'accepted' || sid === undefined) return { ...verdict, providerCode: name };
+  return { ...verdict, providerCode: name, providerMessageId: sid };
 }
 
 function classifyCode(code: number, { isShortCode }: { isShortCode: boolean }): Verdict | undefined {

@@ -94,9 +94,7 @@ function listOutlets(channels: readonly Channel[], platform: Platform | null): O
 
 /** What the channel would send. */
 function toForm(content: MessageContent, { channel, platform }: Outlet): object {
-  if (channel === 'EMAIL') return renderEmail(content, { unsubscribeUrl: null, openUrl: null });
+  if (channel === 'EMAIL') return renderEmail(content);
   if (channel === 'IN_APP') return content;
-  return channel === 'SMS' || channel === 'WHATSAPP'
-    ? { text: renderSms(content) }
-    : renderPush({ content, platform, ...exampleIds });
+  return channel === 'SMS' ? { text: renderSms(content) } : renderPush({ content, platform, ...exampleIds });
 }

@@ -42,7 +42,7 @@ export function linkContent(
 /** Addresses as people write them into a text; what ends a sentence is no part of one. */
 const webAddress = /https?:\/\/[^\s<>"]*[^\s<>"'.,;:!?)\]}]/gi;
 
-/** The link of a message and those of its buttons, and in an SMS, where a phone makes links of them, those in its text. */
+/** The link of a message and those of its buttons, and in what goes to a phone, which makes links of them, those in its text. */
 function trackLinks(
   links: LinkMaker,
   content: MessageContent,

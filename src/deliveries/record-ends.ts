@@ -61,14 +61,15 @@ async function forgetPushAddresses(tx: Transaction, ends: readonly SendEnd[]): P
 
 /** Of an e-mail address or a phone that is nobody's it is remembered, as when its message comes back later. */
 async function retireRecipients(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
-  const gone = ends.flatMap(({ delivery: { recipientId, address }, sent }) =>
-    sent?.kind === 'gone' && recipientId !== null && address !== null ? [recipientId] : [],
+  // A phone that has no WhatsApp is a phone still.
+  const gone = ends.flatMap(({ delivery: { recipientId, channel }, sent }) =>
+    sent?.kind === 'gone' && recipientId !== null && (channel === 'EMAIL' || channel === 'SMS') ? [recipientId] : [],
   );
   if (gone.length === 0) return;
   await tx.$executeRaw(sql`
     with held as (
       select id from recipients
-      where id = any(${gone}::uuid[]) and channel in ('EMAIL', 'SMS') and retired_at is null
+      where id = any(${gone}::uuid[]) and retired_at is null
       order by id
       for no key update
     )

@@ -8,10 +8,10 @@ export interface Outcome {
   status: Extract<DeliveryStatus, 'QUEUED' | 'SENT' | 'FAILED' | 'BOUNCED' | 'DISCARDED' | 'EXPIRED' | 'CANCELLED'>;
   reason: DeliveryReason | null;
   providerCode: string | null;
-  /** Which variation of the content was sent, by its place. @default null: what is said to everybody, or nothing was sent */
-  variation?: number | null;
   /** What the provider calls the message; absent: nothing else than the delivery's id. */
   providerMessageId?: string | undefined;
+  /** Which variation of the content was sent, by its place. @default null: what is said to everybody, or nothing was sent */
+  variation?: number | null;
   /** Milliseconds. @default 0 */
   delayMs?: number;
   /** Takes the attempt back that was counted when the send began. @default false */

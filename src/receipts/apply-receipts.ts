@@ -75,7 +75,7 @@ async function findDeliveries(tx: Transaction, receipts: readonly IncomingReceip
 
 /**
  * Remembers that nothing reaches an address. Not for a delivery that has ended, as it was told of before, nor for an address
- * whose person has subscribed again since the delivery was made.
+ * whose person has subscribed again since the delivery was made; and a phone that has no WhatsApp is a phone still.
  */
 async function retireAddresses(tx: Transaction, deliveryIds: readonly string[]): Promise<void> {
   if (deliveryIds.length === 0) return;
@@ -83,14 +83,14 @@ async function retireAddresses(tx: Transaction, deliveryIds: readonly string[]):
     with told as (
       select recipient_id, max(created_at) as made_at
       from deliveries
-      where id = any(${[...deliveryIds]}::uuid[]) and attempts > 0 and status in ('QUEUED', 'SENDING', 'SENT')
+      where id = any(${[...deliveryIds]}::uuid[]) and channel in ('EMAIL', 'SMS') and attempts > 0
+        and status in ('QUEUED', 'SENDING', 'SENT')
       group by recipient_id
     ),
     gone as (
       select r.id
       from told join recipients r on r.id = told.recipient_id
-      where r.channel in ('EMAIL', 'SMS') and r.retired_at is null
-        and (r.consent_at is null or r.consent_at < told.made_at)
+      where r.retired_at is null and (r.consent_at is null or r.consent_at < told.made_at)
       order by r.id
       for no key update of r
     )

@@ -35,7 +35,7 @@ test('iOS gets ten, beside the alert', () => {
 
 test('an e-mail gets those that open something as links, escaped', () => {
   const message = makeMessage({ channel: 'EMAIL', address: { kind: 'email', email: 'a@example.com' }, content });
-  const { html, text } = renderEmail(message.content, message);
+  const { html, text } = renderEmail(message.content);
   expect(html.match(/<a /g)).toHaveLength(1);
   expect(html).toContain('<a href="https://example.com/?a=1&amp;b=%3C2%3E">Button 1</a>');
   expect(text).toContain('Button 1: https://example.com/?a=1&b=%3C2%3E');

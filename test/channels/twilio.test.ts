@@ -36,6 +36,7 @@ describe('an SMS', () => {
     expect(await sms.send(toPhone({ content, expiresAt: inTenMinutes() }), never)).toEqual({
       kind: 'accepted',
       providerCode: 'queued',
+      providerMessageId: expect.stringMatching(/^SM[0-9a-f]{32}$/),
     });
     expect(twilio.messages.at(-1)).toEqual({
       To: phone,

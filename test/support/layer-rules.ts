@@ -4,7 +4,7 @@ import type { ICruiseOptions, IForbiddenRuleType } from 'dependency-cruiser';
 const rows = [
   {
     name: 'entry',
-    path: '^src/(main|app|carillon|open-place|open-bus|open-routes|worker|banner|config|settings|setting-requirements|observation)[.]ts$|^src/cli/',
+    path: '^src/(main|app|carillon|open-place|open-bus|open-routes|wire-receipts|worker|banner|config|settings|setting-requirements|observation)[.]ts$|^src/cli/',
   },
   { name: 'transport', path: '^src/http/' },
   { name: 'door', path: '^src/door/' },

@@ -40,10 +40,10 @@ export async function makeOwners(g: FileApp): Promise<{ ann: Owner; bob: Owner; 
     ApiKey: toGlobalId('ApiKey', (await g.db.apiKey.findFirstOrThrow()).id),
     Notification: toGlobalId('Notification', notificationId),
     Segment: toGlobalId('Segment', segmentId),
+    Webhook: toGlobalId('Webhook', webhook.id),
     Template: toGlobalId('Template', templateId),
     Label: toGlobalId('Label', labelId),
     Topic: toGlobalId('Topic', topicId),
-    Webhook: toGlobalId('Webhook', webhook.id),
   };
   const make = async (): Promise<Owner> => {
     const { ids, ...owner } = await makeOwner(g, { notificationId, segmentId, topicId });
