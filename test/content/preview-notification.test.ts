@@ -39,6 +39,7 @@ describe('a preview', () => {
       ['PUSH', 'ANDROID', 'Hi Ada', 'Hallo č ANDROID'],
       ['EMAIL', null, 'Hi Ada', 'Hallo č '],
       ['SMS', null, 'Hi Ada', 'Hallo č '],
+      ['WHATSAPP', null, 'Hi Ada', 'Hallo č '],
       ['IN_APP', null, 'Hi Ada', 'Hallo č '],
     ]);
     expect(new Set(preview.messages.map(({ variation }) => variation))).toEqual(new Set([0]));
