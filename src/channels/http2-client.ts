@@ -62,7 +62,8 @@ function openSession(origin: string, { timeoutMs = 10_000, pingEveryMs = 60_000,
   session.once('remoteSettings', () => clearTimeout(greeting));
   let pong: NodeJS.Timeout | undefined;
   const pinging = setInterval(() => {
-    if (pong) return;
+    // One that is ending tells so by its close, which may come after this.
+    if (pong || session.closed || session.destroyed) return;
     pong = setTimeout(giveUp, timeoutMs);
     session.ping((error) => {
       if (error) return;

@@ -76,5 +76,8 @@ export async function forgetPauses(
 
 /** Allows a try of whatever is paused at once: a worker that starts may have other settings. */
 export async function hastenProbes(db: Pick<Database, '$executeRaw'>): Promise<void> {
-  await db.$executeRaw(sql`update channel_pauses set probe_at = now() where probe_at > now()`);
+  // Not rounded up: it would be due in half a millisecond.
+  await db.$executeRaw(sql`
+    update channel_pauses set probe_at = date_trunc('milliseconds', now()) where probe_at > now()
+  `);
 }

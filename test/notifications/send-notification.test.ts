@@ -67,7 +67,7 @@ describe('a target', () => {
     expect(await fatesOf(target)).toEqual(['EMAIL SENT', 'IN_APP SENT', 'PUSH SENT']);
   });
 
-  test('of a user that nobody knows is one delivery that says so, however often the user is named', async () => {
+  test('of a user that nobody knows is one delivery that says so, however often the user is named (rule M2)', async () => {
     const externalUserId = crypto.randomUUID();
     const notification = await makeNotification(g.server, toSend({ users: [{ externalUserId }, { externalUserId }] }));
     const { deliveries } = await settledDeliveries(g.server, notification);

@@ -53,7 +53,8 @@ describe('of events and topics', () => {
       from users, unnest(${[news, offers]}::uuid[]) as topic`);
     await database.pool.query(`
       insert into tracked_events (id, user_id, name, at)
-      select uuid_v7(), id, case n when 1 then 'rare' else 'login' end, now()
+      select uuid_v7(), id, case n when 1 then 'rare' else 'login' end,
+        now() - make_interval(secs => abs(hashtext(concat(n, id))) % 864000)
       from users, generate_series(1, 4) n where abs(hashtext(id::text)) % case n when 1 then 1000 else 2 end = 0`);
     await database.pool.query('vacuum analyze users, topics, topic_preferences, tracked_events');
   });
