@@ -45,7 +45,7 @@ const isDeclined = sql`n.purpose <> 'TRANSACTIONAL' and ${isTopicDeclined({
  * Begins to send claimed deliveries: reads each as it is right now, counts the attempt, and decides again whether it may
  * be sent: unless it was called off, in its time only, to a user who was not erased, a person-targeted one only while the
  * recipient is still that person's (merges followed), each only while the recipient is there and can be reached. What comes in
- * quiet hours has to wait. What the claim has lost meanwhile is left out.
+ * quiet hours has to wait. What the claim has lost meanwhile is left out. In a transaction, which begins them by its commit.
  */
 export async function beginSends(
   db: Pick<Transaction, '$queryRaw'>,
@@ -62,12 +62,17 @@ export async function beginSends(
     cappedIds?: readonly string[];
   },
 ): Promise<DueDelivery[]> {
+  // A statement of its own: who takes an address away from its person locks what is claimed for it, so the next statement sees
+  // either that it is away, or is seen to have begun.
+  await db.$queryRaw(sql`
+    select id from deliveries
+    where id = any(${[...deliveryIds]}::uuid[]) and claim_token = ${token}::uuid
+    order by id
+    for no key update
+  `);
   const rows = await db.$queryRaw<object[]>(sql`
     with held as (
-      select * from deliveries
-      where id = any(${[...deliveryIds]}::uuid[]) and claim_token = ${token}::uuid
-      order by id
-      for no key update
+      select * from deliveries where id = any(${[...deliveryIds]}::uuid[]) and claim_token = ${token}::uuid
     ),
     due as (
       select

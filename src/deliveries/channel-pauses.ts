@@ -76,9 +76,11 @@ export function createChannelPauses(options: ChannelPausesOptions): ChannelPause
   const failures = new Map<string, number>();
 
   async function refresh() {
+    // What begins meanwhile may not be in the answer.
+    const before = [...pauses].filter(([, { isNew }]) => !isNew);
     const known = await listPauses(db);
     const keys = new Set(known.map(toKey));
-    for (const [key, { isNew }] of pauses) if (!keys.has(key) && !isNew) pauses.delete(key);
+    for (const [key, pause] of before) if (!keys.has(key) && pauses.get(key) === pause) pauses.delete(key);
     for (const { waitMs, ...provider } of known) {
       const pause = pauses.get(toKey(provider));
       if (pause?.probe) continue;

@@ -78,9 +78,8 @@ function beginSlice(
   { claim: { token }, notification: { id: notificationId, topicId, frequencyCap: cap } }: Batch,
   deliveryIds: readonly string[],
 ): Promise<DueDelivery[]> {
-  if (cap === null) return beginSends(db, { token, deliveryIds, leaseSeconds });
   return inTransaction(db, async (tx) => {
-    const cappedIds = await findCapped(tx, { notificationId, topicId, deliveryIds, cap });
+    const cappedIds = cap === null ? [] : await findCapped(tx, { notificationId, topicId, deliveryIds, cap });
     return beginSends(tx, { token, deliveryIds, leaseSeconds, cappedIds });
   });
 }

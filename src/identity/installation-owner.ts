@@ -85,7 +85,8 @@ async function detach(tx: Transaction, which: Sql): Promise<string[]> {
 
 /**
  * Ends what is queued for installations because of who their users were. Changes deliveries, so it is the last statement of
- * its transaction (see the delivery log's lock). What is being sent right now checks its ownership again by itself.
+ * its transaction (see the delivery log's lock). What is claimed checks its ownership again right before it is sent; it is locked,
+ * so that whoever begins it at this moment is waited for, or waits (`deliveries/begin-sends.ts`): none begins after the commit.
  */
 export async function cancelPersonTargetedDeliveries(
   tx: Transaction,
@@ -93,8 +94,15 @@ export async function cancelPersonTargetedDeliveries(
 ): Promise<void> {
   if (installationIds.length === 0) return;
   await tx.$executeRaw(sql`
-    update deliveries set status = 'CANCELLED', reason = 'DEPERSONALIZED', status_at = now()
-    where recipient_id in (select id from recipients where installation_id = any(${[...installationIds]}::uuid[]))
-      and status = 'QUEUED' and not is_broadcast
+    with unsent as (
+      select id from deliveries
+      where recipient_id in (select id from recipients where installation_id = any(${[...installationIds]}::uuid[]))
+        and status in ('QUEUED', 'SENDING') and not is_broadcast
+      order by id
+      for no key update
+    )
+    update deliveries d set status = 'CANCELLED', reason = 'DEPERSONALIZED', status_at = now()
+    from unsent
+    where d.id = unsent.id and d.status = 'QUEUED'
   `);
 }

@@ -91,7 +91,8 @@ test('a provider that does not answer is paused, and its deliveries keep their a
   await until(async () => (await g.db.delivery.count({ where: { channel: 'EMAIL', status: 'SENDING' } })) === 0);
   const { rows } = await g.pool.query(`
     select attempts, count(*)::int as count from deliveries
-    where channel = 'EMAIL' and status = 'QUEUED' group by attempts order by attempts`);
+    where channel = 'EMAIL' and status = 'QUEUED' and notification_id = (select max(id::text)::uuid from notifications)
+    group by attempts order by attempts`);
   // One slice of 32 finds out; the rest was not begun.
   expect(rows).toEqual([
     { attempts: 0, count: 28 },
