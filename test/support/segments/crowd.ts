@@ -17,7 +17,7 @@ export async function insertCrowd(pool: Pick<pg.Pool, 'query'>, count: number): 
     select
       uuid_v7(), 'CUSTOMER', (array['NL', 'HR', 'US', 'DE'])[1 + n % 4],
       array_remove(array['all', 'shop-' || n % 50, case when n % 10 = 0 then 'sale' end], null),
-      jsonb_build_object('plan', (array['gold', 'silver', 'bronze', 'none'])[1 + (n / 10) % 4], 'points', (n * 7919 % 1000)::text),
+      jsonb_build_object('plan', (array['gold', 'silver', 'bronze', 'none'])[1 + (n / 10) % 4], 'points', (n::bigint * 7919 % 1000)::text),
       now() - make_interval(mins => n % 500000)
     from generate_series(1, ${count}::int) n`);
   await pool.query(sql`insert into users (id) select uuid_v7() from generate_series(1, ${count}::int / 10)`);
