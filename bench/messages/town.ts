@@ -19,6 +19,6 @@ export async function makeTown(pool: pg.Pool, count: number): Promise<string> {
 /** Takes all deliveries away, with what was noted of them. */
 export async function clearDeliveries(pool: pg.Pool): Promise<void> {
   await pool.query(
-    'truncate deliveries, delivery_events, notification_counts, notifications, graphile_worker._private_jobs',
+    'truncate deliveries, delivery_events, notification_counts, fallbacks, notifications, graphile_worker._private_jobs',
   );
 }
