@@ -71,10 +71,8 @@ test('only what was subscribed in the time gets it, from its begin to before its
   const ends = await endsOf({ segments }, time);
   expect(ends.map(([user]) => user).sort()).toEqual([atBegin?.id, within?.id].sort());
   // Who is named is told of, too.
-  expect(await endsOf({ users: [{ id: before?.id ?? '' }, { id: atEnd?.id ?? '' }] }, time)).toEqual([
-    [before?.id, 'PUSH', 'DISCARDED', 'NO_ADDRESS'],
-    [atEnd?.id, 'PUSH', 'DISCARDED', 'NO_ADDRESS'],
-  ]);
+  const named = await endsOf({ users: [{ id: before?.id ?? '' }, { id: atEnd?.id ?? '' }] }, time);
+  expect(named.sort()).toEqual([before?.id, atEnd?.id].sort().map((user) => [user, 'PUSH', 'DISCARDED', 'NO_ADDRESS']));
 });
 
 test('an e-mail address has subscribed when it was added (rule M6)', async () => {

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { fallBackTask } from '../../src/deliveries/fall-back-task.ts';
+import { addJob } from '../../src/queue/job.ts';
 import { sql } from '../../src/storage/database.ts';
 import type { SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
@@ -143,6 +145,41 @@ test('the next channel waits until every installation has failed', async () => {
   expect((await settled(notification)).at(-1)).toBe('EMAIL SENT');
 });
 
+test('what ends while it is decided is not forgotten', async () => {
+  const person = await makeReachable('rejected-');
+  const other = await makePerson(g.server);
+  await mergeUsers(g.server, { survivor: person.id, merged: other.id });
+  const notification = await send([person], fallback({ fallbackAfterSeconds: hour, channels: ['PUSH', 'EMAIL'] }));
+  const notificationId = localIdOf(notification);
+  const ofIt = sql`notification_id = ${notificationId}::uuid`;
+  const isFailureTold = async () => {
+    const { rowCount } = await g.pool.query(sql`
+      select from deliveries where ${ofIt} and status = 'FAILED' and not falls_back`);
+    return rowCount === 1;
+  };
+  await g.startWorker({}, { sweepMs: 60_000 });
+  await until(isFailureTold);
+  await made(notification, 2);
+  // As it stood when the first of the two had just failed.
+  await g.pool.query(sql`update deliveries set falls_back = true where ${ofIt}`);
+  const meanwhile = await g.pool.connect();
+  // Deliveries can be read, but not written, until this ends.
+  await meanwhile.query('begin; lock table deliveries in exclusive mode');
+  await addJob(g.db, fallBackTask, { notificationId });
+  await until(async () => {
+    const { rowCount } = await g.pool.query(sql`
+      select from pg_locks where relation = 'deliveries'::regclass and not granted`);
+    return rowCount === 1;
+  });
+  await meanwhile.query(sql`
+    update deliveries set status = 'BOUNCED', reason = 'HARD_BOUNCE' where ${ofIt} and status = 'SENT'`);
+  await meanwhile.query('commit');
+  meanwhile.release();
+  await until(isFailureTold);
+  await addJob(g.db, fallBackTask, { notificationId });
+  expect((await settled(notification)).at(-1)).toBe('EMAIL SENT');
+});
+
 test('channels at which the user cannot be reached are left out', async () => {
   const person = await makeReachable('rejected-');
   await g.pool.query(sql`
@@ -190,7 +227,7 @@ test('nothing follows what was called off', async () => {
   await made(notification, 1);
   expect(await cancelNotification(g.server, notification)).toMatchObject({ notification: { status: 'CANCELLED' } });
   await letPass(notification);
-  await until(async () => (await g.db.fallback.count()) === 0);
+  await until(async () => (await g.db.fallback.count({ where: { notificationId: localIdOf(notification) } })) === 0);
   expect(await settled(notification)).toEqual(['PUSH SENT']);
 });
 

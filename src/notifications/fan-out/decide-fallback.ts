@@ -15,6 +15,9 @@ const opened: readonly DeliveryStatus[] = ['OPENED', 'CLICKED'];
 const takenOver: readonly DeliveryStatus[] = ['SENT', 'DELIVERED', ...opened];
 const alive: readonly DeliveryStatus[] = ['QUEUED', 'SENDING', ...takenOver];
 
+/** Ends without success. */
+export const failedStatuses: readonly DeliveryStatus[] = ['FAILED', 'BOUNCED', 'DISCARDED', 'EXPIRED', 'CANCELLED'];
+
 /** Channels that nobody tells of when a message is opened: that it has arrived is all there is to know. */
 const channelsWithoutOpening: readonly Channel[] = ['SMS'];
 
@@ -32,9 +35,5 @@ export function decideFallback({ channel, statuses, hasTime, isDue }: Attempt): 
 /** Statuses in which a delivery may settle something: what is not told of is looked at when its time has passed. */
 export const tellingStatuses = (hasTime: boolean): DeliveryStatus[] => [
   ...(hasTime ? opened : takenOver),
-  'FAILED',
-  'BOUNCED',
-  'DISCARDED',
-  'EXPIRED',
-  'CANCELLED',
+  ...failedStatuses,
 ];

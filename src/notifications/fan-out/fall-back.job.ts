@@ -9,7 +9,7 @@ import { sql, type Transaction } from '../../storage/database.ts';
 import { inTransaction } from '../../storage/transaction.ts';
 import { targetSchema } from '../target/target.ts';
 import { orderOfChannels, toTiming } from './decide-deliveries.ts';
-import { decideFallback, tellingStatuses } from './decide-fallback.ts';
+import { decideFallback, failedStatuses, tellingStatuses } from './decide-fallback.ts';
 import { insertNextDeliveries } from './insert-deliveries.ts';
 import { prepareAudience } from './read-page.ts';
 
@@ -50,6 +50,9 @@ interface Watched {
   living_id: string | null;
   channel: Channel;
   is_due: boolean;
+  /** Of the deliveries that are waited for … */
+  delivery_ids: string[];
+  /** … each one's, as it was in the same moment. */
   statuses: DeliveryStatus[];
 }
 
@@ -72,7 +75,7 @@ async function fallBackPage(tx: Transaction, { notification, configured }: Steps
     next: decideFallback({ channel: each.channel, statuses: each.statuses, hasTime, isDue: each.is_due }),
   }));
   const over = decided.filter(({ next }) => next !== 'WAIT').map(({ user_id }) => user_id);
-  await forgetTold(tx, notification.id, { over, waiting: decided.map(({ user_id }) => user_id) });
+  await forgetTold(tx, notification.id, { over, told: decided.flatMap(toldOf) });
   const following = decided.filter(({ next, living_id }) => next === 'NEXT' && living_id !== null);
   const ids = [...new Set(following.flatMap(({ living_id }) => living_id ?? []))];
   await holdUsers(tx, ids);
@@ -109,20 +112,27 @@ async function lockTold(tx: Transaction, { id, fallbackAfterSeconds }: Notificat
     select
       f.user_id, coalesce(u.merged_into_id, u.id) as living_id, f.channel::text,
       coalesce(f.due_at <= now(), false) as is_due,
-      array(
-        select d.status::text from deliveries d
-        where d.notification_id = f.notification_id and d.user_id = f.user_id and d.falls_back
-      ) as statuses
-    from locked f left join users u on u.id = f.user_id
+      tried.ids as delivery_ids, tried.statuses
+    from locked f
+    left join users u on u.id = f.user_id
+    cross join lateral (
+      select coalesce(array_agg(d.id), '{}') as ids, coalesce(array_agg(d.status::text), '{}') as statuses
+      from deliveries d
+      where d.notification_id = f.notification_id and d.user_id = f.user_id and d.falls_back
+    ) tried
     order by f.user_id
   `);
 }
+
+/** Of one user's deliveries those that had ended without success when it was decided: one that ends since is still to be told. */
+const toldOf = ({ delivery_ids, statuses }: Watched): string[] =>
+  delivery_ids.filter((_, index) => failedStatuses.some((status) => status === statuses[index]));
 
 /** Of whom it is over, nothing is waited for any more; of the others not for what has failed already. */
 async function forgetTold(
   tx: Transaction,
   notificationId: string,
-  { over, waiting }: { over: readonly string[]; waiting: readonly string[] },
+  { over, told }: { over: readonly string[]; told: readonly string[] },
 ): Promise<void> {
   await tx.$executeRaw(sql`
     delete from fallbacks where notification_id = ${notificationId}::uuid and user_id = any(${[...over]}::uuid[])
@@ -130,9 +140,8 @@ async function forgetTold(
   await tx.$executeRaw(sql`
     with held as (
       select id from deliveries
-      where notification_id = ${notificationId}::uuid and falls_back and user_id = any(${[...waiting]}::uuid[]) and (
-        user_id = any(${[...over]}::uuid[]) or status in ('FAILED', 'BOUNCED', 'DISCARDED', 'EXPIRED', 'CANCELLED')
-      )
+      where notification_id = ${notificationId}::uuid and falls_back
+        and (user_id = any(${[...over]}::uuid[]) or id = any(${[...told]}::uuid[]))
       order by id
       for no key update
     )
