@@ -62,7 +62,7 @@ const worker: Worker = {
   channels: createAppChannels({ db, cipher, log, environment, vapid, arePrivateEndpointsAllowed }),
   pauses: createChannelPauses({ db, log, listProviders: () => [], pauseMs: 30_000, signal: never }),
   rates: createSendRates({}),
-  ...{ signal: never, sendSignal: never, leaseSeconds: 3_600 },
+  ...{ signal: never, sendSignal: never, leaseSeconds: 3_600, usersPerPage: 5_000 },
   tracing: { trace: (_, __, work) => work() },
 };
 

@@ -30,6 +30,8 @@ export interface WorkerOptions {
   channelPauseMs?: number;
   /** How long sends under way may go on after a stop. @default 5_000 // 5 seconds */
   graceMs?: number;
+  /** @default 5_000 // users that a fan-out takes in one transaction */
+  usersPerPage?: number;
 }
 
 /** A worker at work. */
@@ -68,6 +70,7 @@ export async function startWorker(
     rotateMs = 3_600_000,
     channelPauseMs = 30_000,
     graceMs = 5_000,
+    usersPerPage = 5_000,
   } = options;
   const stopping = new AbortController();
   const cuttingOff = new AbortController();
@@ -76,6 +79,7 @@ export async function startWorker(
   const worker: Worker = {
     ...deployment,
     leaseSeconds,
+    usersPerPage,
     defaultAppId,
     pauses: createChannelPauses({
       db,

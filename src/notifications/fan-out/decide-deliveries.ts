@@ -111,7 +111,7 @@ function everyRecipient(audience: PeopleAudience, users: Sql): Sql {
       ${onePerUser ? sql`, i.last_seen_at` : sql``}
       ${timing ? sql`, ${dueAt(timing)} as next_attempt_at` : sql``}
     from ${users}
-    join users u on u.id = audience.user_id
+    ${timing || meant ? sql`join users u on u.id = audience.user_id` : sql``}
     cross join unnest(${wanted}::channel[], ${recipientChannels}::channel[]) as wanted (channel, recipient_channel)
     left join recipients r on r.user_id = audience.user_id
       and (r.channel = wanted.recipient_channel or (wanted.channel is null and r.channel = any(${configured}::channel[])))
