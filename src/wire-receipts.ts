@@ -1,20 +1,18 @@
 import type { SmppOptions } from './channels/smpp.ts';
 import type { TwilioOptions } from './channels/twilio.ts';
-import type { Config } from './config.ts';
+import type { ToldProviders } from './deliveries/app-channels.ts';
 import type { Logger } from './logger.ts';
 import type { ReceiptIntake } from './receipts/receipt-intake.ts';
 import type { ReceiptChannel } from './receipts/told.ts';
-
-type Providers = Pick<Config, 'twilio' | 'smpp' | 'whatsApp'>;
 
 /**
  * The providers that can be told where their receipts go, and are: Twilio at each message, where people and providers are said
  * to reach us; an SMSC, which brings them over the session that it was sent by.
  */
 export function wireReceipts(
-  { publicUrl, twilio, smpp, whatsApp }: Providers & Pick<Config, 'publicUrl'>,
-  { intake, log }: { intake: ReceiptIntake; log: Logger },
-): Providers {
+  { twilio, smpp, whatsApp }: ToldProviders,
+  { publicUrl, intake, log }: { publicUrl: string | null; intake: ReceiptIntake; log: Logger },
+): ToldProviders {
   const callback = (via: ReceiptChannel): Pick<TwilioOptions, 'toStatusCallback'> =>
     publicUrl === null
       ? {}

@@ -43,6 +43,15 @@ export function createSmppChannel(options: SmppOptions): Channel {
   const deliveries = new LRUCache<string, string>({ max: receiptsMax });
   let session: SmppSession | null = null;
   let opening: Promise<SmppSession> | null = null;
+  let sendsUnderWay = 0;
+  let isClosed = false;
+
+  /** Sends under way keep the session; one that begins after the end opens another, and hangs up. */
+  async function hangUpWhenIdle() {
+    if (sendsUnderWay > 0) return;
+    await opening?.catch(() => null);
+    if (sendsUnderWay === 0) await session?.close();
+  }
 
   function hear(pdu: Pdu) {
     const receipt = parseSmppReceipt(pdu);
@@ -99,6 +108,7 @@ export function createSmppChannel(options: SmppOptions): Channel {
       const giveUp = () => givenUp.resolve({ kind: 'retry', providerCode: 'ABORTED' });
       if (signal.aborted) giveUp();
       signal.addEventListener('abort', giveUp, { once: true });
+      sendsUnderWay += 1;
       try {
         return await (signal.aborted ? givenUp.promise : Promise.race([submit(message), givenUp.promise]));
       } catch (error) {
@@ -107,11 +117,13 @@ export function createSmppChannel(options: SmppOptions): Channel {
         throw error;
       } finally {
         signal.removeEventListener('abort', giveUp);
+        sendsUnderWay -= 1;
+        if (isClosed) void hangUpWhenIdle();
       }
     },
     async close() {
-      await opening?.catch(() => null);
-      await session?.close();
+      isClosed = true;
+      await hangUpWhenIdle();
     },
   };
 }

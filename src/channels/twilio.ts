@@ -12,7 +12,7 @@ export interface TwilioOptions {
   /** A number (E.164), short code or alphanumeric sender of the account, or a Messaging Service (`MG…`). */
   from: string;
   /** @default https://api.twilio.com */
-  baseUrl?: string;
+  baseUrl?: string | undefined;
   /** Where Twilio tells what became of a delivery: how its receipt says which one it is about. Absent: nowhere. */
   toStatusCallback?: (deliveryId: string) => string;
   /** One send, from resolving the host to the end of the reply. @default 10_000 // 10 seconds */

@@ -206,6 +206,24 @@ describe('a session', () => {
   });
 });
 
+describe('a channel that is closed', () => {
+  test('ends its session after what is being sent', async () => {
+    const { smsc, channel } = await open({ answerMs: 20 });
+    const outcomes = Array.from({ length: 3 }, () => channel.send(toPhone(), never));
+    await smsc.received(1);
+    await channel.close();
+    expect(await Promise.all(outcomes)).toEqual([accepted, accepted, accepted]);
+    await until(async () => smsc.commands.at(-1) === 'unbind');
+  });
+
+  test('keeps no session for a send that comes late', async () => {
+    const { smsc, channel } = await open();
+    await channel.close();
+    expect(await channel.send(toPhone(), never)).toEqual(accepted);
+    await until(async () => smsc.commands.at(-1) === 'unbind');
+  });
+});
+
 describe('a receipt', () => {
   const receipt = (messageId: string, rest: string) => ({
     esm_class: 0x04,
