@@ -261,6 +261,10 @@ export const settingsSchema = z.object({
     default: 'https://fcm.googleapis.com',
     meaning: 'The API of FCM; `https:` is spoken to by HTTP/2, `http:` by HTTP/1.1.',
   }),
+  FCM_RATE_PER_SECOND: rate().register(texts, {
+    default: 'unlimited',
+    meaning: 'How many pushes a worker process hands to FCM in a second at most.',
+  }),
   APNS_KEY: parsed(parseApnsKey, 'must be a private key on P-256: the .p8 file, as it is or in base64.')
     .optional()
     .register(texts, {
@@ -287,6 +291,10 @@ export const settingsSchema = z.object({
     default: 'https://api.push.apple.com',
     meaning: 'APNs; `https://api.sandbox.push.apple.com` for an app that is signed for development.',
   }),
+  APNS_RATE_PER_SECOND: rate().register(texts, {
+    default: 'unlimited',
+    meaning: 'How many pushes a worker process hands to APNs in a second at most.',
+  }),
   VAPID_SUBJECT: url(['mailto:', 'https:'], 'mailto:ann@example.com or https://example.com')
     .optional()
     .register(texts, {
@@ -299,6 +307,11 @@ export const settingsSchema = z.object({
   VAPID_PRIVATE_KEY: bytes(32, 'base64url')
     .optional()
     .register(texts, { default: 'generated', meaning: 'Private key of web push, base64url; with `VAPID_PUBLIC_KEY`.' }),
+  WEB_PUSH_RATE_PER_SECOND: rate().register(texts, {
+    default: 'unlimited',
+    meaning:
+      'How many pushes a worker process hands to the push services of browsers in a second at most, to all together.',
+  }),
   SMS_PROVIDER: z.enum(['infobip', 'twilio', 'smpp'], 'must be infobip, twilio or smpp.').optional().register(texts, {
     default: 'outbox',
     meaning: '`infobip`, `twilio` or `smpp`: who sends SMS; makes `SMS_FROM` and its credentials required.',
