@@ -89,7 +89,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const deployment = { db, bus, cipher, log, rules: config.rules, publicUrl: config.publicUrl };
   const intake = createReceiptIntake(deployment);
   closers.unshift(intake.close);
-  const wire = (providers: ToldProviders) => wireReceipts(providers, { publicUrl: config.publicUrl, intake, log });
+  const wire = (providers: ToldProviders) => wireReceipts(providers, { deployment, intake });
   const channels = createChannels({ ...config, ...wire(config), db, vapid });
   closers.unshift(channels.close);
 

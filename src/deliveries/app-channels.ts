@@ -25,6 +25,8 @@ export interface AppChannels {
   listProviders(): { ownerId: string | null; channel: ChannelName; provider: string }[];
   /** With which the Twilio accounts of apps sign what they tell. */
   listTwilioAuthTokens(): Promise<string[]>;
+  /** Opens the sessions over which providers tell of messages, the environment's too, where they are not open. */
+  listen(): Promise<void>;
   /** Ends idle connections of apps' own channels. */
   close(): Promise<void>;
 }
@@ -154,6 +156,10 @@ export function createAppChannels(options: AppChannelsOptions): AppChannels {
     async listTwilioAuthTokens() {
       await lookAgain();
       return [...own.values()].flatMap(({ twilioAuthTokens }) => twilioAuthTokens);
+    },
+    async listen() {
+      await lookAgain();
+      await Promise.all([environment, ...[...own.values()].map(({ channels }) => channels)].map((all) => all.listen()));
     },
     async close() {
       await Promise.all([...own.values()].map(({ channels }) => channels.close()));
