@@ -213,10 +213,10 @@ const bySubmitStatus: Readonly<Record<string, Verdict>> = {
   ESME_RINVTLVVAL: unsendable,
   ESME_RDELIVERYFAILURE: refused,
   ESME_RUNKNOWNERR: retry,
-  ESME_RSERTYPUNAUTH: channelDown,
-  ESME_RPROHIBITED: refused,
+  ESME_RSERTYPUNAUTH: channelDown, // our service type
+  ESME_RPROHIBITED: channelDown, // we may not submit
   ESME_RSERTYPUNAVAIL: retry,
-  ESME_RSERTYPDENIED: channelDown,
+  ESME_RSERTYPDENIED: refused, // for what it says
   ESME_RINVDCS: unsendable,
 };
 

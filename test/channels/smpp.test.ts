@@ -424,7 +424,7 @@ const submitStatuses: Record<string, string[]> = {
     'RX_P_APPN',
     'RX_R_APPN',
     'RDELIVERYFAILURE',
-    'RPROHIBITED',
+    'RSERTYPDENIED',
     'RQUERYFAIL',
   ],
   channelDown: [
@@ -436,7 +436,7 @@ const submitStatuses: Record<string, string[]> = {
     'RINVDSTTON',
     'RINVDSTNPI',
     'RSERTYPUNAUTH',
-    'RSERTYPDENIED',
+    'RPROHIBITED',
   ],
   retry: ['RINVBNDSTS', 'RSYSERR', 'RMSGQFUL', 'RTHROTTLED', 'RX_T_APPN', 'RUNKNOWNERR', 'RSERTYPUNAVAIL'],
 };
