@@ -33,9 +33,10 @@ export interface SmppOptions {
 }
 
 /**
- * SMS by SMPP 3.4 over one kept session: bound at the first send, and again at the first one after it was lost. A text goes in
- * GSM 03.38 where it fits, else in UCS-2, and in parts where it is long, of which the last one's receipt tells of the whole. Like Twilio, an SMSC knows no key that makes a
- * repeat harmless: what it took without an answer being heard arrives twice.
+ * SMS by SMPP 3.4 over one kept session: bound when it is first listened to or sent by, and again at the next time after it
+ * was lost. A text goes in GSM 03.38 where it fits, else in UCS-2, and in parts where it is long, of which the last one's
+ * receipt tells of the whole. Like Twilio, an SMSC knows no key that makes a repeat harmless: what it took without an answer
+ * being heard arrives twice.
  */
 export function createSmppChannel(options: SmppOptions): Channel {
   const { url, from, ca, listener, timeoutMs = 10_000, windowSize = 10, enquireMs = 30_000 } = options;
