@@ -59,7 +59,10 @@ const arePrivateEndpointsAllowed = true;
 const environment = createChannels({ ...noProviders, infobip: sms, vapid, arePrivateEndpointsAllowed, db });
 const worker: Worker = {
   ...{ db, bus, log, cipher, rules: readConfig({}).rules, publicUrl: null, defaultAppId: newId() },
-  channels: createAppChannels({ db, cipher, log, environment, vapid, arePrivateEndpointsAllowed }),
+  channels: createAppChannels({
+    ...{ db, cipher, log, environment, vapid, arePrivateEndpointsAllowed },
+    wireReceipts: (providers) => providers,
+  }),
   pauses: createChannelPauses({ db, log, listProviders: () => [], pauseMs: 30_000, signal: never }),
   rates: createSendRates({}),
   ...{ signal: never, sendSignal: never, leaseSeconds: 3_600, usersPerPage: 5_000 },

@@ -7,6 +7,7 @@ import { attemptsMax } from './decide-outcome.ts';
 import type { FrequencyCap } from './frequency-cap.ts';
 import { type LinkWishes, linkContent } from './message-links.ts';
 import { createReceiptToken } from './receipt-token.ts';
+import { toRatedService } from './send-rates.ts';
 import type { Worker } from './worker.ts';
 
 /** What all deliveries of one notification share. */
@@ -58,9 +59,10 @@ export async function sendOne(
       // Of a replay, another one than before: providers know an attempt that is repeated.
       attempt: delivery.replays * (attemptsMax + 1) + delivery.attempts,
     };
+    const service = toRatedService(delivery.channel, address.kind);
     const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
     return await worker.pauses.guard(provider, {
-      wait: () => worker.rates.take(delivery.channel, worker.sendSignal),
+      wait: () => worker.rates.take(service, worker.sendSignal),
       send: () => via.send(message, worker.sendSignal),
       counts: via.hasManyServices !== true,
     });
