@@ -52,6 +52,29 @@ describe('a preview', () => {
     expect(preview.warnings).toContainEqual({ channel: 'SMS', platform: null, field: 'subtitle', effect: 'DROPPED' });
   });
 
+  test('of a WhatsApp is its text, or the template that its data names, if a value is there for each of its parameters', async () => {
+    const { id } = await makeReader();
+    const previewOf = async (data?: Record<string, unknown>) => {
+      const content = { title: 'Hi', body: 'there', url: 'https://example.com', ...(data && { data }) };
+      const { messages, warnings } = await previewNotification(g.server, {
+        content,
+        user: { id },
+        channels: ['WHATSAPP'],
+      });
+      return { rendered: messages[0]?.rendered, warnings: warnings.map(({ field, effect }) => `${field} ${effect}`) };
+    };
+    expect(await previewOf()).toEqual({ rendered: { text: 'Hi\nthere\nhttps://example.com' }, warnings: [] });
+    const parameter = (name: string) => ({ whatsApp: { template: 'hi', parameters: [`{{ user.${name} }}`] } });
+    expect(await previewOf(parameter('firstName'))).toEqual({
+      rendered: { template: 'hi', language: 'en', parameters: ['Ada'] },
+      warnings: ['title DROPPED', 'body DROPPED', 'url DROPPED'],
+    });
+    expect(await previewOf(parameter('lastName'))).toMatchObject({
+      rendered: null,
+      warnings: expect.arrayContaining(['data FAILS']),
+    });
+  });
+
   test('of a template, for one channel and platform, with its labels and segments', async () => {
     const { id, externalUserId } = await makeReader();
     const name = `l${Date.now()}`;
