@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { newEmail } from '../support/addresses.ts';
+import { sql } from '../../src/storage/database.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { createTemplate, previewNotification, saveLabel, setAttributes } from '../support/content-operations.ts';
-import { makePerson, makeSegment } from '../support/send-operations.ts';
+import { localIdOf, makePerson, makeSegment } from '../support/send-operations.ts';
 
 const g = useApp({ role: 'gateway' });
 
@@ -50,6 +51,15 @@ describe('a preview', () => {
     expect(preview.messages.find(({ channel }) => channel === 'EMAIL')?.rendered).toMatchObject({ subject: 'Hi Ada' });
     expect(preview.warnings).toContainEqual({ channel: 'PUSH', platform: 'WEB', field: 'subtitle', effect: 'DROPPED' });
     expect(preview.warnings).toContainEqual({ channel: 'SMS', platform: null, field: 'subtitle', effect: 'DROPPED' });
+  });
+
+  test('of a WhatsApp is in the language of the phone, as the send is', async () => {
+    const { id } = await makePerson(g.server, { phones: [newPhone()] });
+    await g.pool.query(sql`
+      update recipients set language = 'de' where channel = 'SMS' and user_id = ${localIdOf(id)}::uuid`);
+    const content = { body: 'Hello', variations: [{ language: 'de', body: 'Hallo' }] };
+    const { messages } = await previewNotification(g.server, { content, user: { id }, channels: ['SMS', 'WHATSAPP'] });
+    expect(messages.map((message) => message.content?.body)).toEqual(['Hallo', 'Hallo']);
   });
 
   test('of a WhatsApp is its text, or the template that its data names, if a value is there for each of its parameters', async () => {

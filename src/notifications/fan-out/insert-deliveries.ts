@@ -6,6 +6,7 @@ import {
   decideInstallationDeliveries,
   decideNextDeliveries,
   decideUserDeliveries,
+  madeBy,
   orderOfChannels,
   type PeopleAudience,
 } from './decide-deliveries.ts';
@@ -14,7 +15,7 @@ import {
 type Made<Of extends Audience> = Of & { notificationId: string };
 
 /** People, and how far they are to be followed from channel to channel. */
-type Followed = Made<PeopleAudience> & Pick<Notification, 'fallbackAfterSeconds'>;
+type Followed = Made<Omit<PeopleAudience, 'made'>> & Pick<Notification, 'fallbackAfterSeconds'>;
 
 /** For whom. */
 interface Users {
@@ -29,7 +30,7 @@ interface Users {
  * last statement of its transaction.
  */
 export async function insertUserDeliveries(tx: Transaction, audience: Followed, users: Users): Promise<void> {
-  const decided = decideUserDeliveries(audience, toRelation(users));
+  const decided = decideUserDeliveries(withMade(audience), toRelation(users));
   const isFollowed = audience.orchestration === 'FALLBACK';
   await tx.$executeRaw(isFollowed ? insertFollowed(audience, decided, users) : insertDecided(audience, decided, users));
 }
@@ -39,8 +40,10 @@ export async function insertUserDeliveries(tx: Transaction, audience: Followed, 
  * and a last statement.
  */
 export async function insertNextDeliveries(tx: Transaction, audience: Followed, users: Users): Promise<void> {
-  await tx.$executeRaw(insertFollowed(audience, decideNextDeliveries(audience, toRelation(users)), users));
+  await tx.$executeRaw(insertFollowed(audience, decideNextDeliveries(withMade(audience), toRelation(users)), users));
 }
+
+const withMade = (audience: Followed): PeopleAudience => ({ ...audience, made: madeBy(audience.notificationId) });
 
 const toRelation = ({ userIds }: Users) => sql`unnest(${[...userIds]}::uuid[]) as audience (user_id)`;
 
