@@ -5,6 +5,7 @@ import { recipientChannelOf } from '../../recipients/recipient-channel.ts';
 import { type Sql, sql } from '../../storage/database.ts';
 import { isTopicDeclined } from '../../topics/topic-declined.ts';
 import { type QuietHours, readQuietHours } from '../schedule.ts';
+import { failedStatuses } from './decide-fallback.ts';
 
 /** By which channels, and who is refused. */
 export interface Audience {
@@ -180,12 +181,22 @@ function byFirstChannel(decided: Sql, { orchestration, timing, order }: Omit<Ran
   `;
 }
 
-/** As {@link decideUserDeliveries}, for those whom the channels before these did not reach: rows of what may be sent only. */
-export function decideNextDeliveries(audience: PeopleAudience, users: Sql): Sql {
+/**
+ * As {@link decideUserDeliveries}, for those whom the channels before these did not reach: rows of what may be sent only. An address
+ * at which the notification has failed already, as a merge can bring one, is passed over. Where a delivery lives, that one is followed.
+ */
+export function decideNextDeliveries(audience: PeopleAudience & { notificationId: string }, users: Sql): Sql {
   const decided = everyRecipient(audience, users);
   const each = audience.onePerUser ? lastSeenOnly(decided, audience) : decided;
+  const untried = sql`
+    select * from (${each}) next where not exists (
+      select from deliveries tried
+      where tried.notification_id = ${audience.notificationId}::uuid and tried.target_key = next.target_key
+        and tried.status = any(${[...failedStatuses]}::delivery_status[])
+    )
+  `;
   return sql`
-    select * from (${byFirstChannel(each, { ...audience, orchestration: 'FALLBACK', order: audience.channels })}) by_channel
+    select * from (${byFirstChannel(untried, { ...audience, orchestration: 'FALLBACK', order: audience.channels })}) by_channel
     where reason is null
   `;
 }

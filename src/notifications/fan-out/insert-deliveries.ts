@@ -43,7 +43,7 @@ export async function insertNextDeliveries(tx: Transaction, audience: Followed, 
   await tx.$executeRaw(insertFollowed(audience, decideNextDeliveries(withMade(audience), toRelation(users)), users));
 }
 
-const withMade = (audience: Followed): PeopleAudience => ({ ...audience, made: madeBy(audience.notificationId) });
+const withMade = (audience: Followed): Made<PeopleAudience> => ({ ...audience, made: madeBy(audience.notificationId) });
 
 const toRelation = ({ userIds }: Users) => sql`unnest(${[...userIds]}::uuid[]) as audience (user_id)`;
 
