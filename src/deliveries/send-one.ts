@@ -28,7 +28,7 @@ export interface NotificationToSend extends ContentToRender {
  */
 export async function sendOne(
   worker: Worker,
-  notification: Pick<NotificationToSend, 'id' | 'expiresAt' | 'wishes'> & { content: MessageContent },
+  notification: Pick<NotificationToSend, 'id' | 'expiresAt' | 'wishes' | 'topicId'> & { content: MessageContent },
   delivery: DueDelivery,
 ): Promise<TurnEnd | null> {
   const about = { deliveryId: delivery.id, notificationId: notification.id };
@@ -53,7 +53,7 @@ export async function sendOne(
       channel: delivery.channel,
       platform: delivery.platform,
       address,
-      ...linkContent(worker, notification.content, { delivery, wishes: notification.wishes }),
+      ...linkContent(worker, notification.content, { ...notification, delivery }),
       receiptToken: createReceiptToken(worker.cipher, delivery.id),
       expiresAt: delivery.expiresAt ?? notification.expiresAt,
       // Of a replay, another one than before: providers know an attempt that is repeated.

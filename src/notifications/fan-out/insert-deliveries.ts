@@ -6,6 +6,7 @@ import {
   decideInstallationDeliveries,
   decideNextDeliveries,
   decideUserDeliveries,
+  madeBy,
   orderOfChannels,
   type PeopleAudience,
 } from './decide-deliveries.ts';
@@ -14,7 +15,7 @@ import {
 type Made<Of extends Audience> = Of & { notificationId: string };
 
 /** People, and how far they are to be followed from channel to channel. */
-type Followed = Made<PeopleAudience> & Pick<Notification, 'fallbackAfterSeconds'>;
+type Followed = Made<Omit<PeopleAudience, 'made'>> & Pick<Notification, 'fallbackAfterSeconds'>;
 
 /** For whom. */
 interface Users {
@@ -45,7 +46,7 @@ export interface Inserted {
  * wait for nobody.
  */
 export function insertUserDeliveries(tx: Transaction, audience: Followed, users: Users): Promise<Inserted> {
-  const decided = decideUserDeliveries(audience, sql`audience`);
+  const decided = decideUserDeliveries(withMade(audience), sql`audience`);
   return insertFor(
     tx,
     users,
@@ -58,8 +59,10 @@ export function insertUserDeliveries(tx: Transaction, audience: Followed, users:
  * and a last statement.
  */
 export function insertNextDeliveries(tx: Transaction, audience: Followed, users: Users): Promise<Inserted> {
-  return insertFor(tx, users, insertFollowed(audience, decideNextDeliveries(audience, sql`audience`), users));
+  return insertFor(tx, users, insertFollowed(audience, decideNextDeliveries(withMade(audience), sql`audience`), users));
 }
+
+const withMade = (audience: Followed): Made<PeopleAudience> => ({ ...audience, made: madeBy(audience.notificationId) });
 
 async function insertFor(tx: Transaction, { users }: Users, inserts: Sql): Promise<Inserted> {
   const [inserted] = await tx.$queryRaw<Inserted[]>(sql`
