@@ -239,6 +239,31 @@ test('what ends while it is decided is not forgotten', async () => {
   expect((await settled(notification)).at(-1)).toBe('EMAIL SENT');
 });
 
+test('a decision locks users before deliveries, as all do', async () => {
+  const person = await makeReachable();
+  const notification = await send([person], fallback({ fallbackAfterSeconds: hour, channels: ['PUSH', 'EMAIL'] }));
+  const notificationId = localIdOf(notification);
+  await g.startWorker({}, { sweepMs: 60_000 });
+  await made(notification, 1);
+  const other = await g.pool.connect();
+  await other.query('begin');
+  await other.query(sql`select from users where id = ${localIdOf(person.id)}::uuid for no key update`);
+  await letPass(notification);
+  await addJob(g.db, fallBackTask, { notificationId });
+  const isWaiting = async () => {
+    const { rowCount } = await g.pool.query(sql`
+      select from pg_stat_activity where wait_event_type = 'Lock' and query like '%from users where id%for share%'`);
+    return rowCount === 1;
+  };
+  await until(isWaiting);
+  const held = other.query(sql`
+    select from deliveries where notification_id = ${notificationId}::uuid for no key update nowait`);
+  await expect(held).resolves.toMatchObject({ rowCount: 1 });
+  await other.query('commit');
+  other.release();
+  expect(await settled(notification)).toEqual(['PUSH SENT', 'EMAIL SENT']);
+});
+
 test('channels at which the user cannot be reached are left out', async () => {
   const person = await makeReachable('rejected-');
   await g.pool.query(sql`
