@@ -4,6 +4,7 @@ import { addJob } from '../../src/queue/job.ts';
 import { applyReceipts } from '../../src/receipts/apply-receipts.ts';
 import { sql } from '../../src/storage/database.ts';
 import { inTransaction } from '../../src/storage/transaction.ts';
+import { graphql } from '../generated/gql.ts';
 import type { SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { cancelNotification } from '../support/cancel-operations.ts';
@@ -13,6 +14,14 @@ import { localIdOf, makePerson, makeSegment, mergeUsers, reportDelivery, toSend 
 import { until } from '../support/until.ts';
 
 const g = useGatewayAndWorker();
+
+const ReplayDeliveries = graphql(`
+  mutation ReplayDeliveries($input: ReplayDeliveriesInput!) {
+    replayDeliveries(input: $input) {
+      ... on ReplayDeliveriesPayload { count }
+    }
+  }
+`);
 
 const hour = 3_600;
 const order = ['PUSH', 'EMAIL', 'SMS'] as const;
@@ -303,6 +312,25 @@ test('a user who is merged while a channel is tried is followed to the survivor'
   await mergeUsers(g.server, { survivor: survivor.id, merged: person.id });
   await letPass(notification);
   expect(await settled(notification)).toEqual(['PUSH SENT', 'EMAIL SENT']);
+});
+
+test('what is queued again before the next channel has followed is waited for again', async () => {
+  const rest = { fallbackAfterSeconds: hour, channels: ['PUSH' as const, 'EMAIL' as const] };
+  const notification = await send([await makeReachable()], fallback(rest));
+  const worker = await g.startWorker();
+  const [delivery] = await made(notification, 1);
+  await worker.stop();
+  await g.pool.query(sql`
+    update deliveries set status = 'FAILED', reason = 'PROVIDER_UNAVAILABLE'
+    where notification_id = ${localIdOf(notification)}::uuid`);
+  const input = { notification };
+  const { replayDeliveries } = await g.server.run(ReplayDeliveries, { input });
+  expect(replayDeliveries).toMatchObject({ count: 1 });
+  await g.startWorker();
+  await until(async () => (await made(notification, 1)).every(({ status }) => status === 'SENT'));
+  await reportDelivery(g.server, { delivery: delivery?.id ?? '', status: 'OPENED' });
+  await letPass(notification);
+  expect(await settled(notification)).toEqual(['PUSH OPENED']);
 });
 
 test('nothing follows what was called off', async () => {
