@@ -27,7 +27,7 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (!notification) return;
     const content = contentSchema.parse(notification.content);
     await endQueued(worker, notificationId);
-    if (notification.cancelledAt !== null) return;
+    if (notification.cancelledAt !== null) return comeBackWhenDue(worker, notificationId);
     await worker.pauses.refresh();
     const claim = await claimDue(worker.db, {
       notificationId,
@@ -61,10 +61,13 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
   },
 };
 
-/** How long what a busy channel keeps waiting is left alone. @default 1_000 // 1 second */
+/** How long what a busy channel keeps waiting is left alone, and what other jobs are sending. @default 1_000 // 1 second */
 const busyMs = 1_000;
 
-/** For what a paused channel keeps waiting, when it is tried again. Where none is, the index knows what is due next. */
+/**
+ * For what a paused channel keeps waiting, when it is tried again. Where none is, the index knows what is due next. What other jobs
+ * are sending may come back to the queue: of jobs that run beside each other the first to find nothing looks after the rest.
+ */
 async function comeBackWhenDue({ db, pauses, rates }: Worker, notificationId: string): Promise<void> {
   const paused = pauses.listPaused();
   const busy = rates.listBusy();
@@ -79,9 +82,13 @@ async function comeBackWhenDue({ db, pauses, rates }: Worker, notificationId: st
           else next_attempt_at
         end`;
   const [row] = await db.$queryRaw<{ due_at: Date | null }[]>(sql`
-    select min(${dueAt}) as due_at
-    from deliveries
-    where notification_id = ${notificationId}::uuid and status = 'QUEUED'
+    select least(
+      (select min(${dueAt}) from deliveries where notification_id = ${notificationId}::uuid and status = 'QUEUED'),
+      (
+        select now() + make_interval(secs => ${busyMs / 1000}) from notification_counts
+        where notification_id = ${notificationId}::uuid and status = 'SENDING' and current > 0
+      )
+    ) as due_at
   `);
   if (!row?.due_at) return;
   await addJob(db, deliverJob, { notificationId }, { runAt: row.due_at, key: `deliver again ${notificationId}` });

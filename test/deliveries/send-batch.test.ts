@@ -143,6 +143,29 @@ describe('a channel that is down', () => {
   });
 });
 
+test('what a whole batch puts off is come back for, though a job beside it found nothing more to do', async () => {
+  const infobip = closeAfterTest(await startFakeInfobip({ holdAfter: 0 }));
+  infobip.replyNext({ status: 503 });
+  const makePhones = () => Array.from({ length: 100 }, () => newPhone());
+  const people = [
+    await makePerson(g.server, { phones: makePhones() }),
+    await makePerson(g.server, { phones: makePhones() }),
+  ];
+  const target = { users: people.map(({ id }) => ({ id })) };
+  const notification = await makeQueued(toSend(target, { channels: ['SMS'] }));
+  await makeDue();
+  const account = { baseUrl: infobip.baseUrl, apiKey: infobip.apiKey, from: 'Carillon' };
+  await g.startWorker({ infobip: account }, { sweepMs: 60_000 });
+  await infobip.received(31);
+  await until(async () => {
+    const { rowCount: atWork } = await g.pool.query(sql`
+      select from graphile_worker.jobs where task_identifier = 'deliver' and (locked_at is not null or run_at <= now())`);
+    return atWork === 1;
+  });
+  infobip.release();
+  expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { total: 200, sent: 200 } });
+});
+
 describe('right before the send', () => {
   test('what was queued for a person who has left the installation is cancelled, and a broadcast goes out', async () => {
     const person = await makePerson(g.server, { emails: [newEmail()] });
