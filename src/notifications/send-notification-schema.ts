@@ -153,7 +153,7 @@ builder.relayMutationField(
         ...rest,
         ...toLocalSaid({ content, template }),
         principal: principalOf(context),
-        topicId: topic && parseId(topic, 'Topic', ['topic']),
+        topicId: parseId(topic, 'Topic', ['topic']),
         target: toLocalTarget(target),
         apps: toLocalApps(apps),
       });
