@@ -267,6 +267,8 @@ describe('a receipt', () => {
   test.each([
     ['of no end', receipt('message-1', 'stat:ENROUTE')],
     ['of the person, not the SMSC', { ...receipt('message-1', 'stat:DELIVRD'), esm_class: 0x10 }],
+    ['of an id that cannot be stored', receipt('mess\0age-1', 'stat:DELIVRD')],
+    ['of an id longer than any', receipt('9'.repeat(65), 'stat:DELIVRD')],
     ['that cannot be read', { esm_class: 0x04, short_message: 'Hello' }],
   ])('%s is answered and passed over', async (_, parameters) => {
     const { receipts, messages, listener } = makeListener();
