@@ -1,25 +1,9 @@
 import { z } from 'zod';
 import type { MergeRecord, Prisma } from '../../generated/prisma/client.ts';
 import { Channel, Gender, IdentifierKind } from '../../generated/prisma/enums.ts';
+import { standardAttributes } from '../../users/user-attributes.ts';
 
 // What a merge record keeps, as it is written and as it is read again.
-
-/** The attributes of which a user has one value each, by the columns that hold them. */
-export const standardAttributes = [
-  'displayName',
-  'firstName',
-  'middleName',
-  'lastName',
-  'gender',
-  'birthday',
-  'preferredLanguage',
-  'preferredChannel',
-  'timeZone',
-  'country',
-  'region',
-  'pictureUrl',
-] as const;
-export type StandardAttribute = (typeof standardAttributes)[number];
 
 const customAttributesSchema = z.custom<Prisma.JsonObject>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
@@ -74,8 +58,10 @@ const preferenceSchema = z.object({
 const movedSchema = z.object({
   /** `isAlias`: as the merged user had it. */
   identifiers: z.array(identifierSchema.extend({ isAlias: z.boolean() })),
-  /** Whether it was its user's primary one, before and after. */
-  installations: z.array(z.object({ id: z.uuid(), wasPrimary: z.boolean(), isPrimary: z.boolean() })),
+  /** Whether it was its user's primary one, before and after, and how often it had left a user. */
+  installations: z.array(
+    z.object({ id: z.uuid(), wasPrimary: z.boolean(), isPrimary: z.boolean(), departures: z.int() }),
+  ),
   /** All but the inbox. */
   recipients: z.array(z.uuid()),
   /** Memberships. `wasSurvivors`: the survivor had been a member by itself. */
