@@ -43,6 +43,7 @@ export function createSmppChannel(options: SmppOptions): Channel {
   const deliveries = new LRUCache<string, string>({ max: receiptsMax });
   let session: SmppSession | null = null;
   let opening: Promise<SmppSession> | null = null;
+  let isClosed = false;
 
   function hear(pdu: Pdu) {
     const receipt = parseSmppReceipt(pdu);
@@ -51,7 +52,13 @@ export function createSmppChannel(options: SmppOptions): Channel {
   }
 
   async function open(): Promise<SmppSession> {
-    session = await openSmppSession({ account, onDeliver: onReceipt ? hear : null, timeoutMs, windowSize, enquireMs });
+    const onDeliver = onReceipt ? hear : null;
+    const opened = await openSmppSession({ account, onDeliver, timeoutMs, windowSize, enquireMs });
+    if (isClosed) {
+      await opened.close();
+      throw new SmppFailure('CONNECTION_CLOSED');
+    }
+    session = opened;
     return session;
   }
 
@@ -110,7 +117,8 @@ export function createSmppChannel(options: SmppOptions): Channel {
       }
     },
     async close() {
-      await opening?.catch(() => null);
+      // A session that is being opened is not waited for: its SMSC may be silent.
+      isClosed = true;
       await session?.close();
     },
   };

@@ -204,6 +204,15 @@ describe('a session', () => {
     await channel.close();
     expect(smsc.commands.at(-1)).toBe('unbind');
   });
+
+  test('is unbound too when the channel is closed while it is bound', async () => {
+    const { smsc, channel } = await open();
+    const outcome = channel.send(toPhone(), never);
+    await channel.close();
+    expect(smsc.commands).toEqual([]);
+    expect(await outcome).toEqual({ kind: 'retry', providerCode: 'CONNECTION_CLOSED' });
+    expect(smsc.commands).toEqual(['bind_transmitter', 'unbind']);
+  });
 });
 
 describe('a receipt', () => {
