@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { createInfobipSmsChannel } from '../src/channels/infobip-sms.ts';
 import { createChannels, noProviders } from '../src/channels/registry.ts';
-import { generateVapidKeys } from '../src/channels/web-push.ts';
+import { createWebPushChannel, generateVapidKeys } from '../src/channels/web-push.ts';
 import { readConfig } from '../src/config.ts';
 import { createAppChannels } from '../src/deliveries/app-channels.ts';
 import { createChannelPauses } from '../src/deliveries/channel-pauses.ts';
@@ -18,7 +18,7 @@ import { createInProcessBus } from '../src/stream/bus/in-process-bus.ts';
 import { makePlainTables } from './messages/by-hand.ts';
 import { dataEncryptionKey, messageTo, sendBare, startProvider, startWorker, untilSent } from './messages/sending.ts';
 import { fanOut, sendToSegment, writeOutcomes } from './messages/storage.ts';
-import { clearDeliveries, makeTown } from './messages/town.ts';
+import { clearDeliveries, makeSubscriptionKeys, makeTown, makeWebTown } from './messages/town.ts';
 import { makeDatabase } from './support/database.ts';
 import { type Row, renderTable } from './support/table.ts';
 
@@ -59,10 +59,13 @@ const arePrivateEndpointsAllowed = true;
 const environment = createChannels({ ...noProviders, infobip: sms, vapid, arePrivateEndpointsAllowed, db });
 const worker: Worker = {
   ...{ db, bus, log, cipher, rules: readConfig({}).rules, publicUrl: null, defaultAppId: newId() },
-  channels: createAppChannels({ db, cipher, log, environment, vapid, arePrivateEndpointsAllowed }),
+  channels: createAppChannels({
+    ...{ db, cipher, log, environment, vapid, arePrivateEndpointsAllowed },
+    wireReceipts: (providers) => providers,
+  }),
   pauses: createChannelPauses({ db, log, listProviders: () => [], pauseMs: 30_000, signal: never }),
   rates: createSendRates({}),
-  ...{ signal: never, sendSignal: never, leaseSeconds: 3_600 },
+  ...{ signal: never, sendSignal: never, leaseSeconds: 3_600, usersPerPage: 5_000 },
   tracing: { trace: (_, __, work) => work() },
 };
 
@@ -84,26 +87,41 @@ for (let round = 0; round <= rounds; round += 1) {
 }
 
 const village = { worker, segmentId: await makeTown(pool, sent) };
-const endToEnd = { ours: [] as number[], measure: [] as number[] };
 await clearDeliveries(pool);
 const processOfWorker = startWorker({ databaseUrl: database.url, port: provider.port });
 const memorySchema = z.object({ rssBytes: z.number(), standingBytes: z.number() });
-const bare = createInfobipSmsChannel(sms);
+await processOfWorker.ask({ kind: 'memory' }, memorySchema);
+const toEndpoint = (index: number) => `http://127.0.0.1:${provider.port}/push/${index}`;
+const web = { worker, segmentId: await makeWebTown(pool, { cipher, count: sent, endpointOf: toEndpoint }) };
+const keys = makeSubscriptionKeys();
+const bare = {
+  SMS: createInfobipSmsChannel(sms),
+  PUSH: createWebPushChannel({ vapid, arePrivateEndpointsAllowed }),
+};
+const toMessage = {
+  SMS: (index: number) => messageTo({ kind: 'phone', phone: `+38591${String(index).padStart(7, '0')}` }, 'SMS'),
+  PUSH: (index: number) => messageTo({ kind: 'webPush', endpoint: toEndpoint(index), ...keys }, 'PUSH'),
+};
+const smsFigures = { ours: [] as number[], measure: [] as number[] };
+const pushFigures = { ours: [] as number[], measure: [] as number[] };
 for (let round = 0; round <= rounds; round += 1) {
   say(round === 0 ? 'warming up …' : `round ${round} of the sending …`);
-  await provider.reset(answerMs);
-  await sendBare(bare, sent, (index) =>
-    messageTo({ kind: 'phone', phone: `+38591${String(index).padStart(7, '0')}` }, 'SMS'),
-  );
-  const { perSecond: measure } = await provider.told();
-  await provider.reset(answerMs);
-  await sendToSegment(village);
-  await untilSent(pool);
-  const { count, perSecond } = await provider.told();
-  if (count !== sent) throw new Error(`${count} messages came.`);
-  if (round === 0) continue;
-  endToEnd.ours.push(perSecond);
-  endToEnd.measure.push(measure);
+  for (const [channel, place, figures] of [
+    ['SMS', village, smsFigures],
+    ['PUSH', web, pushFigures],
+  ] as const) {
+    await provider.reset(answerMs);
+    await sendBare(bare[channel], sent, toMessage[channel]);
+    const { perSecond: measure } = await provider.told();
+    await provider.reset(answerMs);
+    await sendToSegment(place, channel);
+    await untilSent(pool);
+    const { count, perSecond } = await provider.told();
+    if (count !== sent) throw new Error(`${count} messages came.`);
+    if (round === 0) continue;
+    figures.ours.push(perSecond);
+    figures.measure.push(measure);
+  }
 }
 const few = await processOfWorker.ask({ kind: 'memory' }, memorySchema);
 let memory = '';
@@ -118,7 +136,8 @@ if (many > 0) {
   memory = `\nThe worker process holds ${mib(few.standingBytes)} MiB after rounds of ${sent.toLocaleString('en-US')}, and ${mib(after.standingBytes)} MiB after ${count.toLocaleString('en-US')} more (${Math.round(perSecond).toLocaleString('en-US')} a second, the provider answering at once).\n`;
 }
 await processOfWorker[Symbol.asyncDispose]();
-await bare.close();
+await bare.SMS.close();
+await bare.PUSH.close();
 await environment.close();
 await bus.close();
 await storage.close();
@@ -133,9 +152,16 @@ const rows: Row[] = [
   {
     what: `SMS to a provider that answers in ${answerMs} ms`,
     unit: '1/s',
-    ...endToEnd,
+    ...smsFigures,
     of: 'bare loop',
     limit: { atLeast: 0.6 },
+  },
+  {
+    what: `web push, encrypted, to a service that answers in ${answerMs} ms`,
+    unit: '1/s',
+    ...pushFigures,
+    of: 'bare loop',
+    limit: null,
   },
 ];
 process.stdout.write(`Medians of ${rounds} rounds at ${users.toLocaleString('en-US')} users and ${sent.toLocaleString('en-US')} SMS; Node ${process.version}, ${availableParallelism()} cores

@@ -5,7 +5,7 @@ import type { BannerFacts } from './banner.ts';
 import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
 import type { Config } from './config.ts';
-import { createAppChannels } from './deliveries/app-channels.ts';
+import { type AppChannels, createAppChannels, type ToldProviders } from './deliveries/app-channels.ts';
 import type { Deployment } from './deployment.ts';
 import { createDoor } from './door/door.ts';
 import { createInProcessThrottle } from './door/throttle/in-process-throttle.ts';
@@ -89,11 +89,16 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const deployment = { db, bus, cipher, log, rules: config.rules, publicUrl: config.publicUrl };
   const intake = createReceiptIntake(deployment);
   closers.unshift(intake.close);
-  const channels = createChannels({ ...config, ...wireReceipts(config, { intake, log }), db, vapid });
+  const wire = (providers: ToldProviders) => wireReceipts(providers, { deployment, intake });
+  const channels = createChannels({ ...config, ...wire(config), db, vapid });
   closers.unshift(channels.close);
 
   const { arePrivateEndpointsAllowed } = config;
-  const ofApps = createAppChannels({ db, cipher, log, environment: channels, vapid, arePrivateEndpointsAllowed });
+  const ofApps = createAppChannels({
+    ...{ db, cipher, log, vapid, arePrivateEndpointsAllowed },
+    environment: channels,
+    wireReceipts: wire,
+  });
   closers.unshift(ofApps.close);
 
   const hub = config.role === 'worker' ? null : createHub({ pool, bus, log });
@@ -126,6 +131,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
         },
         hub,
         channels,
+        ofApps,
         intake,
         observation,
         webPushPublicKey: vapid.publicKey,
@@ -187,6 +193,7 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
 
 interface GatewayParts extends Deployment, Pick<Context, 'channels' | 'configuredChannels'> {
   hub: Hub;
+  ofApps: AppChannels;
   intake: ReceiptIntake;
   observation: Observation;
   webPushPublicKey: string;
@@ -194,7 +201,7 @@ interface GatewayParts extends Deployment, Pick<Context, 'channels' | 'configure
 
 async function openDoor(
   config: Config,
-  { observation, intake, ...deployment }: GatewayParts,
+  { observation, intake, ofApps, ...deployment }: GatewayParts,
   closers: Closers,
 ): Promise<string> {
   const { db, hub, log } = deployment;
@@ -211,7 +218,11 @@ async function openDoor(
     arePrivateEndpointsAllowed: config.arePrivateEndpointsAllowed,
   });
   closers.unshift(door.close);
-  const routes = await openRoutes({ ...config, deployment, intake, throttle });
+  const twilioAuthTokens = async () => [
+    ...(config.twilioAuthToken === null ? [] : [config.twilioAuthToken]),
+    ...(await ofApps.listTwilioAuthTokens()),
+  ];
+  const routes = await openRoutes({ deployment, intake, throttle, twilioAuthTokens });
   const server = await startHttpServer({
     door,
     observer: observation.observer,

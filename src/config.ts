@@ -2,9 +2,9 @@ import type { ApnsOptions } from './channels/apns.ts';
 import { readMailAddress } from './channels/credential-forms.ts';
 import type { FcmOptions } from './channels/fcm.ts';
 import type { ChannelsOptions } from './channels/registry.ts';
+import type { RatedService } from './deliveries/send-rates.ts';
 import type { IdentityRules } from './deployment.ts';
 import { StartupError } from './errors.ts';
-import type { Channel } from './generated/prisma/enums.ts';
 import { findNearMiss } from './near-miss.ts';
 import { listMissing } from './setting-requirements.ts';
 import { deriveVapidPublicKey, settingsSchema } from './settings.ts';
@@ -61,15 +61,15 @@ export interface Config {
   smpp: ChannelsOptions['smpp'];
   /** Null: WhatsApp has no provider. */
   whatsApp: ChannelsOptions['whatsApp'];
-  /** How many messages of a channel a worker process sends in a second at most. Absent: any number. */
-  ratesPerSecond: Partial<Record<Channel, number>>;
+  /** How many messages a worker process hands to a service in a second at most. Absent: any number. */
+  ratesPerSecond: Partial<Record<RatedService, number>>;
 }
 
 /** Where push services cannot reach the operator, and are told so: `.invalid` names no host (RFC 2606). */
 const unknownSubject = 'https://carillon.invalid';
 
 /** Variables that begin so can only be meant for this program. */
-const ownPrefixes = ['FCM_', 'APNS_', 'VAPID_', 'SMS_', 'WHATSAPP_', 'INFOBIP_', 'TWILIO_'];
+const ownPrefixes = ['FCM_', 'APNS_', 'VAPID_', 'WEB_PUSH_', 'SMS_', 'WHATSAPP_', 'INFOBIP_', 'TWILIO_'];
 
 type Environment = Record<string, string | undefined>;
 type Settings = ReturnType<typeof settingsSchema.parse>;
@@ -136,6 +136,9 @@ function toConfig(settings: Settings): Config {
     ...toSms(settings),
     whatsApp: toWhatsApp(settings),
     ratesPerSecond: {
+      ...(settings.FCM_RATE_PER_SECOND && { FCM: settings.FCM_RATE_PER_SECOND }),
+      ...(settings.APNS_RATE_PER_SECOND && { APNS: settings.APNS_RATE_PER_SECOND }),
+      ...(settings.WEB_PUSH_RATE_PER_SECOND && { WEB_PUSH: settings.WEB_PUSH_RATE_PER_SECOND }),
       ...(settings.MAIL_RATE_PER_SECOND && { EMAIL: settings.MAIL_RATE_PER_SECOND }),
       ...(settings.SMS_RATE_PER_SECOND && { SMS: settings.SMS_RATE_PER_SECOND }),
       ...(settings.WHATSAPP_RATE_PER_SECOND && { WHATSAPP: settings.WHATSAPP_RATE_PER_SECOND }),

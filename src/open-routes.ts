@@ -1,4 +1,3 @@
-import type { Config } from './config.ts';
 import type { Deployment } from './deployment.ts';
 import type { Throttle } from './door/throttle/throttle.ts';
 import { createReceiptsRoute } from './http/receipts-route.ts';
@@ -9,21 +8,23 @@ import { createReceiptDesk } from './receipts/receipt-desk.ts';
 import type { ReceiptIntake } from './receipts/receipt-intake.ts';
 import { openReceiptSecrets } from './receipts/receipt-secrets.ts';
 
-interface RoutesOptions extends Pick<Config, 'twilioAuthToken'> {
+interface RoutesOptions {
   deployment: Deployment;
   intake: ReceiptIntake;
   throttle: Throttle;
+  /** Of the Twilio accounts that are believed. */
+  twilioAuthTokens: () => Promise<readonly string[]>;
 }
 
 /** Opens what providers and people reach without GraphQL. */
 export async function openRoutes({
-  twilioAuthToken,
+  twilioAuthTokens,
   deployment,
   intake,
   throttle,
 }: RoutesOptions): Promise<readonly HttpRoute[]> {
   const secrets = await openReceiptSecrets(deployment);
-  const desk = createReceiptDesk({ deployment, intake, secrets, twilioAuthToken });
+  const desk = createReceiptDesk({ deployment, intake, secrets, twilioAuthTokens });
   return [
     createReceiptsRoute({ desk, throttle }),
     createUnsubscribeRoute(deployment, throttle),

@@ -2,7 +2,16 @@ import { createECDH } from 'node:crypto';
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseApnsKey } from './channels/apns-key.ts';
-import { appleId, bundleId, isUrlOf, mailbox } from './channels/credential-forms.ts';
+import {
+  appleId,
+  bundleId,
+  isUrlOf,
+  mailbox,
+  smsSender,
+  twilioAccountSid,
+  visibleAscii,
+  whatsAppSender,
+} from './channels/credential-forms.ts';
 import { parseServiceAccount } from './channels/service-account.ts';
 import { parseRedisUrl, redisUrlRule } from './stream/bus/redis-node.ts';
 
@@ -79,8 +88,7 @@ const count = (from: number, to: number) =>
 /** Of one process; absent: as many as there are. */
 const rate = () => count(1, 100_000).optional();
 
-const visibleAscii = () =>
-  z.string().regex(/^[\x21-\x7e]+$/, 'must consist of visible ASCII characters, without blanks.');
+const secret = () => z.string().regex(visibleAscii, 'must consist of visible ASCII characters, without blanks.');
 
 const port = () =>
   z
@@ -253,6 +261,10 @@ export const settingsSchema = z.object({
     default: 'https://fcm.googleapis.com',
     meaning: 'The API of FCM; `https:` is spoken to by HTTP/2, `http:` by HTTP/1.1.',
   }),
+  FCM_RATE_PER_SECOND: rate().register(texts, {
+    default: 'unlimited',
+    meaning: 'How many pushes a worker process hands to FCM in a second at most.',
+  }),
   APNS_KEY: parsed(parseApnsKey, 'must be a private key on P-256: the .p8 file, as it is or in base64.')
     .optional()
     .register(texts, {
@@ -279,6 +291,10 @@ export const settingsSchema = z.object({
     default: 'https://api.push.apple.com',
     meaning: 'APNs; `https://api.sandbox.push.apple.com` for an app that is signed for development.',
   }),
+  APNS_RATE_PER_SECOND: rate().register(texts, {
+    default: 'unlimited',
+    meaning: 'How many pushes a worker process hands to APNs in a second at most.',
+  }),
   VAPID_SUBJECT: url(['mailto:', 'https:'], 'mailto:ann@example.com or https://example.com')
     .optional()
     .register(texts, {
@@ -291,6 +307,11 @@ export const settingsSchema = z.object({
   VAPID_PRIVATE_KEY: bytes(32, 'base64url')
     .optional()
     .register(texts, { default: 'generated', meaning: 'Private key of web push, base64url; with `VAPID_PUBLIC_KEY`.' }),
+  WEB_PUSH_RATE_PER_SECOND: rate().register(texts, {
+    default: 'unlimited',
+    meaning:
+      'How many pushes a worker process hands to the push services of browsers in a second at most, to all together.',
+  }),
   SMS_PROVIDER: z.enum(['infobip', 'twilio', 'smpp'], 'must be infobip, twilio or smpp.').optional().register(texts, {
     default: 'outbox',
     meaning: '`infobip`, `twilio` or `smpp`: who sends SMS; makes `SMS_FROM` and its credentials required.',
@@ -302,15 +323,11 @@ export const settingsSchema = z.object({
       meaning:
         "The SMS provider's API, such as `https://abc123.api.infobip.com`; with `smpp` the SMSC, `smpp://user:password@host:2775` or `smpps://…` for TLS, with `?system_type=…` where it wants one.",
     }),
-  SMS_FROM: z
-    .string()
-    .regex(/^\S.{0,49}$/, 'must have 1 to 50 characters.')
-    .optional()
-    .register(texts, {
-      default: 'none',
-      meaning:
-        'Sender of SMS: a number or a name that the provider has approved; at Twilio also a Messaging Service (`MG…`).',
-    }),
+  SMS_FROM: z.string().regex(smsSender, 'must have 1 to 50 characters.').optional().register(texts, {
+    default: 'none',
+    meaning:
+      'Sender of SMS: a number or a name that the provider has approved; at Twilio also a Messaging Service (`MG…`).',
+  }),
   SMS_RATE_PER_SECOND: rate().register(texts, {
     default: 'unlimited',
     meaning: 'How many SMS a worker process hands to the provider in a second at most.',
@@ -325,20 +342,20 @@ export const settingsSchema = z.object({
   }),
   WHATSAPP_FROM: z
     .string()
-    .regex(/^\S{1,50}$/, 'must have 1 to 50 characters, without blanks.')
+    .regex(whatsAppSender, 'must have 1 to 50 characters, without blanks.')
     .optional()
     .register(texts, { default: 'none', meaning: 'Sender of WhatsApp messages: the number of the WhatsApp account.' }),
   WHATSAPP_RATE_PER_SECOND: rate().register(texts, {
     default: 'unlimited',
     meaning: 'How many WhatsApp messages a worker process hands to the provider in a second at most.',
   }),
-  INFOBIP_API_KEY: visibleAscii().optional().register(texts, { default: 'none', meaning: 'Key of the Infobip API.' }),
+  INFOBIP_API_KEY: secret().optional().register(texts, { default: 'none', meaning: 'Key of the Infobip API.' }),
   TWILIO_ACCOUNT_SID: z
     .string()
-    .regex(/^AC[0-9a-fA-F]{32}$/, 'must be AC and 32 hexadecimal digits.')
+    .regex(twilioAccountSid, 'must be AC and 32 hexadecimal digits.')
     .optional()
     .register(texts, { default: 'none', meaning: 'Account at Twilio, `AC…`.' }),
-  TWILIO_AUTH_TOKEN: visibleAscii().optional().register(texts, {
+  TWILIO_AUTH_TOKEN: secret().optional().register(texts, {
     default: 'none',
     meaning: "That account's auth token, with which Twilio also signs its receipts: they need `PUBLIC_URL` too.",
   }),

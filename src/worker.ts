@@ -28,8 +28,12 @@ export interface WorkerOptions {
   rotateMs?: number;
   /** How long a channel that is down is left alone before one send tries it again. @default 30_000 // 30 seconds */
   channelPauseMs?: number;
+  /** How often sessions over which providers tell of messages are opened, if they are lost. @default 30_000 // 30 seconds */
+  listenMs?: number;
   /** How long sends under way may go on after a stop. @default 5_000 // 5 seconds */
   graceMs?: number;
+  /** @default 5_000 // users that a fan-out takes in one transaction */
+  usersPerPage?: number;
 }
 
 /** A worker at work. */
@@ -67,7 +71,9 @@ export async function startWorker(
     sweepMs = 10_000,
     rotateMs = 3_600_000,
     channelPauseMs = 30_000,
+    listenMs = 30_000,
     graceMs = 5_000,
+    usersPerPage = 5_000,
   } = options;
   const stopping = new AbortController();
   const cuttingOff = new AbortController();
@@ -76,6 +82,7 @@ export async function startWorker(
   const worker: Worker = {
     ...deployment,
     leaseSeconds,
+    usersPerPage,
     defaultAppId,
     pauses: createChannelPauses({
       db,
@@ -111,7 +118,15 @@ export async function startWorker(
     concurrency,
   });
   const feed = startWebhookFeed({ ...deployment, arePrivateEndpointsAllowed, leaseSeconds, isAlone });
+  const listening = {
+    run: () => channels.listen(),
+    everyMs: listenMs,
+    failure: 'A session over which a provider tells of messages could not be opened.',
+  };
   const chores = [
+    // What it waits for may take its time.
+    attempt(worker, listening),
+    repeat(worker, listening),
     repeat(worker, rotation),
     // Attributes come and go too.
     repeat(worker, {

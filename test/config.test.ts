@@ -131,6 +131,9 @@ describe('everything set', () => {
       SMS_BASE_URL: 'https://abc.api.infobip.com',
       SMS_FROM: 'Carillon',
       SMS_RATE_PER_SECOND: '30',
+      FCM_RATE_PER_SECOND: '10000',
+      APNS_RATE_PER_SECOND: '5000',
+      WEB_PUSH_RATE_PER_SECOND: '300',
       MAIL_RATE_PER_SECOND: '100',
       WHATSAPP_RATE_PER_SECOND: '80',
       INFOBIP_API_KEY: 'infobip-key',
@@ -193,7 +196,7 @@ describe('everything set', () => {
       twilio: null,
       smpp: null,
       whatsApp: { provider: 'twilio', ...twilioAccount, from: '+385912345678' },
-      ratesPerSecond: { EMAIL: 100, SMS: 30, WHATSAPP: 80 },
+      ratesPerSecond: { FCM: 10_000, APNS: 5_000, WEB_PUSH: 300, EMAIL: 100, SMS: 30, WHATSAPP: 80 },
     });
   });
 });
@@ -351,6 +354,7 @@ describe('mistakes', () => {
       { SMS_PROVIDER: 'infobip', SMS_FROM: 'Carillon', INFOBIP_API_KEY: 'x', SMS_BASE_URL: 'smpp://sms.example.com' },
       'SMS_BASE_URL must be a URL like https://host with SMS_PROVIDER=infobip.',
     ],
+    ['no push a second', { FCM_RATE_PER_SECOND: '0' }, 'FCM_RATE_PER_SECOND must be a number from 1 to 100000.'],
     ['half an SMS a second', { SMS_RATE_PER_SECOND: '0' }, 'SMS_RATE_PER_SECOND must be a number from 1 to 100000.'],
     [
       'half a VAPID pair',

@@ -33,7 +33,7 @@ export async function startProvider(): Promise<Provider> {
   };
 }
 
-/** Starts a worker process as it is in production, which sends SMS to the provider. */
+/** Starts a worker process as it is in production, which sends SMS and web pushes to the provider. */
 export function startWorker({ databaseUrl, port }: { databaseUrl: string; port: number }): Child {
   return startChild(main, {
     nodeOptions: ['--expose-gc', `--import=${probe}`],
@@ -46,7 +46,7 @@ export function startWorker({ databaseUrl, port }: { databaseUrl: string; port: 
         INFOBIP_API_KEY: 'key',
       },
       ...{ DATA_ENCRYPTION_KEY: dataEncryptionKey.toString('base64'), SERVER_KEY: randomBytes(16).toString('hex') },
-      APP_KEY: randomBytes(16).toString('hex'),
+      ...{ APP_KEY: randomBytes(16).toString('hex'), ALLOW_PRIVATE_ENDPOINTS: '1' },
     },
   });
 }

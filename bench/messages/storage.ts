@@ -24,13 +24,16 @@ interface Bench {
 
 const principal = `key:${newId()}`;
 
-/** A notification to the segment, by SMS. Its id. */
-export async function sendToSegment({ worker, segmentId }: Pick<Bench, 'worker' | 'segmentId'>): Promise<string> {
+/** A notification to the segment by one channel. Its id. */
+export async function sendToSegment(
+  { worker, segmentId }: Pick<Bench, 'worker' | 'segmentId'>,
+  channel: 'SMS' | 'PUSH' = 'SMS',
+): Promise<string> {
   const { notificationId } = await sendNotification(worker, {
     principal,
     content: { body: 'It arrives today.' },
     target: { segments: [segmentId] },
-    channels: ['SMS'],
+    channels: [channel],
     targetOnlyPrimaryDevices: false,
   });
   return notificationId;

@@ -36,6 +36,14 @@ export async function changeOwnChannels(
   if (changes.length > 0) await tx.$executeRaw(sql`delete from channel_pauses where app_id = ${appId}::uuid`);
 }
 
+/** For what an app has credentials of its own. */
+export async function listOwnProviders(tx: Transaction, appId: string): Promise<AppChannelProvider[]> {
+  const rows = await tx.$queryRaw<{ provider: AppChannelProvider }[]>(sql`
+    select provider::text from app_channels where app_id = ${appId}::uuid
+  `);
+  return rows.map(({ provider }) => provider);
+}
+
 /** What one app keeps for one provider. */
 export interface SealedChannel {
   appId: string;

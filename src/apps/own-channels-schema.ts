@@ -11,6 +11,10 @@ const AppChannelProviderEnum = builder.enumType('AppChannelProvider', {
     [AppChannelProvider.WEB_PUSH]: { description: 'Push to browsers.' },
     [AppChannelProvider.SMTP]: { description: 'E-mail by an SMTP server.' },
     [AppChannelProvider.INFOBIP]: { description: 'SMS by Infobip.' },
+    [AppChannelProvider.TWILIO]: { description: 'SMS by Twilio.' },
+    [AppChannelProvider.SMPP]: { description: 'SMS by an SMSC that speaks SMPP 3.4.' },
+    [AppChannelProvider.INFOBIP_WHATSAPP]: { description: 'WhatsApp by Infobip.' },
+    [AppChannelProvider.TWILIO_WHATSAPP]: { description: 'WhatsApp by Twilio.' },
   },
 });
 
@@ -72,9 +76,60 @@ const InfobipCredentialsInput = builder.inputType('InfobipCredentialsInput', {
   }),
 });
 
+const TwilioCredentialsInput = builder.inputType('TwilioCredentialsInput', {
+  description: 'An account at Twilio that sends SMS. With its auth token Twilio also signs what it tells afterwards.',
+  fields: (t) => ({
+    accountSid: t.string({ required: true, description: 'The account: `AC` and 32 hexadecimal digits.' }),
+    authToken: t.string({ required: true, description: "The account's auth token." }),
+    from: t.string({
+      required: true,
+      description: 'Sender: a number, short code or name of the account, or a Messaging Service (`MG…`).',
+    }),
+    baseUrl: t.string({ description: 'The API. Default: `https://api.twilio.com`.' }),
+  }),
+});
+
+const SmppCredentialsInput = builder.inputType('SmppCredentialsInput', {
+  description: 'An account at an SMSC that sends SMS by SMPP 3.4.',
+  fields: (t) => ({
+    url: t.string({
+      required: true,
+      description:
+        '`smpp://user:password@host:2775`, or `smpps://…` for TLS, with `?system_type=…` where the SMSC wants one.',
+    }),
+    from: t.string({
+      required: true,
+      description: 'Sender: a number with `+`, a short code, or a name of up to 11 letters and digits.',
+    }),
+  }),
+});
+
+const InfobipWhatsAppCredentialsInput = builder.inputType('InfobipWhatsAppCredentialsInput', {
+  description: 'An account at Infobip that sends WhatsApp messages.',
+  fields: (t) => ({
+    baseUrl: t.string({ required: true, description: "The account's API, such as `https://abc123.api.infobip.com`." }),
+    apiKey: t.string({ required: true, description: 'Key of the API.' }),
+    from: t.string({ required: true, description: 'Sender: the number of the WhatsApp account.' }),
+  }),
+});
+
+const TwilioWhatsAppCredentialsInput = builder.inputType('TwilioWhatsAppCredentialsInput', {
+  description:
+    'An account at Twilio that sends WhatsApp messages. With its auth token Twilio also signs what it tells afterwards.',
+  fields: (t) => ({
+    accountSid: t.string({ required: true, description: 'The account: `AC` and 32 hexadecimal digits.' }),
+    authToken: t.string({ required: true, description: "The account's auth token." }),
+    from: t.string({
+      required: true,
+      description: 'Sender: the number of the WhatsApp account, or a Messaging Service (`MG…`).',
+    }),
+    baseUrl: t.string({ description: 'The API. Default: `https://api.twilio.com`.' }),
+  }),
+});
+
 export const AppChannelsInput = builder.inputType('AppChannelsInput', {
   description:
-    'Credentials of an app. They are kept encrypted and never told. Null removes them, so that the ones of the environment count again; what is absent stays as it is. A change is heard by all workers within two seconds.',
+    'Credentials of an app. They are kept encrypted and never told. Null removes them, so that the ones of the environment count again; what is absent stays as it is. SMS has one provider, and so has WhatsApp: who gives another one sets the first to null. A change is heard by all workers within two seconds.',
   fields: (t) => ({
     fcm: t.field({ type: FcmCredentialsInput, description: 'For its installations with an FCM registration token.' }),
     apns: t.field({ type: ApnsCredentialsInput, description: 'For its installations with an APNs device token.' }),
@@ -87,6 +142,22 @@ export const AppChannelsInput = builder.inputType('AppChannelsInput', {
       type: InfobipCredentialsInput,
       description: 'For all SMS. Of the default app only: whom an SMS is to is of no app.',
     }),
+    twilio: t.field({
+      type: TwilioCredentialsInput,
+      description: 'For all SMS. Of the default app only: whom an SMS is to is of no app.',
+    }),
+    smpp: t.field({
+      type: SmppCredentialsInput,
+      description: 'For all SMS. Of the default app only: whom an SMS is to is of no app.',
+    }),
+    infobipWhatsapp: t.field({
+      type: InfobipWhatsAppCredentialsInput,
+      description: 'For all WhatsApp messages. Of the default app only: whom one is to is of no app.',
+    }),
+    twilioWhatsapp: t.field({
+      type: TwilioWhatsAppCredentialsInput,
+      description: 'For all WhatsApp messages. Of the default app only: whom one is to is of no app.',
+    }),
   }),
 });
 
@@ -97,7 +168,7 @@ export const AppChannelObject = builder.prismaObject('AppChannel', {
     provider: t.expose('provider', { type: AppChannelProviderEnum, description: 'By whom it sends.' }),
     account: t.exposeString('account', {
       description:
-        "Which account that is: FCM's project, the topic, key and team of APNs, the sender of e-mail and SMS, the subject of web push.",
+        "Which account that is: FCM's project, the topic, key and team of APNs, the sender of e-mail, SMS and WhatsApp, the subject of web push.",
     }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When they were set, last.' }),
   }),

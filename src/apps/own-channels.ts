@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { parseApnsKey } from '../channels/apns-key.ts';
-import { appleId, bundleId, isUrlOf, mailbox } from '../channels/credential-forms.ts';
+import {
+  appleId,
+  bundleId,
+  isUrlOf,
+  mailbox,
+  smsSender,
+  twilioAccountSid,
+  visibleAscii,
+  whatsAppSender,
+} from '../channels/credential-forms.ts';
 import { parseServiceAccount } from '../channels/service-account.ts';
 import { DomainError } from '../errors.ts';
 import { AppChannelProvider } from '../generated/prisma/enums.ts';
@@ -18,6 +27,29 @@ const baseUrl = (example: string) =>
   url(['https:', 'http:'], example)
     .nullish()
     .transform((given) => given ?? undefined);
+
+/** An address whose path and parameters mean something: nothing may stand there but what `rest` takes. */
+const server = (schemes: string[], example: string, rest: RegExp, message: string) =>
+  url(schemes, example).refine((given) => {
+    const { pathname = '', search = '', hash = '' } = URL.parse(given) ?? {};
+    return rest.test(`${pathname}${search}${hash}`);
+  }, message);
+
+const secret = (message: string) => text(message).regex(visibleAscii, 'Not visible ASCII characters without blanks.');
+
+const infobipAccount = {
+  baseUrl: url(['https:', 'http:'], 'https://abc123.api.infobip.com'),
+  apiKey: secret('A key is needed.'),
+};
+
+const twilioAccount = {
+  accountSid: text('An account has an id.').regex(twilioAccountSid, 'Not AC and 32 hexadecimal digits.'),
+  authToken: secret('A token is needed.'),
+  baseUrl: baseUrl('https://api.twilio.com'),
+};
+
+const smsFrom = text('An SMS has a sender.').regex(smsSender, 'Not 1 to 50 characters.');
+const whatsAppFrom = text('A WhatsApp has a sender.').regex(whatsAppSender, 'Not 1 to 50 characters without blanks.');
 
 const parsed = <Value>(parse: (given: string) => Value | null, message: string) =>
   text(message).transform((given, context) => {
@@ -61,8 +93,10 @@ const forms = {
   SMTP: form(
     z.object({
       // Parameters would be options of the mail library, of which one runs a program.
-      url: url(['smtp:', 'smtps:'], 'smtps://user:password@host').refine(
-        (given) => /^\/?$/.test(`${URL.parse(given)?.pathname}${URL.parse(given)?.search}${URL.parse(given)?.hash}`),
+      url: server(
+        ['smtp:', 'smtps:'],
+        'smtps://user:password@host',
+        /^\/?$/,
         'Nothing may follow the host and its port.',
       ),
       from: text('A mail has a sender.').regex(
@@ -72,18 +106,35 @@ const forms = {
     }),
     ({ from }) => from,
   ),
-  INFOBIP: form(
+  INFOBIP: form(z.object({ ...infobipAccount, from: smsFrom }), ({ from }) => from),
+  TWILIO: form(z.object({ ...twilioAccount, from: smsFrom }), ({ from }) => from),
+  SMPP: form(
     z.object({
-      baseUrl: url(['https:', 'http:'], 'https://abc123.api.infobip.com'),
-      apiKey: text('A key is needed.').regex(/^[\x21-\x7e]+$/, 'Not visible ASCII characters without blanks.'),
-      from: text('An SMS has a sender.').regex(/^\S.{0,49}$/, 'Not 1 to 50 characters.'),
+      url: server(
+        ['smpp:', 'smpps:'],
+        'smpp://user:password@host:2775',
+        /^\/?(\?system_type=[^&#]*)?$/,
+        'Nothing may follow the host and its port but ?system_type=….',
+      ),
+      from: smsFrom,
     }),
     ({ from }) => from,
   ),
+  INFOBIP_WHATSAPP: form(z.object({ ...infobipAccount, from: whatsAppFrom }), ({ from }) => from),
+  TWILIO_WHATSAPP: form(z.object({ ...twilioAccount, from: whatsAppFrom }), ({ from }) => from),
 };
 
-/** Their mail and SMS are to people, who are of no app: the default app sends them, as keys that send are of no app either. */
-const ofDefaultAppOnly: ReadonlySet<AppChannelProvider> = new Set(['SMTP', 'INFOBIP']);
+/** Each sends the whole of a channel: an app has one of them. */
+const exclusive: readonly { what: string; providers: readonly AppChannelProvider[] }[] = [
+  { what: 'SMS', providers: ['INFOBIP', 'TWILIO', 'SMPP'] },
+  { what: 'WhatsApp', providers: ['INFOBIP_WHATSAPP', 'TWILIO_WHATSAPP'] },
+];
+
+/** Their messages are to people, who are of no app: the default app sends them, as keys that send are of no app either. */
+const ofDefaultAppOnly: ReadonlySet<AppChannelProvider> = new Set([
+  'SMTP',
+  ...exclusive.flatMap(({ providers }) => providers),
+]);
 
 interface Form<Schema extends z.ZodType> {
   schema: Schema;
@@ -126,26 +177,47 @@ export interface OwnChannelChange {
 /**
  * What changes.
  *
+ * @param present what the app has credentials for.
  * @throws DomainError `VALUE_INVALID` at the place of the mistake, which it does not repeat: it can be a secret.
  */
 export function parseOwnChannels(
   input: OwnChannelsInput,
-  { isDefaultApp }: { isDefaultApp: boolean },
+  { isDefaultApp, present }: { isDefaultApp: boolean; present: readonly AppChannelProvider[] },
 ): OwnChannelChange[] {
   const given = new Map<string, unknown>(Object.entries(input));
-  return Object.values(AppChannelProvider).flatMap((provider): OwnChannelChange[] => {
+  const changes = Object.values(AppChannelProvider).flatMap((provider): OwnChannelChange[] => {
     const name = toInputName(provider);
     const value = given.get(name);
     if (value === undefined) return [];
     if (value === null) return [{ provider, account: '', credentials: null }];
     if (ofDefaultAppOnly.has(provider) && !isDefaultApp) {
-      throw new DomainError('VALUE_INVALID', 'E-mail and SMS are sent by the default app, whoever they are to.', [
-        'channels',
-        name,
-      ]);
+      throw new DomainError(
+        'VALUE_INVALID',
+        'E-mail, SMS and WhatsApp are sent by the default app, whoever they are to.',
+        ['channels', name],
+      );
     }
     return [{ provider, account: accountOf(provider, value, name), credentials: JSON.stringify(value) }];
   });
+  refuseRivals(changes, present);
+  return changes;
+}
+
+/** Of those that would each send a whole channel, none is chosen by guess. */
+function refuseRivals(changes: readonly OwnChannelChange[], present: readonly AppChannelProvider[]): void {
+  const isLeft = new Map(present.map((provider) => [provider, true]));
+  for (const { provider, credentials } of changes) isLeft.set(provider, credentials !== null);
+  for (const { what, providers } of exclusive) {
+    const [first, second] = providers.filter((provider) => isLeft.get(provider));
+    if (first === undefined || second === undefined) continue;
+    const isGiven = changes.some(({ provider }) => provider === second);
+    const [given, other] = isGiven ? [second, first] : [first, second];
+    throw new DomainError(
+      'VALUE_INVALID',
+      `${what} has one provider: set ${toInputName(other)} to null with this one.`,
+      ['channels', toInputName(given)],
+    );
+  }
 }
 
 function accountOf(provider: AppChannelProvider, value: unknown, name: string): string {

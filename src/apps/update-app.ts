@@ -6,7 +6,7 @@ import { write } from '../storage/write.ts';
 import { parseAllowedOrigins } from './allowed-origins.ts';
 import { findDefaultAppId } from './default-app.ts';
 import { parseName } from './name.ts';
-import { changeOwnChannels } from './own-channel-store.ts';
+import { changeOwnChannels, listOwnProviders } from './own-channel-store.ts';
 import { type OwnChannelsInput, parseOwnChannels } from './own-channels.ts';
 import { parseUserTokenKeys, replaceUserTokenKeys, type UserTokenKey } from './user-token-keys.ts';
 
@@ -45,7 +45,10 @@ export async function updateApp(deployment: Deployment, request: AppUpdate): Pro
       where id = ${appId}::uuid
     `);
     if (input.channels) {
-      const changes = parseOwnChannels(input.channels, { isDefaultApp: appId === (await findDefaultAppId(tx)) });
+      const changes = parseOwnChannels(input.channels, {
+        isDefaultApp: appId === (await findDefaultAppId(tx)),
+        present: await listOwnProviders(tx, appId),
+      });
       await changeOwnChannels(tx, deployment.cipher, { appId, changes });
     }
     if (userTokenKeys) await replaceUserTokenKeys(tx, deployment.cipher, { appId, keys: userTokenKeys });

@@ -136,7 +136,7 @@ const byReason = new Map<string, Verdict>([
   ['PayloadTooLarge', unsendable],
   // 429: for up to 20 minutes no token is good, which is longer than a delivery's attempts last
   ['TooManyProviderTokenUpdates', channelDown],
-  ['TooManyRequests', retry], // to this device
+  ['TooManyRequests', { kind: 'retry', isMessageOnly: true }], // to this device
   // 500, 503
   ['InternalServerError', retry],
   ['ServiceUnavailable', retry],
@@ -167,5 +167,5 @@ function classifyApnsReply({ status, retryAfter, text }: HttpReply): SendOutcome
   }
   if (verdict.kind !== 'retry') return { ...verdict, providerCode };
   const retryAfterMs = parseRetryAfter(retryAfter);
-  return { kind: 'retry', providerCode, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  return { ...verdict, providerCode, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }

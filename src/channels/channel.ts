@@ -104,6 +104,11 @@ export interface Channel {
    * an address of another channel.
    */
   send(message: Message, signal: AbortSignal): Promise<SendOutcome>;
+  /**
+   * Of a provider that tells of messages over its session: opens that, if it is not open, so that it tells without anything
+   * being sent. Rejects when it cannot be.
+   */
+  listen?(): Promise<void>;
   /** Ends idle kept-alive connections. Sends under way end by themselves, or by their signal. */
   close(): Promise<void>;
 }

@@ -27,3 +27,15 @@ export const appleId = /^[A-Za-z0-9]{1,64}$/;
 
 /** `com.example.shop`. */
 export const bundleId = /^[A-Za-z0-9.-]{1,255}$/;
+
+/** `AC` and 32 hexadecimal digits. */
+export const twilioAccountSid = /^AC[0-9a-fA-F]{32}$/;
+
+/** A key or token as it stands in a header: no blanks. */
+export const visibleAscii = /^[\x21-\x7e]+$/;
+
+/** A number, a name, or what else a provider calls a sender of SMS. */
+export const smsSender = /^\S.{0,49}$/;
+
+/** The number of a WhatsApp account. */
+export const whatsAppSender = /^\S{1,50}$/;

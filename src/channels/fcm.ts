@@ -7,7 +7,7 @@ import { createHttp1Client, type HttpReply } from './http-client.ts';
 import { createHttp2Client, type Http2Options } from './http2-client.ts';
 import { parseJson } from './parse-json.ts';
 import { renderFcm } from './render-fcm.ts';
-import { parseRetryAfter } from './retry-after.ts';
+import { parseRetryAfter, parseRetryDelay } from './retry-after.ts';
 import type { ServiceAccount } from './service-account.ts';
 
 /** A Firebase project that sends. */
@@ -78,6 +78,8 @@ const replySchema = z.object({
           errorCode: z.string().optional(),
           /** Of `google.rpc.BadRequest`. */
           fieldViolations: z.array(z.object({ field: z.string().default('') })).optional(),
+          /** Of `google.rpc.RetryInfo`: `53s`, `0.5s`. */
+          retryDelay: z.string().optional(),
         }),
       )
       .default([]),
@@ -95,17 +97,20 @@ interface FcmError {
   /** `google.rpc.Code`; null when the reply is not in the form of Google's APIs. */
   status: string | null;
   isAboutToken: boolean;
+  /** Milliseconds; undefined: it does not say. */
+  retryDelayMs: number | undefined;
 }
 
 function parseError(text: string): FcmError {
   const reply = replySchema.safeParse(parseJson(text));
-  if (!reply.success) return { code: null, status: null, isAboutToken: false };
+  if (!reply.success) return { code: null, status: null, isAboutToken: false, retryDelayMs: undefined };
   const { message, status, details } = reply.data.error;
   const fields = details.flatMap(({ fieldViolations = [] }) => fieldViolations.map(({ field }) => field));
   return {
     code: details.find(({ errorCode }) => errorCode !== undefined)?.errorCode ?? null,
     status,
     // The documentation's own example of an invalid token names no field: only the sentence tells it from a message that is too big.
+    retryDelayMs: details.map(({ retryDelay }) => parseRetryDelay(retryDelay)).find((delay) => delay !== undefined),
     isAboutToken: fields.length > 0 ? fields.includes('message.token') : /\bregistration token\b/i.test(message),
   };
 }
@@ -147,7 +152,7 @@ const byHttpStatus = new Map<number, Verdict>([
 
 const acceptedSchema = z.object({ name: z.string() });
 
-/** What FCM's reply means. A Retry-After goes before the delays of the tables; a success that is not in FCM's form is `retry`. */
+/** What FCM's reply means. A Retry-After, then a RetryInfo, goes before the delays of the tables; a success that is not in FCM's form is `retry`. */
 function classifyFcmReply({ status, retryAfter, text }: HttpReply): SendOutcome {
   if (status === 200) {
     const isFcms = acceptedSchema.safeParse(parseJson(text)).success;
@@ -158,7 +163,7 @@ function classifyFcmReply({ status, retryAfter, text }: HttpReply): SendOutcome 
     [error.code, error.status].find((code) => /^[A-Z0-9_]{1,64}$/.test(code ?? '')) ?? String(status);
   const verdict = decideVerdict(status, error);
   if (verdict.kind !== 'retry') return { ...verdict, providerCode };
-  const retryAfterMs = parseRetryAfter(retryAfter) ?? verdict.retryAfterMs;
+  const retryAfterMs = parseRetryAfter(retryAfter) ?? error.retryDelayMs ?? verdict.retryAfterMs;
   return { kind: 'retry', providerCode, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 

@@ -101,7 +101,8 @@ export function classifyInfobipStatus(status: number, retryAfter: string | null 
 
 /**
  * Statuses of a message that mean something else than their group does
- * (https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes, "General status codes").
+ * (https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes, "General status codes"; newer:
+ * https://www.infobip.com/docs/developer-resources/api-fundamentals/message-status-codes).
  */
 const byStatusName = new Map<string, Verdict>([
   ['DELIVERED_TO_HANDSET', { kind: 'accepted', receipt: 'DELIVERED' }],
@@ -111,6 +112,8 @@ const byStatusName = new Map<string, Verdict>([
   ['REJECTED_MESSAGE_TOO_LONG', unsendable], // more than 25 parts or 4000 bytes
   ['REJECTED_INVALID_UDH', unsendable],
   ['MISSING_TO', unsendable],
+  ['REJECTED_DND', { kind: 'rejected', reason: 'OPTED_OUT' }], // the person wants no such messages, and has told the operator
+  ['REJECTED_ROUTE_NOT_AVAILABLE', channelDown], // our account has no route to any network
   ['REJECTED_NOT_ENOUGH_CREDITS', channelDown],
   ['REJECTED_PREPAID_PACKAGE_EXPIRED', channelDown],
   ['REJECTED_SOURCE', channelDown], // our sender ID is not registered

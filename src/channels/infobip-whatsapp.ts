@@ -1,8 +1,7 @@
 import type { Channel, Message } from './channel.ts';
 import { below, postToProvider } from './http-exchange.ts';
 import { classifyInfobip, type InfobipOptions, toInfobipHeaders } from './infobip-sms.ts';
-import { renderSms } from './render-sms.ts';
-import { parseWhatsAppTemplate } from './whatsapp-template.ts';
+import { renderWhatsApp } from './render-whatsapp.ts';
 
 /**
  * WhatsApp by Infobip: `POST {base}/whatsapp/1/message/text`, or `…/template` for a template
@@ -16,7 +15,7 @@ export function createInfobipWhatsAppChannel({ baseUrl, apiKey, from, timeoutMs 
     name: 'infobip',
     async send(message, signal) {
       const request = toRequest(message, from);
-      if (!request) return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: 'TEMPLATE_UNREADABLE' };
+      if (typeof request === 'string') return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: request };
       const url = below(baseUrl, `whatsapp/1/message/${request.form}`);
       const body = JSON.stringify(request.body);
       return classifyInfobip(await postToProvider({ url, headers, body, signal, timeoutMs }));
@@ -26,15 +25,15 @@ export function createInfobipWhatsAppChannel({ baseUrl, apiKey, from, timeoutMs 
   };
 }
 
-/** Null: the template that the content names cannot be read. */
+/** A text: why there is none. */
 function toRequest({ address, content, deliveryId }: Message, sender: string) {
   if (address.kind !== 'phone') throw new TypeError('Infobip WhatsApp sends to phone numbers.');
-  const template = parseWhatsAppTemplate(content.data);
-  if (template === undefined) return null;
+  const rendered = renderWhatsApp(content);
+  if (typeof rendered === 'string') return rendered;
   const base = { from: withoutPlus(sender), to: withoutPlus(address.phone), messageId: deliveryId };
-  if (template === null) return { form: 'text', body: { ...base, content: { text: renderSms(content) } } };
-  const templateData = { body: { placeholders: template.parameters } };
-  const named = { templateName: template.template, templateData, language: template.language };
+  if ('text' in rendered) return { form: 'text', body: { ...base, content: rendered } };
+  const templateData = { body: { placeholders: rendered.parameters } };
+  const named = { templateName: rendered.template, templateData, language: rendered.language };
   return { form: 'template', body: { messages: [{ ...base, content: named }] } };
 }
 

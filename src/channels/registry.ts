@@ -59,6 +59,8 @@ export interface Channels {
   listProviders(): { channel: ChannelName; provider: string }[];
   /** What serves each channel, for a person: `smtp`, `web-push, outbox for apps`, `not configured`. */
   describe(): Record<ChannelName, string>;
+  /** Opens the sessions over which providers tell of messages, where they are not open. Rejects when one cannot be. */
+  listen(): Promise<void>;
   /** Ends idle connections. Sends under way end by themselves, or by their signal. */
   close(): Promise<void>;
 }
@@ -122,6 +124,9 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
       WHATSAPP: describeRoutes(routes, 'WHATSAPP'),
       IN_APP: describeRoutes(routes, 'IN_APP'),
     }),
+    async listen() {
+      await Promise.all([...new Set(routes.map((route) => route.via))].map((channel) => channel?.listen?.()));
+    },
     async close() {
       await Promise.all([...new Set(routes.map((route) => route.via))].map((channel) => channel?.close()));
     },

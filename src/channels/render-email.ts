@@ -1,3 +1,4 @@
+import { escapeHtml } from '../escape-html.ts';
 import type { Message, MessageContent } from './channel.ts';
 
 /** An e-mail's three readable parts. */
@@ -58,16 +59,4 @@ function toWebUrl(text: string | null): string | null {
   if (text === null || !URL.canParse(text)) return null;
   const url = new URL(text);
   return url.protocol === 'https:' || url.protocol === 'http:' ? url.href : null;
-}
-
-const entities = new Map([
-  ['&', '&amp;'],
-  ['<', '&lt;'],
-  ['>', '&gt;'],
-  ['"', '&quot;'],
-  ["'", '&#39;'],
-]);
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => entities.get(character) ?? character);
 }

@@ -11,3 +11,12 @@ export function parseRetryAfter(header: string | null | undefined, now = Date.no
   const waitMs = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - now;
   return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), retryAfterMsMax);
 }
+
+/**
+ * Milliseconds that a `google.rpc.RetryInfo` asks to wait (https://google.aip.dev/193): seconds with a fraction and an `s`, up
+ * to an hour. Undefined when it is none.
+ */
+export function parseRetryDelay(text: string | undefined): number | undefined {
+  const [, seconds] = /^(\d+(?:\.\d{1,9})?)s$/.exec(text ?? '') ?? [];
+  return seconds === undefined ? undefined : Math.min(Math.ceil(Number(seconds) * 1_000), retryAfterMsMax);
+}

@@ -1,16 +1,16 @@
 import type { Pdu } from 'smpp';
+import { kindMask, textOf } from './smpp-message.ts';
 
 /** What an SMSC tells of a message later. */
 export interface SmppReceipt {
-  /** As the answer to its `submit_sm` named it. Some SMSCs name it otherwise here, in decimal: those are not understood. */
+  /** As the answer to its `submit_sm` named it. */
   messageId: string;
   status: 'DELIVERED' | 'BOUNCED';
   /** The state, and the SMSC's own error code: `UNDELIV 034`. */
   providerCode: string;
 }
 
-/** `esm_class`: which kind of message it is, and that it is a delivery receipt (SMPP 3.4, section 5.2.12). */
-const kindMask = 0x3c;
+/** `esm_class` of a delivery receipt (SMPP 3.4, section 5.2.12). */
 const receiptKind = 0x04;
 
 /** States by the text of a receipt (Appendix B). Those that are no end are not here. */
@@ -37,7 +37,7 @@ const stateTexts = new Map([
  */
 export function parseSmppReceipt(pdu: Pdu): SmppReceipt | null {
   if (((pdu.esm_class ?? 0) & kindMask) !== receiptKind) return null;
-  const text = String(pdu.short_message?.message ?? '');
+  const text = textOf(pdu) ?? '';
   const messageId = pdu.receipted_message_id ?? /\bid:(\S+)/.exec(text)?.[1];
   const state = stateTexts.get(pdu.message_state ?? 0) ?? /\bstat:([A-Z]{7})/.exec(text)?.[1];
   const status = state === undefined ? undefined : byText[state];

@@ -16,8 +16,11 @@ export interface SmscAccount {
 
 interface SmppSessionOptions {
   account: SmscAccount;
-  /** Binds as a transceiver, and hears of deliveries. Null: as a transmitter. */
-  onDeliver: ((pdu: Pdu) => void) | null;
+  /**
+   * Binds as a transceiver, and hears of receipts and messages; of what it rejects the SMSC is told to come again. Null: as a
+   * transmitter.
+   */
+  onDeliver: ((pdu: Pdu) => Promise<void>) | null;
   /** Connecting, and the wait for each answer. */
   timeoutMs: number;
   /** Requests without an answer at a time. */
@@ -53,11 +56,11 @@ export interface SmppSession {
   isOpen(): boolean;
   /** Asks, when the window has room. @throws SmppFailure */
   request(command: string, parameters: Record<string, unknown>): Promise<Pdu>;
-  /** Unbinds, and hangs up. */
+  /** Answers what it has heard, unbinds, and hangs up. */
   close(): Promise<void>;
 }
 
-/** How long an unbind is waited for. @default 1_000 // 1 second */
+/** How long what is heard last, and the answer to an unbind, are waited for, each. @default 1_000 // 1 second */
 const unbindMs = 1_000;
 
 /**
@@ -80,10 +83,16 @@ export async function openSmppSession(options: SmppSessionOptions): Promise<Smpp
     ...(tls && { ca: tls.ca, servername }),
   });
   const wire = watch(session, { timeoutMs, windowSize });
-  session.on('deliver_sm', (pdu: Pdu) => {
-    session.send(pdu.response());
-    onDeliver?.(pdu);
-  });
+  const heard = new Set<Promise<void>>();
+  for (const command of ['deliver_sm', 'data_sm']) {
+    session.on(command, (pdu: Pdu) => {
+      const answered = hear(pdu, onDeliver).then(
+        (command_status) => void session.send(pdu.response({ command_status })),
+      );
+      heard.add(answered);
+      void answered.finally(() => heard.delete(answered));
+    });
+  }
   session.on('enquire_link', (pdu: Pdu) => void session.send(pdu.response()));
   session.on('unknown', (pdu: Pdu) => {
     if (!pdu.isResponse()) session.send(pdu.response());
@@ -115,10 +124,22 @@ export async function openSmppSession(options: SmppSessionOptions): Promise<Smpp
     isOpen: wire.isOpen,
     request: wire.request,
     async close() {
+      if (wire.isOpen()) await Promise.race([Promise.all(heard), sleep(unbindMs)]);
       if (wire.isOpen()) await Promise.race([wire.request('unbind', {}).catch(() => undefined), sleep(unbindMs)]);
       wire.end('CONNECTION_CLOSED');
     },
   };
+}
+
+/** The status to answer with. */
+async function hear(pdu: Pdu, onDeliver: SmppSessionOptions['onDeliver']): Promise<number> {
+  try {
+    await onDeliver?.(pdu);
+    return 0;
+  } catch {
+    // A passing trouble of ours (SMPP 3.4, section 5.1.3): whoever heard it has said which.
+    return smpp.errors.ESME_RX_T_APPN ?? 0;
+  }
 }
 
 /** Requests over a connection, each with its answer or with what has ended the connection. */

@@ -1,10 +1,18 @@
-import { LRUCache } from 'lru-cache';
+import { createHash } from 'node:crypto';
 import smpp, { type Pdu } from 'smpp';
 import type { Channel, Message, SendOutcome, Verdict } from './channel.ts';
 import { renderSms } from './render-sms.ts';
+import { parseSmppMessage, type SmppMessage } from './smpp-message.ts';
 import { parseSmppReceipt, type SmppReceipt } from './smpp-receipt.ts';
 import { openSmppSession, SmppBindRefused, SmppFailure, type SmppSession, type SmscAccount } from './smpp-session.ts';
 import { encodeSmppText } from './smpp-text.ts';
+
+/** Hears what an SMSC tells over a session. What rejects, the SMSC is told to bring again. */
+export interface SmppListener {
+  /** What became of a message, by the `providerMessageId` of its outcome, whichever process has sent it. */
+  takeReceipt(receipt: Omit<SmppReceipt, 'messageId'> & { providerMessageId: string }): Promise<void>;
+  takeMessage(message: SmppMessage): Promise<void>;
+}
 
 /** An account at an SMSC. */
 export interface SmppOptions {
@@ -14,12 +22,8 @@ export interface SmppOptions {
   from: string;
   /** PEM certificates to trust with `smpps`. @default those of the system */
   ca?: string;
-  /**
-   * Is told what became of messages, and asks the SMSC for that. An SMSC names a message as it likes, and which delivery that
-   * was is known to the process that sent it only, and for the last 100,000: what else is told of is passed over. Must not
-   * throw. Absent: no receipts are asked for.
-   */
-  onReceipt?: (receipt: SmppReceipt & { deliveryId: string }) => void;
+  /** Absent: no receipts are asked for, and nothing is heard. */
+  listener?: SmppListener;
   /** Connecting, and the wait for each answer. @default 10_000 // 10 seconds */
   timeoutMs?: number;
   /** Messages without an answer at a time. @default 10 */
@@ -28,37 +32,43 @@ export interface SmppOptions {
   enquireMs?: number;
 }
 
-/** Messages of which a receipt is known to be. @default 100_000 */
-const receiptsMax = 100_000;
-
 /**
- * SMS by SMPP 3.4 over one kept session: bound at the first send, and again at the first one after it was lost. A text goes in
- * GSM 03.38 where it fits, else in UCS-2, and in parts where it is long. Like Twilio, an SMSC knows no key that makes a
- * repeat harmless: what it took without an answer being heard arrives twice.
+ * SMS by SMPP 3.4 over one kept session: bound when it is first listened to or sent by, and again at the next time after it
+ * was lost. A text goes in GSM 03.38 where it fits, else in UCS-2, and in parts where it is long, of which the last one's
+ * receipt tells of the whole. Like Twilio, an SMSC knows no key that makes a repeat harmless: what it took without an answer
+ * being heard arrives twice.
  */
 export function createSmppChannel(options: SmppOptions): Channel {
-  const { url, from, ca, onReceipt, timeoutMs = 10_000, windowSize = 10, enquireMs = 30_000 } = options;
+  const { url, from, ca, listener, timeoutMs = 10_000, windowSize = 10, enquireMs = 30_000 } = options;
   const account = toAccount(url, ca);
   const source = toSource(from);
-  const deliveries = new LRUCache<string, string>({ max: receiptsMax });
+  const toProviderMessageId = nameMessagesOf(account);
   let session: SmppSession | null = null;
   let opening: Promise<SmppSession> | null = null;
+  let sendsUnderWay = 0;
   let isClosed = false;
 
-  function hear(pdu: Pdu) {
+  /**
+   * Sends under way keep the session; one that begins after the end opens another, and hangs up. A session that is being opened
+   * is not waited for, since its SMSC may be silent: it is ended when it is there.
+   */
+  async function hangUpWhenIdle() {
+    if (sendsUnderWay === 0) await session?.close();
+  }
+
+  async function hear(pdu: Pdu): Promise<void> {
     const receipt = parseSmppReceipt(pdu);
-    const deliveryId = receipt && deliveries.get(receipt.messageId);
-    if (receipt && deliveryId) onReceipt?.({ ...receipt, deliveryId });
+    const message = parseSmppMessage(pdu);
+    if (receipt) {
+      const { messageId, ...told } = receipt;
+      await listener?.takeReceipt({ ...told, providerMessageId: toProviderMessageId(messageId) });
+    }
+    if (message) await listener?.takeMessage(message);
   }
 
   async function open(): Promise<SmppSession> {
-    const onDeliver = onReceipt ? hear : null;
-    const opened = await openSmppSession({ account, onDeliver, timeoutMs, windowSize, enquireMs });
-    if (isClosed) {
-      await opened.close();
-      throw new SmppFailure('CONNECTION_CLOSED');
-    }
-    session = opened;
+    session = await openSmppSession({ account, onDeliver: listener ? hear : null, timeoutMs, windowSize, enquireMs });
+    if (isClosed) await hangUpWhenIdle();
     return session;
   }
 
@@ -77,7 +87,8 @@ export function createSmppChannel(options: SmppOptions): Channel {
     if (!text) return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: 'TEXT_TOO_LONG' };
     const bound = await getSession();
     let answer: Pdu | undefined;
-    for (const part of text.parts) {
+    for (const [index, part] of text.parts.entries()) {
+      const isLast = index === text.parts.length - 1;
       answer = await bound.request('submit_sm', {
         ...source,
         dest_addr_ton: 1,
@@ -86,7 +97,7 @@ export function createSmppChannel(options: SmppOptions): Channel {
         esm_class: text.esmClass,
         data_coding: text.dataCoding,
         validity_period: toValidity(expiresAt),
-        registered_delivery: onReceipt ? 1 : 0,
+        registered_delivery: listener && isLast ? 1 : 0,
         short_message: part,
       });
       if (answer.command_status !== 0) break;
@@ -94,8 +105,9 @@ export function createSmppChannel(options: SmppOptions): Channel {
     const status = answer?.command_status ?? smpp.errors.ESME_RSYSERR;
     // Not bound, to the SMSC's mind: the next one binds again.
     if (status === smpp.errors.ESME_RINVBNDSTS) await bound.close();
-    if (answer?.message_id) deliveries.set(answer.message_id, deliveryId);
-    return classifySmppStatus(status ?? 0);
+    const outcome = classifySmppStatus(status ?? 0);
+    if (outcome.kind !== 'accepted' || !listener || !answer?.message_id) return outcome;
+    return { ...outcome, providerMessageId: toProviderMessageId(answer.message_id) };
   }
 
   return {
@@ -106,6 +118,7 @@ export function createSmppChannel(options: SmppOptions): Channel {
       const giveUp = () => givenUp.resolve({ kind: 'retry', providerCode: 'ABORTED' });
       if (signal.aborted) giveUp();
       signal.addEventListener('abort', giveUp, { once: true });
+      sendsUnderWay += 1;
       try {
         return await (signal.aborted ? givenUp.promise : Promise.race([submit(message), givenUp.promise]));
       } catch (error) {
@@ -114,14 +127,27 @@ export function createSmppChannel(options: SmppOptions): Channel {
         throw error;
       } finally {
         signal.removeEventListener('abort', giveUp);
+        sendsUnderWay -= 1;
+        if (isClosed) void hangUpWhenIdle();
       }
     },
+    async listen() {
+      if (listener && !isClosed) await getSession();
+    },
     async close() {
-      // A session that is being opened is not waited for: its SMSC may be silent.
       isClosed = true;
-      await session?.close();
+      await hangUpWhenIdle();
     },
   };
+}
+
+/**
+ * How the messages of an account are named among those of all providers. An SMSC may write an id with capitals or leading zeros
+ * in one place and without in another (one that writes it in hexadecimal here and in decimal there is not understood).
+ */
+function nameMessagesOf({ host, systemId }: SmscAccount): (messageId: string) => string {
+  const account = createHash('sha256').update(`${systemId}@${host}`).digest('hex').slice(0, 16);
+  return (messageId) => `smpp:${account}:${messageId.toLowerCase().replace(/^0+(?=.)/, '')}`;
 }
 
 function toAccount(text: string, ca: string | undefined): SmscAccount {
@@ -190,10 +216,10 @@ const bySubmitStatus: Readonly<Record<string, Verdict>> = {
   ESME_RINVTLVVAL: unsendable,
   ESME_RDELIVERYFAILURE: refused,
   ESME_RUNKNOWNERR: retry,
-  ESME_RSERTYPUNAUTH: channelDown,
-  ESME_RPROHIBITED: refused,
+  ESME_RSERTYPUNAUTH: channelDown, // our service type
+  ESME_RPROHIBITED: channelDown, // we may not submit
   ESME_RSERTYPUNAVAIL: retry,
-  ESME_RSERTYPDENIED: channelDown,
+  ESME_RSERTYPDENIED: refused, // for what it says
   ESME_RINVDCS: unsendable,
 };
 

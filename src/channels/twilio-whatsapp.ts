@@ -1,7 +1,6 @@
 import type { Channel, MessageContent } from './channel.ts';
-import { renderSms } from './render-sms.ts';
+import { renderWhatsApp } from './render-whatsapp.ts';
 import { sendByTwilio, type TwilioOptions } from './twilio.ts';
-import { parseWhatsAppTemplate } from './whatsapp-template.ts';
 
 /**
  * WhatsApp by Twilio: the same request as an SMS, between addresses of the form `whatsapp:+385…`
@@ -14,8 +13,8 @@ export function createTwilioWhatsAppChannel(options: TwilioOptions): Channel {
     name: 'twilio',
     async send({ address, content, deliveryId, expiresAt }, signal) {
       if (address.kind !== 'phone') throw new TypeError('Twilio WhatsApp sends to phone numbers.');
-      const rendered = renderContent(content);
-      if (!rendered) return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: 'TEMPLATE_UNREADABLE' };
+      const rendered = toParameters(content);
+      if (typeof rendered === 'string') return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: rendered };
       const message = { deliveryId, expiresAt, to: `whatsapp:${address.phone}`, from, content: rendered };
       return sendByTwilio(options, message, signal);
     },
@@ -24,10 +23,11 @@ export function createTwilioWhatsAppChannel(options: TwilioOptions): Channel {
   };
 }
 
-function renderContent(content: MessageContent): Record<string, string> | null {
-  const template = parseWhatsAppTemplate(content.data);
-  if (template === undefined) return null;
-  if (template === null) return { Body: renderSms(content) };
-  const variables = Object.fromEntries(template.parameters.map((value, index) => [String(index + 1), value]));
-  return { ContentSid: template.template, ContentVariables: JSON.stringify(variables) };
+/** Of the request. A text: why there are none. */
+function toParameters(content: MessageContent): Record<string, string> | string {
+  const rendered = renderWhatsApp(content);
+  if (typeof rendered === 'string') return rendered;
+  if ('text' in rendered) return { Body: rendered.text };
+  const variables = Object.fromEntries(rendered.parameters.map((value, index) => [String(index + 1), value]));
+  return { ContentSid: rendered.template, ContentVariables: JSON.stringify(variables) };
 }

@@ -12,7 +12,7 @@ export interface TwilioOptions {
   /** A number (E.164), short code or alphanumeric sender of the account, or a Messaging Service (`MG…`). */
   from: string;
   /** @default https://api.twilio.com */
-  baseUrl?: string;
+  baseUrl?: string | undefined;
   /** Where Twilio tells what became of a delivery: how its receipt says which one it is about. Absent: nowhere. */
   toStatusCallback?: (deliveryId: string) => string;
   /** One send, from resolving the host to the end of the reply. @default 10_000 // 10 seconds */
@@ -78,9 +78,16 @@ const gone: Verdict = { kind: 'gone' };
 const retry: Verdict = { kind: 'retry' };
 const channelDown: Verdict = { kind: 'channelDown' };
 
-/** Codes of an error, or of a message that failed at once (https://www.twilio.com/docs/api/errors, one page for each). */
+/** What is wrong with this number alone, for now. */
+const notNow: Verdict = { kind: 'retry', isMessageOnly: true };
+
+/**
+ * Codes of an error, or of a message that failed at once: Twilio's Error and Warning Dictionary
+ * (https://www.twilio.com/docs/api/errors, one page for each; all of them in …/errors/twilio-error-codes.json).
+ */
 const byErrorCode = new Map<number, Verdict>([
   [10001, channelDown], // the account is not active
+  [14107, notNow], // too many between these two numbers within 30 seconds
   [20003, channelDown], // authentication
   [20005, channelDown], // the account is not active
   [20006, channelDown], // access denied
@@ -108,12 +115,15 @@ const byErrorCode = new Map<number, Verdict>([
   [21658, unsendable], // a parameter is too long
   [21660, channelDown], // "From" is another account's
   [21661, channelDown], // "From" cannot send
-  [21703, channelDown], // the Messaging Service has no sender
-  [21705, channelDown], // there is no such Messaging Service
+  [21701, channelDown], // there is no such Messaging Service
+  [21702, channelDown], // the Messaging Service sends nothing new
+  [21703, refused], // none of the Messaging Service's senders reaches this number, such as one of another country
+  [21704, channelDown], // the Messaging Service has no sender
+  [21705, channelDown], // the id is of no Messaging Service
   [21730, retry], // "system under maintenance"
   [30001, retry], // the queue is full
   [30002, channelDown], // the account is suspended
-  [30003, hardBounce], // the handset cannot be reached
+  [30003, notNow], // the handset cannot be reached: switched off, or without signal
   [30004, refused], // blocked
   [30005, gone], // there is no such handset
   [30006, hardBounce], // a landline, or a carrier that cannot be reached
@@ -128,18 +138,22 @@ const byErrorCode = new Map<number, Verdict>([
   [63005, unsendable], // the channel does not take such content
   [63007, channelDown], // no channel has this "From"
   [63008, channelDown], // the channel is misconfigured
+  [63009, retry], // the channel answers 5xx
   [63010, retry], // "internal Twilio error"
   [63012, retry], // the channel's own internal error
   [63013, refused], // against the channel's policy
   [63014, optedOut], // the person has blocked the sender
   [63016, refused], // free text outside of the 24 hours after the person's last message: send a template
+  [63017, retry], // too many
   [63018, retry], // too many for the channel
+  [63020, channelDown], // "Business Manager account error", which is WhatsApp's 402: payment
   [63021, unsendable], // the channel refuses the content
   [63024, hardBounce], // "To" is no recipient of the channel
   [63027, unsendable], // the template is not there in its language
   [63028, unsendable], // as many parameters as the template has not
   [63032, refused], // WhatsApp does not let it through to this person now
   [63038, retry], // the account's messages of the day are used up
+  [63051, channelDown], // the WhatsApp account is locked
   [63112, channelDown], // the WhatsApp account is disabled
 ]);
 

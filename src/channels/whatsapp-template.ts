@@ -19,3 +19,26 @@ export function parseWhatsAppTemplate(data: Record<string, unknown> | null): Wha
   if (data === null || !Object.hasOwn(data, 'whatsApp')) return null;
   return whatsAppTemplateSchema.safeParse(data.whatsApp).data;
 }
+
+/**
+ * Where the template that `data` names cannot be read, as a path within `data`; null: it can, or none is named. Pure.
+ *
+ * @param isOpen texts that are known later only, and are right until then
+ */
+export function findWhatsAppMistake(
+  data: Record<string, unknown> | null,
+  isOpen: (text: string) => boolean,
+): string[] | null {
+  if (data === null || !Object.hasOwn(data, 'whatsApp')) return null;
+  const known = (value: unknown): unknown => {
+    if (typeof value === 'string') return isOpen(value) ? 'later' : value;
+    return Array.isArray(value) ? value.map(known) : value;
+  };
+  const { whatsApp } = data;
+  const isObject = typeof whatsApp === 'object' && whatsApp !== null && !Array.isArray(whatsApp);
+  const given = isObject
+    ? Object.fromEntries(Object.entries(whatsApp).map(([key, value]) => [key, known(value)]))
+    : whatsApp;
+  const issue = whatsAppTemplateSchema.safeParse(given).error?.issues[0];
+  return issue ? ['whatsApp', ...issue.path.map(String)] : null;
+}

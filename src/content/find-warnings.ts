@@ -2,7 +2,9 @@ import { buttonsMax, toPushButtons } from '../channels/buttons.ts';
 import type { MessageContent } from '../channels/channel.ts';
 import { renderPush } from '../channels/render-push.ts';
 import { renderSms } from '../channels/render-sms.ts';
+import { renderWhatsApp, whatsAppCharactersMax } from '../channels/render-whatsapp.ts';
 import { payloadBytesMax as webPushBytesMax } from '../channels/web-push.ts';
+import { parseWhatsAppTemplate } from '../channels/whatsapp-template.ts';
 import { type Channel, Platform } from '../generated/prisma/enums.ts';
 import { type Content, fieldsOf } from './content.ts';
 import { hasPlaceholders } from './liquid.ts';
@@ -12,7 +14,7 @@ import { countSmsSegments } from './sms-segments.ts';
 export const warningEffects = {
   DROPPED: 'It is not shown or sent at all.',
   CUT: 'Not all of it is shown.',
-  DEPENDS: 'It is shown by some clients, or if the app does something for it.',
+  DEPENDS: 'It is shown by some clients, sent by some providers, or needs the app to do something for it.',
   SPLIT: 'It goes out as several messages, each of which is paid for.',
   FAILS: 'It cannot be sent: the delivery would end as RENDER_FAILED.',
 } as const;
@@ -45,6 +47,8 @@ const textCharactersMax = 4_000;
 const subjectCharactersMax = 255;
 /** APNs: 4 KB (Apple, "Generating a remote notification"); FCM: 4,096 bytes ("About FCM messages"). */
 const appPushBytesMax = 4_096;
+/** Twilio, error 21617: of `Body`, also of a WhatsApp. */
+const twilioCharactersMax = 1_600;
 
 /** Characters of what is the same for everybody: what placeholders make longer, a preview shows. */
 const isLonger = (text: string | null, max: number): boolean =>
@@ -147,7 +151,53 @@ const rules: readonly Rule[] = [
     message: 'It is longer than one SMS: 160 characters of GSM-7, else 70.',
     applies: (content) => !hasPlaceholders(renderSms(content)) && countSmsSegments(renderSms(content)).count > 1,
   },
+  // `renderWhatsApp`: a template says what Meta has approved, with the values that it is given; anything else is a text.
+  ...(['title', 'body', 'url'] as const).map((field) => ({
+    ...dropped('WHATSAPP', field, 'The template that the data names is sent instead.'),
+    applies: namesTemplate,
+  })),
+  dropped('WHATSAPP', 'subtitle', 'A WhatsApp is a text, or a template.'),
+  dropped('WHATSAPP', 'icon', 'A WhatsApp is a text, or a template.'),
+  dropped('WHATSAPP', 'image', 'A WhatsApp is a text, or a template.'),
+  dropped('WHATSAPP', 'buttons', 'A WhatsApp is a text, or a template, which has its own.'),
+  {
+    ...dropped('WHATSAPP', 'data', 'Data travels with a push: of a WhatsApp it names the template, by `whatsApp`.'),
+    applies: ({ data }) => Object.keys(data ?? {}).some((key) => key !== 'whatsApp'),
+  },
+  {
+    channel: 'WHATSAPP',
+    platform: null,
+    field: 'data',
+    effect: 'FAILS',
+    message: 'Its `whatsApp` is no template: each parameter has 1 to 1,024 characters.',
+    applies: (content) => renderWhatsApp(content) === 'TEMPLATE_UNREADABLE',
+  },
+  {
+    channel: 'WHATSAPP',
+    platform: null,
+    field: 'body',
+    effect: 'FAILS',
+    message: `A WhatsApp has at most ${whatsAppCharactersMax} characters, title and URL included.`,
+    applies: (content) => isLongerWhatsApp(content, whatsAppCharactersMax),
+  },
+  {
+    channel: 'WHATSAPP',
+    platform: null,
+    field: 'body',
+    effect: 'DEPENDS',
+    message: `Twilio takes at most ${twilioCharactersMax} characters, title and URL included.`,
+    applies: (content) =>
+      isLongerWhatsApp(content, twilioCharactersMax) && !isLongerWhatsApp(content, whatsAppCharactersMax),
+  },
 ];
+
+function namesTemplate({ data }: MessageContent): boolean {
+  return parseWhatsAppTemplate(data) !== null;
+}
+
+function isLongerWhatsApp(content: MessageContent, max: number): boolean {
+  return !namesTemplate(content) && isLonger(renderSms(content), max);
+}
 
 /** Warnings that one message can have. */
 export const warningsMax = rules.length;

@@ -1,21 +1,11 @@
+import { standardAttributes } from '../users/user-attributes.ts';
 import type { ValuePath } from './liquid.ts';
 
 /** What a text may name of the user. */
 export const userNames = [
   'externalUserId',
   'type',
-  'displayName',
-  'firstName',
-  'middleName',
-  'lastName',
-  'gender',
-  'birthday',
-  'preferredLanguage',
-  'preferredChannel',
-  'timeZone',
-  'country',
-  'region',
-  'pictureUrl',
+  ...standardAttributes,
   'tags',
   'customAttributes',
   'createdAt',

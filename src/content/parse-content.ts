@@ -1,5 +1,5 @@
 import type { MessageButton } from '../channels/channel.ts';
-import { parseWhatsAppTemplate } from '../channels/whatsapp-template.ts';
+import { findWhatsAppMistake } from '../channels/whatsapp-template.ts';
 import { DomainError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
 import { isHttpUrl, toLanguage } from '../users/user-attributes.ts';
@@ -102,9 +102,11 @@ function parseFields({ body, buttons, ...said }: FieldsInput, path: readonly str
     throw new DomainError('VALUE_INVALID', 'There is nothing to say: the body is empty.', [...path, 'body']);
   }
   for (const name of ['icon', 'image', 'url'] as const) refuseOtherUrl(said[name], [...path, name]);
-  if (parseWhatsAppTemplate(said.data ?? null) === undefined) {
-    const form = 'Not a WhatsApp template: { template, language, parameters }.';
-    throw new DomainError('VALUE_INVALID', form, [...path, 'data', 'whatsApp']);
+  // As for a URL: what holds placeholders is looked at when it is rendered.
+  const mistake = findWhatsAppMistake(said.data ?? null, hasPlaceholders);
+  if (mistake !== null) {
+    const form = 'Not a WhatsApp template: { template, language, parameters }, no parameter empty.';
+    throw new DomainError('VALUE_INVALID', form, [...path, 'data', ...mistake]);
   }
   const given = Object.entries(said).filter(([, value]) => value !== undefined);
   return otherFieldsSchema.parse({

@@ -2,6 +2,7 @@ import type { MessageContent } from '../channels/channel.ts';
 import { renderEmail } from '../channels/render-email.ts';
 import { renderPush } from '../channels/render-push.ts';
 import { renderSms } from '../channels/render-sms.ts';
+import { renderWhatsApp } from '../channels/render-whatsapp.ts';
 import { DomainError } from '../errors.ts';
 import { Channel, Platform } from '../generated/prisma/enums.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
@@ -92,9 +93,20 @@ function listOutlets(channels: readonly Channel[], platform: Platform | null): O
   );
 }
 
-/** What the channel would send. */
-function toForm(content: MessageContent, { channel, platform }: Outlet): object {
-  if (channel === 'EMAIL') return renderEmail(content);
-  if (channel === 'IN_APP') return content;
-  return channel === 'SMS' ? { text: renderSms(content) } : renderPush({ content, platform, ...exampleIds });
+/** What the channel would send; null: it could not. */
+function toForm(content: MessageContent, { channel, platform }: Outlet): object | null {
+  switch (channel) {
+    case 'EMAIL':
+      return renderEmail(content);
+    case 'SMS':
+      return { text: renderSms(content) };
+    case 'WHATSAPP': {
+      const rendered = renderWhatsApp(content);
+      return typeof rendered === 'string' ? null : rendered;
+    }
+    case 'IN_APP':
+      return content;
+    case 'PUSH':
+      return renderPush({ content, platform, ...exampleIds });
+  }
 }

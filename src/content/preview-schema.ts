@@ -62,7 +62,7 @@ const RenderedPreviewObject = builder.objectRef<RenderedPreview>('NotificationPr
       type: 'JSONObject',
       nullable: true,
       description:
-        'What would be sent, in the form of its channel, as `outboxMessages` shows it; its ids are examples.',
+        'What would be sent, in the form of its channel, as `outboxMessages` shows it; its ids are examples. Null when nothing could be.',
     }),
     sms: t.expose('sms', { type: SmsSegmentsObject, nullable: true, description: 'Of an SMS: how it goes out.' }),
   }),

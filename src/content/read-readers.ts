@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { type AttributeDefinition, listAttributeDefinitions } from '../attributes/attribute-definition.ts';
 import { toCustomAttributes } from '../attributes/custom-attributes.ts';
-import type { AttributeOwner } from '../generated/prisma/enums.ts';
+import type { AttributeOwner, Channel } from '../generated/prisma/enums.ts';
+import { recipientChannelOf } from '../recipients/recipient-channel.ts';
 import { explainFilter } from '../segments/filter.ts';
 import { createScope, readSegments } from '../segments/known-segments.ts';
 import { type Person, readPersons } from '../segments/person.ts';
@@ -68,14 +69,14 @@ export async function readReaders(
 export async function readReaderOf(
   db: Reader,
   compiled: CompiledContent,
-  { userId, channel, platform }: { userId: string; channel: string; platform: string | null },
+  { userId, channel, platform }: { userId: string; channel: Channel; platform: string | null },
 ): Promise<ReaderValues> {
   const rows = await db.$queryRaw<unknown[]>(sql`
     select u.id as key, ${readerColumns}
     from users u
     left join lateral (
       select r.* from recipients r left join installations of_r on of_r.id = r.installation_id
-      where r.user_id = u.id and r.channel::text = ${channel}
+      where r.user_id = u.id and r.channel = ${recipientChannelOf(channel)}::channel
         and (${platform}::text is null or of_r.platform::text = ${platform})
       order by of_r.last_seen_at desc nulls last, r.id
       limit 1

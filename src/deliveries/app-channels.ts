@@ -1,7 +1,7 @@
 import { listSealedChannels, openCredentials, type SealedChannel } from '../apps/own-channel-store.ts';
 import { type OwnCredentials, withCredentials } from '../apps/own-channels.ts';
 import type { AddressKind, Channel } from '../channels/channel.ts';
-import { type Channels, createChannels, noProviders } from '../channels/registry.ts';
+import { type Channels, type ChannelsOptions, createChannels, noProviders } from '../channels/registry.ts';
 import type { Vapid } from '../channels/web-push.ts';
 import type { AppChannelProvider, Channel as ChannelName } from '../generated/prisma/enums.ts';
 import type { Logger } from '../logger.ts';
@@ -23,9 +23,16 @@ export interface AppChannels {
   configuredChannels(appId: string): Promise<ChannelName[]>;
   /** By which providers messages are sent, and whose they are, as far as it is known: `ownerId` null, the environment's. */
   listProviders(): { ownerId: string | null; channel: ChannelName; provider: string }[];
+  /** With which the Twilio accounts of apps sign what they tell. */
+  listTwilioAuthTokens(): Promise<string[]>;
+  /** Opens the sessions over which providers tell of messages, the environment's too, where they are not open. */
+  listen(): Promise<void>;
   /** Ends idle connections of apps' own channels. */
   close(): Promise<void>;
 }
+
+/** Providers that are told at each message, or over their session, where to say what became of it. */
+export type ToldProviders = Pick<ChannelsOptions, 'twilio' | 'smpp' | 'whatsApp'>;
 
 interface AppChannelsOptions {
   db: Database;
@@ -35,19 +42,28 @@ interface AppChannelsOptions {
   environment: Channels;
   /** The key pair that an app's own subject goes with. */
   vapid: Vapid;
+  /** Has providers tell where the environment's do. */
+  wireReceipts: (providers: ToldProviders) => ToldProviders;
   arePrivateEndpointsAllowed: boolean;
 }
 
 /** How long credentials are taken for what they were. @default 1_000 // 1 second */
 const rememberedMs = 1_000;
 
-/** To which addresses each provider sends. */
-const served: Record<AppChannelProvider, AddressKind> = {
-  FCM: 'fcm',
-  APNS: 'apns',
-  WEB_PUSH: 'webPush',
-  SMTP: 'email',
-  INFOBIP: 'phone',
+/** A form of address of one channel. */
+type Route = `${ChannelName} ${AddressKind}`;
+
+/** What each provider serves. */
+const served: Record<AppChannelProvider, Route> = {
+  FCM: 'PUSH fcm',
+  APNS: 'PUSH apns',
+  WEB_PUSH: 'PUSH webPush',
+  SMTP: 'EMAIL email',
+  INFOBIP: 'SMS phone',
+  TWILIO: 'SMS phone',
+  SMPP: 'SMS phone',
+  INFOBIP_WHATSAPP: 'WHATSAPP phone',
+  TWILIO_WHATSAPP: 'WHATSAPP phone',
 };
 
 /** Nothing is lost, and nobody else's credentials are used, until they are set anew. */
@@ -61,10 +77,11 @@ interface OwnChannels {
   /** What they were made of: other credentials are another text, and the same sealed anew too. */
   made: string;
   channels: Channels;
-  /** To which it sends by itself. */
-  addresses: ReadonlySet<AddressKind>;
+  /** What it sends by itself. */
+  routes: ReadonlySet<Route>;
   /** Of these, those for which the credentials cannot be read. */
-  unreadable: ReadonlySet<AddressKind>;
+  unreadable: ReadonlySet<Route>;
+  twilioAuthTokens: readonly string[];
 }
 
 /**
@@ -99,7 +116,8 @@ export function createAppChannels(options: AppChannelsOptions): AppChannels {
       .catch((err: unknown) => log.warn({ err }, 'Channels that are no longer used could not be closed.'));
   }
 
-  async function ownOf(appId: string): Promise<OwnChannels | undefined> {
+  /** Until `own` is what it was a second ago, at the earliest. */
+  async function lookAgain(): Promise<void> {
     if (!looked || performance.now() - looked.at > rememberedMs) {
       const mine = { at: performance.now(), done: look() };
       looked = mine;
@@ -108,14 +126,19 @@ export function createAppChannels(options: AppChannelsOptions): AppChannels {
       });
     }
     await looked.done;
+  }
+
+  async function ownOf(appId: string): Promise<OwnChannels | undefined> {
+    await lookAgain();
     return own.get(appId);
   }
 
   return {
     async senderFor(appId, channel, addressKind) {
       const its = await ownOf(appId);
-      if (its?.unreadable.has(addressKind)) return { via: unreadable, ownerId: appId };
-      const via = its?.addresses.has(addressKind) ? its.channels.channelFor(channel, addressKind) : null;
+      const route: Route = `${channel} ${addressKind}`;
+      if (its?.unreadable.has(route)) return { via: unreadable, ownerId: appId };
+      const via = its?.routes.has(route) ? its.channels.channelFor(channel, addressKind) : null;
       if (via) return { via, ownerId: appId };
       const common = environment.channelFor(channel, addressKind);
       return common && { via: common, ownerId: null };
@@ -130,6 +153,14 @@ export function createAppChannels(options: AppChannelsOptions): AppChannels {
       );
       return [...environment.listProviders().map((provider) => ({ ...provider, ownerId: null })), ...itsOwn];
     },
+    async listTwilioAuthTokens() {
+      await lookAgain();
+      return [...own.values()].flatMap(({ twilioAuthTokens }) => twilioAuthTokens);
+    },
+    async listen() {
+      await lookAgain();
+      await Promise.all([environment, ...[...own.values()].map(({ channels }) => channels)].map((all) => all.listen()));
+    },
     async close() {
       await Promise.all([...own.values()].map(({ channels }) => channels.close()));
     },
@@ -142,8 +173,8 @@ function openOwn(
   appId: string,
   sealed: readonly SealedChannel[],
 ): Omit<OwnChannels, 'made'> {
-  const { db, cipher, log, vapid, arePrivateEndpointsAllowed } = options;
-  const lost = new Set<AddressKind>();
+  const { db, cipher, log, vapid, wireReceipts, arePrivateEndpointsAllowed } = options;
+  const lost = new Set<Route>();
   let credentials: OwnCredentials = {};
   for (const one of sealed) {
     try {
@@ -163,8 +194,23 @@ function openOwn(
     vapid: credentials.WEB_PUSH ? { ...vapid, subject: credentials.WEB_PUSH.subject } : null,
     smtp: credentials.SMTP ?? null,
     infobip: credentials.INFOBIP ?? null,
+    ...wireReceipts({
+      twilio: credentials.TWILIO ?? null,
+      smpp: credentials.SMPP ?? null,
+      whatsApp: toWhatsApp(credentials),
+    }),
     arePrivateEndpointsAllowed,
     db,
   });
-  return { channels, addresses: new Set(sealed.map(({ provider }) => served[provider])), unreadable: lost };
+  return {
+    channels,
+    routes: new Set(sealed.map(({ provider }) => served[provider])),
+    unreadable: lost,
+    twilioAuthTokens: [credentials.TWILIO, credentials.TWILIO_WHATSAPP].flatMap((account) => account?.authToken ?? []),
+  };
+}
+
+function toWhatsApp({ INFOBIP_WHATSAPP: infobip, TWILIO_WHATSAPP: twilio }: OwnCredentials): ToldProviders['whatsApp'] {
+  if (infobip) return { provider: 'infobip', ...infobip };
+  return twilio ? { provider: 'twilio', ...twilio } : null;
 }

@@ -43,6 +43,10 @@ const madeBy: Record<AppChannelProvider, { channel: Channel; provider: string }>
   WEB_PUSH: { channel: 'PUSH', provider: 'web-push' },
   SMTP: { channel: 'EMAIL', provider: 'smtp' },
   INFOBIP: { channel: 'SMS', provider: 'infobip' },
+  TWILIO: { channel: 'SMS', provider: 'twilio' },
+  SMPP: { channel: 'SMS', provider: 'smpp' },
+  INFOBIP_WHATSAPP: { channel: 'WHATSAPP', provider: 'infobip' },
+  TWILIO_WHATSAPP: { channel: 'WHATSAPP', provider: 'twilio' },
 };
 
 const PauseCauseEnum = builder.enumType('ChannelPauseCause', {

@@ -14,9 +14,10 @@ import type { Worker } from './worker.ts';
 const deliveriesPerBatch = 200;
 
 /**
- * Sends one batch of a notification's due deliveries, then lets the next job have its turn: a large notification never
- * keeps a small one waiting for longer than a batch. Several workers share one notification, as each claims what the
- * others have not. What is to be tried again later brings the job back at that time.
+ * Sends one batch of a notification's due deliveries: a large notification never keeps a small one waiting for longer than a
+ * batch. Where more are due, the next job is there before the batch is sent, for whoever has time: several jobs and workers
+ * share one notification, as each claims what the others have not. What is to be tried again later brings the job back at that
+ * time.
  */
 export const deliverJob: Job<Worker, { notificationId: string }> = {
   name: 'deliver',
@@ -35,6 +36,8 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
       leaseSeconds: worker.leaseSeconds,
       pausedChannels: [...worker.pauses.listPaused(), ...worker.rates.listBusy()],
     });
+    const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
+    if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
     const { data = null, event } = sendValuesSchema.parse(notification);
     const { expiresAt, purpose, trackLinks, trackOpens } = notification;
     const wishes = { purpose, trackLinks, trackOpens };
@@ -54,9 +57,7 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (notification.orchestration === 'FALLBACK') {
       await addJob(worker.db, fallBackTask, { notificationId }, { key: fallBackKey(notificationId) });
     }
-    const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
-    if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
-    else await comeBackWhenDue(worker, notificationId);
+    if (!mayHaveMore) await comeBackWhenDue(worker, notificationId);
   },
 };
 

@@ -16,7 +16,7 @@ export interface LinkWishes {
 /** A message's content with our links in it, and those that stand beside it. */
 export interface LinkedContent {
   content: MessageContent;
-  /** E-mail for MARKETING: where its receiver opts out. */
+  /** E-mail for MARKETING: where its receiver opts out, of its topic or of all. */
   unsubscribeUrl: string | null;
   /** E-mail: an image that tells that it was opened. */
   openUrl: string | null;
@@ -26,15 +26,25 @@ export interface LinkedContent {
 export function linkContent(
   { cipher, publicUrl }: Pick<Worker, 'cipher' | 'publicUrl'>,
   content: MessageContent,
-  { delivery, wishes }: { delivery: Pick<DueDelivery, 'id' | 'channel' | 'recipientId'>; wishes: LinkWishes },
+  {
+    delivery,
+    wishes,
+    topicId,
+  }: {
+    delivery: Pick<DueDelivery, 'id' | 'channel' | 'recipientId'>;
+    wishes: LinkWishes;
+    /** What the message is about; null: nothing of its own. */
+    topicId: string | null;
+  },
 ): LinkedContent {
   if (publicUrl === null) return { content, unsubscribeUrl: null, openUrl: null };
   const links = createLinkMaker(cipher, publicUrl);
   const isEmail = delivery.channel === 'EMAIL';
-  const mayUnsubscribe = isEmail && wishes.purpose === 'MARKETING' && delivery.recipientId !== null;
+  const { recipientId } = delivery;
+  const mayUnsubscribe = isEmail && wishes.purpose === 'MARKETING' && recipientId !== null;
   return {
     content: wishes.trackLinks ? trackLinks(links, content, delivery) : content,
-    unsubscribeUrl: mayUnsubscribe && delivery.recipientId !== null ? links.unsubscribe(delivery.recipientId) : null,
+    unsubscribeUrl: mayUnsubscribe ? links.unsubscribe({ recipientId, topicId }) : null,
     openUrl: isEmail && wishes.trackOpens ? links.open(delivery.id) : null,
   };
 }

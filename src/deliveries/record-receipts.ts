@@ -1,6 +1,8 @@
 import type { Channel, DeliveryReason, DeliveryStatus } from '../generated/prisma/enums.ts';
+import { addJobs } from '../queue/job.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { decideReceipt, type Receipt } from './delivery-state.ts';
+import { fallBackKey, fallBackTask } from './fall-back-task.ts';
 
 /** What was told of one delivery. */
 export interface DeliveryReceipt {
@@ -20,7 +22,8 @@ type Move = Omit<DeliveryReceipt, 'receipt'> & { status: DeliveryStatus };
 /**
  * Records receipts as the table of `delivery-state.ts` decides, in the order in which they are given, however many there are
  * of however many deliveries. What is told late, twice, or of a delivery that is not there, changes nothing; what overtakes
- * the worker's own record takes its claim away, so that the record comes too late.
+ * the worker's own record takes its claim away, so that the record comes too late. Where the next channel waits for what becomes of a
+ * delivery, it is looked at again.
  *
  * Changes deliveries, so nothing is locked after it in its transaction.
  */
@@ -52,12 +55,16 @@ export async function recordReceipts(tx: Transaction, receipts: readonly Deliver
       delivery.status = status;
     }
   }
+  await lookAtFallbacks(tx, known, steps.flat());
   // One statement for each step: each state is an event of its own.
   for (const moves of steps) await moveDeliveries(tx, moves);
 }
 
 interface DeliveryState {
   id: string;
+  notification_id: string;
+  /** Whether the next channel waits for what becomes of it. */
+  falls_back: boolean;
   channel: Channel | null;
   status: DeliveryStatus;
   attempts: number;
@@ -65,12 +72,31 @@ interface DeliveryState {
 
 async function lockDeliveries(tx: Transaction, ids: readonly string[]): Promise<Map<string, DeliveryState>> {
   const rows = await tx.$queryRaw<DeliveryState[]>(sql`
-    select id, channel::text, status::text, attempts from deliveries
+    select id, notification_id, falls_back, channel::text, status::text, attempts from deliveries
     where id = any(${[...new Set(ids)]}::uuid[])
     order by id
     for no key update
   `);
   return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** What settles whether the next channel follows, or has failed. That it has arrived does neither: a time has to pass, too. */
+const tellingStatuses: readonly DeliveryStatus[] = ['OPENED', 'CLICKED', 'FAILED', 'BOUNCED'];
+
+/** Before deliveries change, as the delivery log's lock is to be the last one taken. */
+async function lookAtFallbacks(
+  tx: Transaction,
+  known: ReadonlyMap<string, DeliveryState>,
+  moves: readonly Move[],
+): Promise<void> {
+  const told = moves.flatMap(({ deliveryId, status }) => {
+    const delivery = known.get(deliveryId.toLowerCase());
+    return delivery?.falls_back && tellingStatuses.includes(status) ? [delivery.notification_id] : [];
+  });
+  // In order, so that two at once do not wait for each other.
+  const ids = [...new Set(told)].sort();
+  const wanted = ids.map((notificationId) => ({ payload: { notificationId }, key: fallBackKey(notificationId) }));
+  if (wanted.length > 0) await addJobs(tx, fallBackTask, wanted);
 }
 
 /** What was opened is not new in the inbox any more. */

@@ -7,6 +7,7 @@ import { attemptsMax } from './decide-outcome.ts';
 import type { FrequencyCap } from './frequency-cap.ts';
 import { type LinkWishes, linkContent } from './message-links.ts';
 import { createReceiptToken } from './receipt-token.ts';
+import { toRatedService } from './send-rates.ts';
 import type { Worker } from './worker.ts';
 
 /** What all deliveries of one notification share. */
@@ -27,7 +28,7 @@ export interface NotificationToSend extends ContentToRender {
  */
 export async function sendOne(
   worker: Worker,
-  notification: Pick<NotificationToSend, 'id' | 'expiresAt' | 'wishes'> & { content: MessageContent },
+  notification: Pick<NotificationToSend, 'id' | 'expiresAt' | 'wishes' | 'topicId'> & { content: MessageContent },
   delivery: DueDelivery,
 ): Promise<TurnEnd | null> {
   const about = { deliveryId: delivery.id, notificationId: notification.id };
@@ -52,15 +53,16 @@ export async function sendOne(
       channel: delivery.channel,
       platform: delivery.platform,
       address,
-      ...linkContent(worker, notification.content, { delivery, wishes: notification.wishes }),
+      ...linkContent(worker, notification.content, { ...notification, delivery }),
       receiptToken: createReceiptToken(worker.cipher, delivery.id),
       expiresAt: delivery.expiresAt ?? notification.expiresAt,
       // Of a replay, another one than before: providers know an attempt that is repeated.
       attempt: delivery.replays * (attemptsMax + 1) + delivery.attempts,
     };
+    const service = toRatedService(delivery.channel, address.kind);
     const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
     return await worker.pauses.guard(provider, {
-      wait: () => worker.rates.take(delivery.channel, worker.sendSignal),
+      wait: () => worker.rates.take(service, worker.sendSignal),
       send: () => via.send(message, worker.sendSignal),
       counts: via.hasManyServices !== true,
     });

@@ -1,37 +1,70 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Channel } from '../generated/prisma/enums.ts';
+import type { AddressKind } from '../channels/channel.ts';
+import type { Channel } from '../generated/prisma/enums.ts';
+
+/** What has a rate of its own: who pushes to a form of address, or what serves a whole channel. */
+export type RatedService = 'FCM' | 'APNS' | 'WEB_PUSH' | Exclude<Channel, 'PUSH' | 'IN_APP'>;
+
+/** Of which channel each is. */
+const services: readonly { service: RatedService; channel: Channel }[] = [
+  { service: 'FCM', channel: 'PUSH' },
+  { service: 'APNS', channel: 'PUSH' },
+  { service: 'WEB_PUSH', channel: 'PUSH' },
+  { service: 'EMAIL', channel: 'EMAIL' },
+  { service: 'SMS', channel: 'SMS' },
+  { service: 'WHATSAPP', channel: 'WHATSAPP' },
+];
+
+const pushServiceOf: Partial<Record<AddressKind, RatedService>> = { fcm: 'FCM', apns: 'APNS', webPush: 'WEB_PUSH' };
+
+/** Whose rate a send counts for. Null: nobody's, as the inbox is ours. */
+export function toRatedService(channel: Channel, addressKind: AddressKind): RatedService | null {
+  if (channel === 'IN_APP') return null;
+  return channel === 'PUSH' ? (pushServiceOf[addressKind] ?? null) : channel;
+}
 
 /**
- * How fast messages are handed to providers: a token bucket for each channel that has a rate, of this process alone. Up to a
+ * How fast messages are handed to providers: a token bucket for each service that has a rate, of this process alone. Up to a
  * second's worth goes at once.
  */
 export interface SendRates {
-  /** Waits for this send's turn. False: it was given up before. */
-  take(channel: Channel, signal: AbortSignal): Promise<boolean>;
-  /** Channels with more than a second's sends waiting: to claim more of them would only keep a job from others' messages. */
+  /** Waits for this send's turn; null need not. False: it was given up before. */
+  take(service: RatedService | null, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Channels of which a service has more than a second's sends waiting: to claim more of them would only keep a job from
+   * others' messages.
+   */
   listBusy(): Channel[];
 }
 
 /** @default 1_000 // 1 second */
 const burstMs = 1_000;
 
+interface Bucket {
+  channel: Channel;
+  intervalMs: number;
+  freeAt: number;
+}
+
 /**
- * @param ratesPerSecond a channel that is not in it is not held back.
+ * @param ratesPerSecond a service that is not in it is not held back.
  * @param now a clock in milliseconds that never goes backwards.
  */
 export function createSendRates(
-  ratesPerSecond: Partial<Record<Channel, number>>,
+  ratesPerSecond: Partial<Record<RatedService, number>>,
   { now = () => performance.now() } = {},
 ): SendRates {
-  const buckets = new Map(
-    Object.entries(ratesPerSecond).map(([channel, rate]) => [
-      channel,
-      { intervalMs: 1_000 / rate, freeAt: Number.NEGATIVE_INFINITY },
-    ]),
+  const buckets = new Map<RatedService, Bucket>(
+    services.flatMap(({ service, channel }) => {
+      const rate = ratesPerSecond[service];
+      return rate === undefined
+        ? []
+        : [[service, { channel, intervalMs: 1_000 / rate, freeAt: Number.NEGATIVE_INFINITY }]];
+    }),
   );
   return {
-    async take(channel, signal) {
-      const bucket = buckets.get(channel);
+    async take(service, signal) {
+      const bucket = service === null ? undefined : buckets.get(service);
       if (!bucket) return !signal.aborted;
       const startAt = Math.max(bucket.freeAt, now() - burstMs + bucket.intervalMs);
       bucket.freeAt = startAt + bucket.intervalMs;
@@ -39,10 +72,9 @@ export function createSendRates(
       if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => undefined);
       return !signal.aborted;
     },
-    listBusy: () =>
-      Object.values(Channel).filter((channel) => {
-        const bucket = buckets.get(channel);
-        return bucket !== undefined && bucket.freeAt - bucket.intervalMs - now() > burstMs;
-      }),
+    listBusy() {
+      const busy = [...buckets.values()].filter(({ freeAt, intervalMs }) => freeAt - intervalMs - now() > burstMs);
+      return [...new Set(busy.map(({ channel }) => channel))];
+    },
   };
 }

@@ -20,10 +20,17 @@ export interface ClickLink {
   target: string;
 }
 
+/** What a link to unsubscribe is about. */
+export interface UnsubscribeLink {
+  recipientId: string;
+  /** What the message was about, which the link takes the person off; null: off all messages to the recipient. */
+  topicId: string | null;
+}
+
 /** Makes links below `publicUrl`. */
 export interface LinkMaker {
-  /** Leads to the page that opts a recipient out. */
-  unsubscribe(recipientId: string): string;
+  /** Leads to the page that takes a person off a topic, or opts a recipient out. */
+  unsubscribe(link: UnsubscribeLink): string;
   /** Leads to `target`, and counts. */
   click(link: ClickLink): string;
   /** An image that counts. */
@@ -34,15 +41,17 @@ export interface LinkMaker {
 export function createLinkMaker(cipher: Cipher, publicUrl: string): LinkMaker {
   const sign = (kind: LinkKind, id: string, text = '') => signToken(cipher, { kind, id, text });
   return {
-    unsubscribe: (recipientId) => `${publicUrl}/unsubscribe/${sign('unsubscribe', recipientId)}`,
+    unsubscribe: ({ recipientId, topicId }) =>
+      `${publicUrl}/unsubscribe/${sign('unsubscribe', recipientId, topicId ?? '')}`,
     click: ({ deliveryId, target }) => `${publicUrl}/l/${sign('click', deliveryId, target)}`,
     open: (deliveryId) => `${publicUrl}/o/${sign('open', deliveryId)}.gif`,
   };
 }
 
-/** The recipient that a link to unsubscribe names; null: the link is none of ours. */
-export function readUnsubscribeToken(cipher: Cipher, token: string): string | null {
-  return readToken(cipher, 'unsubscribe', token)?.id ?? null;
+/** Null: the link is none of ours. */
+export function readUnsubscribeToken(cipher: Cipher, token: string): UnsubscribeLink | null {
+  const read = readToken(cipher, 'unsubscribe', token);
+  return read && { recipientId: read.id, topicId: read.text || null };
 }
 
 /** Null: the link is none of ours. */

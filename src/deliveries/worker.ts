@@ -20,4 +20,6 @@ export interface Worker extends Deployment {
   sendSignal: AbortSignal;
   /** How long a claim holds without a renewal. A worker that dies keeps its claims for this long. @default 60 // seconds */
   leaseSeconds: number;
+  /** How many users a fan-out takes in one transaction: an outcome of others waits for one at most. @default 5_000 */
+  usersPerPage: number;
 }

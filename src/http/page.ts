@@ -1,15 +1,26 @@
 import type { ServerResponse } from 'node:http';
+import { escapeHtml } from '../escape-html.ts';
 
-/** A small page for a person: a heading, a paragraph, and at most one button, which posts to the page's own address. */
+/** What can be done on a page. */
+export interface PageButton {
+  label: string;
+  /** Posted as `choice`. */
+  choice: string;
+  /** What the page is for, and so stands out. */
+  isMain: boolean;
+}
+
+/** A small page for a person: a heading, a paragraph, and buttons, which post to the page's own address. */
 export interface Page {
   title: string;
   text: string;
-  button?: string;
+  /** @default none */
+  buttons?: readonly PageButton[];
 }
 
 /**
  * Answers with a page that needs nothing else: no script, no style sheet, no image. It is readable at the width of a phone, by
- * keyboard and by a screen reader, in the light and in the dark. Its texts are ours: they are not escaped.
+ * keyboard and by a screen reader, in the light and in the dark.
  */
 export function sendPage(response: ServerResponse, status: number, page: Page): void {
   response
@@ -25,29 +36,37 @@ export function sendPage(response: ServerResponse, status: number, page: Page): 
     .end(toHtml(page));
 }
 
-function toHtml({ title, text, button }: Page): string {
-  const form = button === undefined ? '' : `<form method="post"><button type="submit">${button}</button></form>`;
+function toHtml({ title, text, buttons = [] }: Page): string {
+  const form = buttons.length === 0 ? '' : `<form method="post">${buttons.map(toButton).join('')}</form>`;
   return `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
-    <title>${title}</title>
+    <title>${escapeHtml(title)}</title>
     <style>
       :root { color-scheme: light dark; }
       body { font: 1.125rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 12vh auto; padding: 0 1.25rem; }
       h1 { font-size: 1.5rem; line-height: 1.25; }
-      button { font: inherit; min-height: 3rem; padding: .5rem 1.5rem; border: 0; border-radius: .5rem; color: #fff; background: #1d4ed8; }
+      h1, p, button { overflow-wrap: anywhere; }
+      form { display: grid; justify-content: start; gap: .75rem; }
+      button { font: inherit; min-height: 3rem; padding: .5rem 1.5rem; border: 1px solid; border-radius: .5rem; color: inherit; background: none; }
+      button.main { color: #fff; background: #1d4ed8; border-color: #1d4ed8; }
       button:focus-visible { outline: 3px solid CanvasText; outline-offset: 3px; }
     </style>
   </head>
   <body>
     <main>
-      <h1>${title}</h1>
-      <p>${text}</p>
+      <h1>${escapeHtml(title)}</h1>
+      <p>${escapeHtml(text)}</p>
       ${form}
     </main>
   </body>
 </html>
 `;
+}
+
+function toButton({ label, choice, isMain }: PageButton): string {
+  const look = isMain ? ' class="main"' : '';
+  return `<button type="submit" name="choice" value="${escapeHtml(choice)}"${look}>${escapeHtml(label)}</button>`;
 }

@@ -38,7 +38,7 @@ export function createReceiptsRoute({ desk, throttle }: { desk: ReceiptDesk; thr
     }
     const body = await readBytes(request, bodyBytesMax);
     const call = { channel, headers: request.headers, path: request.url ?? '', body };
-    if (!desk.isAuthentic(call)) return end(response, 401, { 'www-authenticate': 'Basic realm="receipts"' });
+    if (!(await desk.isAuthentic(call))) return end(response, 401, { 'www-authenticate': 'Basic realm="receipts"' });
     throttle.giveBack(budget, 1);
     return end(response, (await desk.take(call)) === 'TAKEN' ? 204 : 400);
   }

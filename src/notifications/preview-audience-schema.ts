@@ -41,7 +41,7 @@ const AudiencePreviewObject = builder.objectRef<AudiencePreview>('AudiencePrevie
     users: t.exposeInt('users', {
       description: 'Users who are meant; installations that are named are not among them.',
     }),
-    unknownUsers: t.exposeInt('unknownUsers', { description: 'References that name nobody.' }),
+    unknownUsers: t.exposeInt('unknownUsers', { description: 'References that name nobody, each once.' }),
     total: t.exposeInt('total', { description: 'Deliveries that would be made, DISCARDED ones too.' }),
     channels: t.expose('channels', {
       type: [ChannelPreviewObject],
@@ -80,18 +80,12 @@ builder.queryField('previewAudience', (t) =>
       subscribedFrom: t.arg({ type: 'DateTime', description: 'Only to what was subscribed then or later.' }),
       subscribedTo: t.arg({ type: 'DateTime', description: 'Only to what was subscribed before this.' }),
     },
-    resolve: async (
-      _,
-      { target, channels, apps, orchestration, topic, purpose, ...rest },
-      { db, configuredChannels },
-    ) =>
+    resolve: async (_, { target, apps, topic, purpose, ...rest }, { db, configuredChannels }) =>
       previewAudience(db, {
         ...rest,
         target: toLocalTarget(target),
         apps: toLocalApps(apps),
-        channels: [...new Set(channels ?? [])],
         configured: await configuredChannels(),
-        orchestration: orchestration ?? 'ALL',
         topicId: topic ? parseId(topic, 'Topic', ['topic']) : null,
         purpose: purpose ?? (topic ? 'MARKETING' : 'TRANSACTIONAL'),
       }),

@@ -85,7 +85,7 @@ builder.relayMutationField(
       subscribedTo: t.field({ type: 'DateTime', description: 'Only to what was subscribed before this.' }),
       topic: t.id({
         description:
-          'What it is about: who has declined this topic by a channel gets nothing by it (`TOPIC_OPTED_OUT`), unless the purpose is TRANSACTIONAL. Global id.',
+          'What it is about: who has declined this topic by a channel gets nothing by it (`TOPIC_OPTED_OUT`), unless the purpose is TRANSACTIONAL. An e-mail’s link to unsubscribe declines it. Global id.',
       }),
       purpose: t.field({
         type: PurposeEnum,

@@ -15,6 +15,7 @@ import { DomainError } from '../errors.ts';
 import { type PreparedDocument, type PreparedOperation, prepareDocument } from '../operations/prepare-operation.ts';
 import { pageSizeMax } from '../operations/price.ts';
 import { listVariablesOfPeople } from './variables-of-people.ts';
+import { listVariablesOfTexts } from './variables-of-texts.ts';
 
 /** A document that somebody is to be given to run, and how. */
 export interface OperationToCheck {
@@ -51,7 +52,7 @@ const costMaxOf = {
 /**
  * Whether an operation may be registered: it is the only one of its document, valid, asks for nothing that who runs it could
  * not be answered, and costs no more than they may spend. A partner's takes nobody's id from whoever runs it, unless it sees
- * the people of its scope only.
+ * the people of its scope only, and no text that may hold placeholders.
  *
  * @param path of the operation in the input, for the refusal.
  * @throws DomainError `VALUE_INVALID`, `LIMIT_EXCEEDED`.
@@ -157,16 +158,19 @@ function findOpenVariableMistake(
     type,
   }: Pick<OperationToCheck, 'pinnedVariables' | 'isScoped'> & { prepared: PreparedDocument; type: OperationTypeNode },
 ): string | null {
+  const findOpen = (names: ReadonlySet<string>) => [...names].find((name) => !Object.hasOwn(pinnedVariables, name));
   const isMutation = type === OperationTypeNode.MUTATION;
-  if (isScoped && !isMutation) return null;
-  const open = [...listVariablesOfPeople(schema, prepared.document)].find(
-    (name) => !Object.hasOwn(pinnedVariables, name),
-  );
-  if (open === undefined) return null;
-  const remedy = isMutation
-    ? 'pin it (a scope limits what is read, not what a mutation changes).'
-    : 'pin it, or give the operation a scope.';
-  return `By the variable $${open} whoever runs it could name any person: ${remedy}`;
+  const person = isScoped && !isMutation ? undefined : findOpen(listVariablesOfPeople(schema, prepared.document));
+  if (person !== undefined) {
+    const remedy = isMutation
+      ? 'pin it (a scope limits what is read, not what a mutation changes).'
+      : 'pin it, or give the operation a scope.';
+    return `By the variable $${person} whoever runs it could name any person: ${remedy}`;
+  }
+  const text = findOpen(listVariablesOfTexts(schema, prepared.document));
+  if (text === undefined) return null;
+  const remedy = 'pin it, or write the text into the document or a template, and let a variable fill it in as `data`.';
+  return `By the variable $${text} whoever runs it could have what is known of people written into a link: ${remedy}`;
 }
 
 /** The price when every page whose size is a variable is full; or what is wrong with a page that is pinned. */

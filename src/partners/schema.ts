@@ -108,7 +108,8 @@ const PartnerOperationInput = builder.inputType('PartnerOperationInput', {
     document: t.string({ required: true, description: 'The text. At most 65,536 characters.' }),
     pinnedVariables: t.field({
       type: 'JSONObject',
-      description: 'Values that variables of it have, whoever runs it; others than these are refused then.',
+      description:
+        'Values that variables of it have, whoever runs it; others than these are refused then. Needed for a variable inside of the `content` of a message or a template, which may hold placeholders.',
     }),
     scope: t.field({
       type: OperationScopeInput,

@@ -65,7 +65,8 @@ async function findDeliveries(tx: Transaction, receipts: readonly IncomingReceip
     providerIds.length === 0
       ? []
       : await tx.$queryRaw<DeliveryRow[]>(
-          sql`select ${columns} from deliveries where provider_message_id = any(${providerIds}::text[])`,
+          // Of two that a provider has given the same id, the later one is meant: a Map keeps the last.
+          sql`select ${columns} from deliveries where provider_message_id = any(${providerIds}::text[]) order by id`,
         );
   const known = new Map(byId.map((row) => [row.id, row]));
   const knownToProvider = new Map(byProviderId.map((row) => [row.provider_message_id, row]));
@@ -147,7 +148,9 @@ async function applyEarlyReceipts(tx: Transaction): Promise<number> {
   const rows = await tx.$queryRaw<EarlyRow[]>(sql`
     with matched as (
       select e.id, d.id as delivery_id
-      from early_receipts e join deliveries d on d.provider_message_id = e.provider_message_id
+      from early_receipts e cross join lateral (
+        select id from deliveries where provider_message_id = e.provider_message_id order by id desc limit 1
+      ) d
       order by e.id
       limit ${earlyReceiptsPerPage}
       for update of e skip locked

@@ -74,9 +74,12 @@ function toReceipts({ messageId, doneAt, seenAt, status, error }: Result): Provi
   ];
 }
 
-/** Errors that say that there is no such number
- * (https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes, "GSM error codes"). */
-const unknownNumbers = new Set(['EC_UNKNOWN_SUBSCRIBER', 'EC_ILLEGAL_SUBSCRIBER']);
+/**
+ * Errors that say that there is no such number
+ * (https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes, "General error codes"). One of
+ * EC_ILLEGAL_SUBSCRIBER is there, and is barred by its operator.
+ */
+const unknownNumbers = new Set(['EC_UNKNOWN_SUBSCRIBER']);
 
 /**
  * What a report means (the same page, "General status codes"). Null: nothing new, such as PENDING, or DELIVERED to the

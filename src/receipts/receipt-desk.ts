@@ -25,8 +25,8 @@ export type ReceiptAnswer = 'TAKEN' | 'UNREADABLE';
 
 /** Reads what providers post. */
 export interface ReceiptDesk {
-  /** Whether the call is a provider's. Costs no look at the database. */
-  isAuthentic(call: ReceiptCall): boolean;
+  /** Whether the call is a provider's. Costs a look at the database once a second at most, however many come. */
+  isAuthentic(call: ReceiptCall): Promise<boolean>;
   /** Records what an authentic call tells. Rejects when that cannot be: the provider must call again. */
   take(call: ReceiptCall): Promise<ReceiptAnswer>;
 }
@@ -35,8 +35,8 @@ interface DeskOptions {
   deployment: Deployment;
   intake: ReceiptIntake;
   secrets: ReceiptSecrets;
-  /** Of the Twilio account. Null: nothing of Twilio's is believed. */
-  twilioAuthToken: string | null;
+  /** Of the Twilio accounts. None: nothing of Twilio's is believed. */
+  twilioAuthTokens: () => Promise<readonly string[]>;
 }
 
 /**
@@ -47,9 +47,9 @@ interface DeskOptions {
  * | e-mail | application/json, of email | a signature of Standard Webhooks, with the channel's secret |
  * | notification (RFC 3464) | message/rfc822, multipart/report, of email | either |
  */
-export function createReceiptDesk({ deployment, intake, secrets, twilioAuthToken }: DeskOptions): ReceiptDesk {
+export function createReceiptDesk({ deployment, intake, secrets, twilioAuthTokens }: DeskOptions): ReceiptDesk {
   return {
-    isAuthentic({ channel, headers, path, body }) {
+    async isAuthentic({ channel, headers, path, body }) {
       const secret = secrets(channel);
       switch (formOf(channel, headers)) {
         case 'infobip':
@@ -57,12 +57,9 @@ export function createReceiptDesk({ deployment, intake, secrets, twilioAuthToken
         case 'twilio': {
           const { publicUrl } = deployment;
           const signature = headers['x-twilio-signature'];
-          if (twilioAuthToken === null || publicUrl === null || typeof signature !== 'string') return false;
-          return isSignedByTwilio(signature, {
-            authToken: twilioAuthToken,
-            url: `${publicUrl}${path}`,
-            form: toForm(body),
-          });
+          if (publicUrl === null || typeof signature !== 'string') return false;
+          const signed = { url: `${publicUrl}${path}`, form: toForm(body) };
+          return (await twilioAuthTokens()).some((authToken) => isSignedByTwilio(signature, { authToken, ...signed }));
         }
         case 'email':
           return isSigned(headers, secret, body);

@@ -43,9 +43,11 @@ const bounced = (reason: DeliveryReason, isAddressGone = false): Meaning => ({
 const byErrorCode = new Map<string, Meaning>([
   ['21211', bounced('HARD_BOUNCE', true)], // invalid "To" number
   ['21614', bounced('HARD_BOUNCE', true)], // "To" is no mobile number
+  ['21635', bounced('HARD_BOUNCE')], // "To" is a landline
   ['30003', bounced('SOFT_BOUNCE')], // unreachable handset: switched off, or without service
   ['30005', bounced('HARD_BOUNCE', true)], // unknown destination handset
   ['30006', bounced('HARD_BOUNCE')], // landline, or unreachable carrier
+  ['63003', bounced('HARD_BOUNCE')], // WhatsApp: "To" is inactive or invalid
   ['63024', bounced('HARD_BOUNCE')], // WhatsApp: invalid message recipient
 ]);
 

@@ -25,6 +25,12 @@ export async function readPreferences(
   );
 }
 
+/** What a topic is called; null: there is none. */
+export async function findTopicName(db: Pick<Transaction, '$queryRaw'>, topicId: string): Promise<string | null> {
+  const [topic] = await db.$queryRaw<{ name: string }[]>(sql`select name from topics where id = ${topicId}::uuid`);
+  return topic?.name ?? null;
+}
+
 /** Lets some topics stay until the commit. @returns those that there are */
 export async function holdTopics(
   db: Pick<Transaction, '$queryRaw'>,

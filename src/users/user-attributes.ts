@@ -4,6 +4,23 @@ import { DomainError } from '../errors.ts';
 import type { Channel, Gender } from '../generated/prisma/enums.ts';
 import { findTextMistake } from '../operations/text-mistake.ts';
 
+/** The attributes of which a user has one value each, by the columns that hold them. */
+export const standardAttributes = [
+  'displayName',
+  'firstName',
+  'middleName',
+  'lastName',
+  'gender',
+  'birthday',
+  'preferredLanguage',
+  'preferredChannel',
+  'timeZone',
+  'country',
+  'region',
+  'pictureUrl',
+] as const;
+export type StandardAttribute = (typeof standardAttributes)[number];
+
 /** Attributes as a caller writes them: an absent one stays, null removes. `tags` replaces the whole set. */
 export interface UserAttributesInput {
   displayName?: string | null | undefined;

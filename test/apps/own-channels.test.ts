@@ -25,6 +25,10 @@ const fcm = {
 const apns = { key: appleKey, keyId: 'ABC123DEFG', teamId: 'DEF123GHIJ', topic: 'com.example.shop' };
 const smtp = { url: 'smtps://ann:hunter2hunter2@mail.example.com', from: 'Shop <shop@example.com>' };
 const infobip = { baseUrl: 'https://abc.api.infobip.com', apiKey: 'infobip-key-of-the-test', from: 'Shop' };
+const twilio = { accountSid: `AC${'0'.repeat(32)}`, authToken: 'twilio-token-of-the-test', from: '+385912345678' };
+const smpp = { url: 'smpp://carillon:hunter2hunter2@smsc.example.com:2775', from: 'Shop' };
+const infobipWhatsapp = { ...infobip, apiKey: 'infobip-whatsapp-key-of-the-test', from: '385912345678' };
+const twilioWhatsapp = { ...twilio, authToken: 'twilio-whatsapp-token-of-the-test' };
 const webPush = { subject: 'mailto:ann@example.com' };
 
 let defaultApp: string;
@@ -67,7 +71,14 @@ describe('an app’s own credentials', () => {
   });
 
   test('are readable in no table', async () => {
-    await setChannels(g.server, defaultApp, { fcm, apns, smtp, infobip }, randomUUID());
+    await setChannels(g.server, defaultApp, { fcm, apns, smtp, infobip, infobipWhatsapp }, randomUUID());
+    for (const next of [
+      { infobip: null, twilio },
+      { twilio: null, smpp },
+      { infobipWhatsapp: null, twilioWhatsapp },
+    ]) {
+      await setChannels(g.server, defaultApp, next, randomUUID());
+    }
     const { rows: tables } = await g.pool.query<{ name: string }>(
       `select format('%I.%I', table_schema, table_name) as name from information_schema.tables
        where table_schema in ('public', 'graphile_worker') and table_type = 'BASE TABLE'`,
@@ -80,7 +91,9 @@ describe('an app’s own credentials', () => {
     );
     const dump = texts.join('\n');
     expect(dump).toContain('com.example.shop');
-    for (const secret of [smtp.url, infobip.apiKey, ...[googleKey, appleKey].map((key) => key.split('\n')[1] ?? '')]) {
+    const secrets = [smtp.url, infobip.apiKey, twilio.authToken, smpp.url];
+    secrets.push(infobipWhatsapp.apiKey, twilioWhatsapp.authToken);
+    for (const secret of [...secrets, ...[googleKey, appleKey].map((key) => key.split('\n')[1] ?? '')]) {
       expect(dump).not.toContain(secret);
       expect(dump).not.toContain(Buffer.from(secret).toString('hex'));
     }
@@ -108,17 +121,63 @@ describe('an app’s own credentials', () => {
   });
 });
 
-describe('e-mail and SMS', () => {
+/** Nothing of its own any more. */
+const nothing = {
+  ...{ fcm: null, apns: null, webPush: null, smtp: null, infobip: null, twilio: null, smpp: null },
+  ...{ infobipWhatsapp: null, twilioWhatsapp: null },
+};
+
+describe('e-mail, SMS and WhatsApp', () => {
   test('are sent by the default app', async () => {
-    expect(await channelsOf(defaultApp, { fcm: null, apns: null, smtp, infobip })).toEqual([
+    await channelsOf(defaultApp, nothing);
+    expect(await channelsOf(defaultApp, { smtp, infobip, infobipWhatsapp })).toEqual([
       told('SMTP', 'Shop <shop@example.com>'),
       told('INFOBIP', 'Shop'),
+      told('INFOBIP_WHATSAPP', '385912345678'),
     ]);
+  });
+
+  test.each([
+    ['twilio', { twilio }, told('TWILIO', '+385912345678')],
+    ['smpp', { smpp }, told('SMPP', 'Shop')],
+    ['smpp', { smpp: { ...smpp, url: 'smpps://c:p@smsc.example.com/?system_type=x' } }, told('SMPP', 'Shop')],
+    ['twilioWhatsapp', { twilioWhatsapp }, told('TWILIO_WHATSAPP', '+385912345678')],
+    [
+      'twilioWhatsapp',
+      { twilioWhatsapp: { ...twilioWhatsapp, baseUrl: 'https://twilio.example.com' } },
+      told('TWILIO_WHATSAPP', '+385912345678'),
+    ],
+  ])('are sent by %s: %j', async (_, channels, expected) => {
+    await channelsOf(defaultApp, nothing);
+    expect(await channelsOf(defaultApp, channels)).toEqual([expected]);
+  });
+
+  test.each([
+    [{ infobip }, { twilio }, ['twilio']],
+    [{ twilio }, { infobip }, ['infobip']],
+    [{ smpp }, { twilio }, ['twilio']],
+    [{}, { infobip, smpp }, ['smpp']],
+    [{ infobipWhatsapp }, { twilioWhatsapp }, ['twilioWhatsapp']],
+  ])('have one provider each: with %j, %j is refused, and taken when the other goes', async (present, next, path) => {
+    await channelsOf(defaultApp, nothing);
+    await channelsOf(defaultApp, present);
+    const before = await channelsOf(defaultApp);
+    expect(await setChannels(g.server, defaultApp, { ...next, fcm })).toMatchObject({
+      code: 'VALUE_INVALID',
+      path: ['channels', ...path],
+    });
+    expect(await channelsOf(defaultApp)).toEqual(before);
+    const [last] = Object.entries(next).slice(-1);
+    expect(await channelsOf(defaultApp, { ...nothing, ...Object.fromEntries(last ? [last] : []) })).toHaveLength(1);
   });
 
   test.each([
     ['smtp', { smtp }],
     ['infobip', { infobip }],
+    ['twilio', { twilio }],
+    ['smpp', { smpp }],
+    ['infobipWhatsapp', { infobipWhatsapp }],
+    ['twilioWhatsapp', { twilioWhatsapp }],
   ])('are no other app’s: %s', async (name, channels) => {
     expect(await setChannels(g.server, app, channels)).toMatchObject({
       code: 'VALUE_INVALID',
@@ -143,6 +202,19 @@ test.each([
   [{ infobip: { ...infobip, baseUrl: 'abc' } }, ['infobip', 'baseUrl']],
   [{ infobip: { ...infobip, apiKey: 'with blanks' } }, ['infobip', 'apiKey']],
   [{ infobip: { ...infobip, from: '' } }, ['infobip', 'from']],
+  [{ twilio: { ...twilio, accountSid: 'AC1' } }, ['twilio', 'accountSid']],
+  [{ twilio: { ...twilio, authToken: 'with blanks' } }, ['twilio', 'authToken']],
+  [{ twilio: { ...twilio, from: '' } }, ['twilio', 'from']],
+  [{ twilio: { ...twilio, baseUrl: 'smpp://twilio.example.com' } }, ['twilio', 'baseUrl']],
+  [{ smpp: { ...smpp, url: 'https://smsc.example.com' } }, ['smpp', 'url']],
+  [{ smpp: { ...smpp, url: 'smpp://c:hunter2%@smsc.example.com' } }, ['smpp', 'url']],
+  [{ smpp: { ...smpp, url: `${smpp.url}?password=hunter2` } }, ['smpp', 'url']],
+  [{ smpp: { ...smpp, from: 'x'.repeat(51) } }, ['smpp', 'from']],
+  [{ infobipWhatsapp: { ...infobipWhatsapp, baseUrl: '' } }, ['infobipWhatsapp', 'baseUrl']],
+  [{ infobipWhatsapp: { ...infobipWhatsapp, apiKey: '' } }, ['infobipWhatsapp', 'apiKey']],
+  [{ infobipWhatsapp: { ...infobipWhatsapp, from: 'a number' } }, ['infobipWhatsapp', 'from']],
+  [{ twilioWhatsapp: { ...twilioWhatsapp, accountSid: '' } }, ['twilioWhatsapp', 'accountSid']],
+  [{ twilioWhatsapp: { ...twilioWhatsapp, from: 'a number' } }, ['twilioWhatsapp', 'from']],
 ])('what cannot be is refused at its place, not repeated, and nothing is written: %j', async (channels, path) => {
   const before = await channelsOf(defaultApp);
   const refusal = await setChannels(g.server, defaultApp, { webPush, ...channels });

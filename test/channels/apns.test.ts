@@ -250,7 +250,7 @@ describe('APNs’ answer', () => {
     [410, 'Unregistered', gone],
     [413, 'PayloadTooLarge', unsendable],
     [429, 'TooManyProviderTokenUpdates', down],
-    [429, 'TooManyRequests', retry],
+    [429, 'TooManyRequests', { ...retry, isMessageOnly: true }],
     [500, 'InternalServerError', retry],
     [503, 'ServiceUnavailable', retry],
     [503, 'Shutdown', retry],
@@ -291,6 +291,7 @@ describe('APNs’ answer', () => {
     apns.replyNext({ status: 429, reason: 'TooManyRequests', headers: { 'retry-after': '30' } });
     expect(await channel.send(toApp(), never)).toEqual({
       kind: 'retry',
+      isMessageOnly: true,
       retryAfterMs: 30_000,
       providerCode: 'TooManyRequests',
     });

@@ -225,8 +225,11 @@ describe('the access token', () => {
 });
 
 describe('FCM’s answer', () => {
-  const about = (status: number, errorCode: string, given: { message?: string; field?: string } = {}) =>
-    toFcmError(status, { status: 'WHATEVER', errorCode, ...given });
+  const about = (
+    status: number,
+    errorCode: string,
+    given: { message?: string; field?: string; retryDelay?: string } = {},
+  ) => toFcmError(status, { status: 'WHATEVER', errorCode, ...given });
   const notAToken = 'The registration token is not a valid FCM registration token';
 
   test.each<[string, ScriptedReply, SendOutcome]>([
@@ -269,6 +272,16 @@ describe('FCM’s answer', () => {
     [
       'QUOTA_EXCEEDED with Retry-After',
       { ...about(429, 'QUOTA_EXCEEDED'), headers: { 'retry-after': '7' } },
+      { kind: 'retry', retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
+    ],
+    [
+      'QUOTA_EXCEEDED with RetryInfo',
+      about(429, 'QUOTA_EXCEEDED', { retryDelay: '53s' }),
+      { kind: 'retry', retryAfterMs: 53_000, providerCode: 'QUOTA_EXCEEDED' },
+    ],
+    [
+      'QUOTA_EXCEEDED with both',
+      { ...about(429, 'QUOTA_EXCEEDED', { retryDelay: '53s' }), headers: { 'retry-after': '7' } },
       { kind: 'retry', retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
     ],
     ['UNAVAILABLE', about(503, 'UNAVAILABLE'), { kind: 'retry', retryAfterMs: 10_000, providerCode: 'UNAVAILABLE' }],

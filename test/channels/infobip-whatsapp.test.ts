@@ -54,6 +54,17 @@ test('a template that cannot be read is not sent', async () => {
   expect(infobip.requestCount()).toBe(before);
 });
 
+test('a text that is longer than WhatsApp takes is not sent, one that is as long is', async () => {
+  const before = infobip.requestCount();
+  expect(await channel.send(toPhone({ body: 'x'.repeat(4_097) }), never)).toEqual({
+    kind: 'rejected',
+    reason: 'RENDER_FAILED',
+    providerCode: 'TEXT_TOO_LONG',
+  });
+  expect(infobip.requestCount()).toBe(before);
+  expect(await channel.send(toPhone({ body: 'x'.repeat(4_096) }), never)).toMatchObject({ kind: 'accepted' });
+});
+
 test('a wrong key stops the channel', async () => {
   const { baseUrl } = infobip;
   const wrong = createInfobipWhatsAppChannel({ baseUrl, apiKey: 'wrong', from: '+385912345678' });

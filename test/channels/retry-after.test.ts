@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseRetryAfter } from '../../src/channels/retry-after.ts';
+import { parseRetryAfter, parseRetryDelay } from '../../src/channels/retry-after.ts';
 
 const now = Date.parse('2026-03-01T12:00:00Z');
 
@@ -16,4 +16,19 @@ test.each([
   [undefined, undefined],
 ])('%j asks to wait %j ms', (header, waitMs) => {
   expect(parseRetryAfter(header, now)).toBe(waitMs);
+});
+
+test.each([
+  ['53s', 53_000],
+  ['0.25s', 250],
+  ['58.934310785s', 58_935],
+  ['0s', 0],
+  ['99999999s', 3_600_000],
+  ['53', undefined],
+  ['-1s', undefined],
+  ['soon', undefined],
+  ['', undefined],
+  [undefined, undefined],
+])('a RetryInfo of %j asks to wait %j ms', (delay, waitMs) => {
+  expect(parseRetryDelay(delay)).toBe(waitMs);
 });

@@ -1,7 +1,7 @@
 import smpp from 'smpp';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Channel, Message } from '../../src/channels/channel.ts';
-import { createSmppChannel, type SmppOptions } from '../../src/channels/smpp.ts';
+import { createSmppChannel, type SmppListener, type SmppOptions } from '../../src/channels/smpp.ts';
 import { type FakeSmsc, startFakeSmsc } from '../support/fakes/fake-smsc.ts';
 import { testCertificate } from '../support/fakes/test-certificate.ts';
 import { makeMessage } from '../support/make-message.ts';
@@ -33,6 +33,17 @@ function openTo(smsc: FakeSmsc, options: Partial<SmppOptions> = {}): Channel {
 function toPhone(body = 'Hello', given: Partial<Message> = {}): Message {
   const { content } = makeMessage({ channel: 'SMS', address: { kind: 'phone', phone: '+1' }, content: { body } });
   return makeMessage({ channel: 'SMS', address: { kind: 'phone', phone: '+385916242493' }, ...given, content });
+}
+
+/** Keeps what it hears. */
+function makeListener() {
+  const receipts: object[] = [];
+  const messages: object[] = [];
+  const listener: SmppListener = {
+    takeReceipt: async (told) => void receipts.push(told),
+    takeMessage: async (told) => void messages.push(told),
+  };
+  return { receipts, messages, listener };
 }
 
 const accepted = { kind: 'accepted', providerCode: 'ESME_ROK' };
@@ -204,14 +215,35 @@ describe('a session', () => {
     await channel.close();
     expect(smsc.commands.at(-1)).toBe('unbind');
   });
+});
 
-  test('is unbound too when the channel is closed while it is bound', async () => {
+describe('a channel that is closed', () => {
+  test('ends its session after what is being sent', async () => {
+    const { smsc, channel } = await open({ answerMs: 20 });
+    const outcomes = Array.from({ length: 3 }, () => channel.send(toPhone(), never));
+    await smsc.received(1);
+    await channel.close();
+    expect(await Promise.all(outcomes)).toEqual([accepted, accepted, accepted]);
+    await until(async () => smsc.commands.at(-1) === 'unbind');
+  });
+
+  test('keeps no session that was being opened for a send that was given up', async () => {
     const { smsc, channel } = await open();
-    const outcome = channel.send(toPhone(), never);
+    const controller = new AbortController();
+    const outcome = channel.send(toPhone(), controller.signal);
+    controller.abort();
+    expect(await outcome).toEqual({ kind: 'retry', providerCode: 'ABORTED' });
     await channel.close();
     expect(smsc.commands).toEqual([]);
-    expect(await outcome).toEqual({ kind: 'retry', providerCode: 'CONNECTION_CLOSED' });
+    await until(async () => smsc.commands.length === 2);
     expect(smsc.commands).toEqual(['bind_transmitter', 'unbind']);
+  });
+
+  test('keeps no session for a send that comes late', async () => {
+    const { smsc, channel } = await open();
+    await channel.close();
+    expect(await channel.send(toPhone(), never)).toEqual(accepted);
+    await until(async () => smsc.commands.at(-1) === 'unbind');
   });
 });
 
@@ -230,30 +262,160 @@ describe('a receipt', () => {
     ['stat:DELETED err:001', {}, 'BOUNCED', 'DELETED 001'],
     ['stat:ENROUTE err:000', { message_state: 2 }, 'DELIVERED', 'DELIVRD 000'],
     ['', { message_state: 5 }, 'BOUNCED', 'UNDELIV'],
-  ] as const)('that says %s %j is told with its delivery', async (text, parameters, status, providerCode) => {
-    const receipts: object[] = [];
-    const { smsc, channel } = await open({ onReceipt: (told) => receipts.push(told) });
-    const message = toPhone();
-    await channel.send(message, never);
+  ] as const)('that says %s %j is told with what the message was called', async (text, parameters, status, providerCode) => {
+    const { receipts, listener } = makeListener();
+    const { smsc, channel } = await open({ listener });
+    const outcome = await channel.send(toPhone(), never);
+    expect(outcome).toEqual({ ...accepted, providerMessageId: expect.stringMatching(/^smpp:[0-9a-f]{16}:message-1$/) });
+    const { providerMessageId } = outcome.kind === 'accepted' ? outcome : {};
     expect(smsc.commands[0]).toBe('bind_transceiver');
     expect(smsc.parts[0]).toMatchObject({ registeredDelivery: 1 });
     const messageId = smsc.parts[0]?.messageId ?? '';
     const answer = await smsc.tell('deliver_sm', { ...receipt(messageId, text), ...parameters });
     expect(answer).toMatchObject({ command: 'deliver_sm_resp', command_status: 0 });
-    expect(receipts).toEqual([{ deliveryId: message.deliveryId, messageId, status, providerCode }]);
+    expect(receipts).toEqual([{ providerMessageId, status, providerCode }]);
   });
 
   test.each([
-    ['of a message that is not known', receipt('another', 'stat:DELIVRD')],
     ['of no end', receipt('message-1', 'stat:ENROUTE')],
-    ['that is a message from a phone', { ...receipt('message-1', 'stat:DELIVRD'), esm_class: 0 }],
+    ['of the person, not the SMSC', { ...receipt('message-1', 'stat:DELIVRD'), esm_class: 0x10 }],
     ['that cannot be read', { esm_class: 0x04, short_message: 'Hello' }],
   ])('%s is answered and passed over', async (_, parameters) => {
-    const receipts: object[] = [];
-    const { smsc, channel } = await open({ onReceipt: (told) => receipts.push(told) });
+    const { receipts, messages, listener } = makeListener();
+    const { smsc, channel } = await open({ listener });
     await channel.send(toPhone(), never);
     expect(await smsc.tell('deliver_sm', parameters)).toMatchObject({ command_status: 0 });
+    expect([...receipts, ...messages]).toEqual([]);
+  });
+
+  test('is heard by another channel to the same account, and is another one’s of another account', async () => {
+    const [first, second] = [makeListener(), makeListener()];
+    const { smsc, channel } = await open({ listener: first.listener });
+    const outcome = await channel.send(toPhone(), never);
+    await channel.close();
+    const again = openTo(smsc, { listener: second.listener });
+    await again.listen?.();
+    await smsc.tell('deliver_sm', receipt('message-1', 'stat:DELIVRD'));
+    const { providerMessageId } = outcome.kind === 'accepted' ? outcome : {};
+    expect(second.receipts).toMatchObject([{ providerMessageId }]);
+    const elsewhere = await open({ listener: first.listener, url: smsc.url.replace('127.0.0.1', 'localhost') });
+    expect(await elsewhere.channel.send(toPhone(), never)).not.toMatchObject({ providerMessageId });
+  });
+
+  test.each([
+    ['Ab3F', '0000ab3f'],
+    ['00000007', '7'],
+    ['0', '0000000000'],
+  ])('of %s is understood where it says %s', async (submitted, told) => {
+    const { receipts, listener } = makeListener();
+    const { smsc, channel } = await open({ listener });
+    smsc.nameNext(submitted);
+    const outcome = await channel.send(toPhone(), never);
+    await smsc.tell('deliver_sm', receipt(told, 'stat:DELIVRD'));
+    const { providerMessageId } = outcome.kind === 'accepted' ? outcome : {};
+    expect(receipts).toMatchObject([{ providerMessageId: providerMessageId ?? 'none' }]);
+  });
+
+  test('of a message in parts is asked for once, and is that of the last', async () => {
+    const { listener } = makeListener();
+    const { smsc, channel } = await open({ listener });
+    const outcome = await channel.send(toPhone('a'.repeat(400)), never);
+    expect(smsc.parts.map(({ registeredDelivery }) => registeredDelivery)).toEqual([0, 0, 1]);
+    expect(outcome).toMatchObject({ providerMessageId: expect.stringMatching(/:message-3$/) });
+  });
+
+  test('that comes as data_sm is heard as well', async () => {
+    const { receipts, listener } = makeListener();
+    const { smsc, channel } = await open({ listener });
+    await channel.listen?.();
+    const { short_message: text, ...rest } = receipt('message-1', 'stat:DELIVRD');
+    const answer = await smsc.tell('data_sm', { ...rest, message_payload: text });
+    expect(answer).toMatchObject({ command: 'data_sm_resp', command_status: 0 });
+    expect(receipts).toMatchObject([{ status: 'DELIVERED' }]);
+  });
+
+  test('that cannot be recorded is to be brought again', async () => {
+    const { listener } = makeListener();
+    const refuse = () => Promise.reject(new Error('The database is away.'));
+    const { smsc, channel } = await open({ listener: { ...listener, takeReceipt: refuse } });
+    await channel.listen?.();
+    expect(await smsc.tell('deliver_sm', receipt('message-1', 'stat:DELIVRD'))).toMatchObject({
+      command_status: smpp.errors.ESME_RX_T_APPN,
+    });
+  });
+
+  test('that is being recorded is answered before the channel closes', async () => {
+    const { listener } = makeListener();
+    const recorded = Promise.withResolvers<void>();
+    const { smsc, channel } = await open({ listener: { ...listener, takeReceipt: () => recorded.promise } });
+    await channel.listen?.();
+    const answer = smsc.tell('deliver_sm', receipt('message-1', 'stat:DELIVRD'));
+    // By the time that this is answered, the one before has been heard.
+    await smsc.tell('enquire_link', {});
+    const closed = channel.close();
+    recorded.resolve();
+    expect(await answer).toMatchObject({ command_status: 0 });
+    await closed;
+    expect(smsc.commands.slice(-2)).toEqual(['deliver_sm_resp', 'unbind']);
+  });
+});
+
+describe('a message from a phone', () => {
+  const written = { source_addr_ton: 1, source_addr_npi: 1, source_addr: '385916242493', esm_class: 0 };
+
+  test.each([
+    ['in the GSM alphabet', { short_message: 'Stop', data_coding: 0 }, 'Stop'],
+    ['in UCS-2', { short_message: 'Arrêt č', data_coding: 8 }, 'Arrêt č'],
+    ['in a payload', { short_message: '', message_payload: 'STOP', data_coding: 0 }, 'STOP'],
+  ])('%s is told with its number', async (_, parameters, text) => {
+    const { receipts, messages, listener } = makeListener();
+    const { smsc, channel } = await open({ listener });
+    await channel.listen?.();
+    expect(await smsc.tell('deliver_sm', { ...written, ...parameters })).toMatchObject({ command_status: 0 });
+    expect(messages).toEqual([{ phone: '385916242493', text }]);
     expect(receipts).toEqual([]);
+  });
+
+  test.each([
+    ['a national number', { source_addr_ton: 2 }],
+    ['a name', { source_addr_ton: 5, source_addr: 'Bank' }],
+  ])('from %s is nobody’s', async (_, parameters) => {
+    const { messages, listener } = makeListener();
+    const { smsc, channel } = await open({ listener });
+    await channel.listen?.();
+    const answer = await smsc.tell('deliver_sm', { ...written, short_message: 'STOP', ...parameters });
+    expect(answer).toMatchObject({ command_status: 0 });
+    expect(messages).toEqual([]);
+  });
+});
+
+describe('a channel that listens', () => {
+  test('is bound without a send, once, and again when the session was lost', async () => {
+    const { smsc, channel } = await open({ listener: makeListener().listener });
+    await Promise.all([channel.listen?.(), channel.listen?.()]);
+    await channel.send(toPhone(), never);
+    expect(smsc.commands).toEqual(['bind_transceiver', 'submit_sm']);
+    smsc.hangUp();
+    await until(async () => {
+      await channel.listen?.();
+      return smsc.commands.length === 3;
+    });
+    expect(smsc.commands.at(-1)).toBe('bind_transceiver');
+  });
+
+  test('is not bound when nobody hears, nor after it was closed', async () => {
+    const { smsc, channel } = await open();
+    await channel.listen?.();
+    const closed = openTo(smsc, { listener: makeListener().listener });
+    await closed.close();
+    await closed.listen?.();
+    expect(smsc.commands).toEqual([]);
+  });
+
+  test('says that it is refused', async () => {
+    const { smsc } = await open();
+    const wrong = openTo(smsc, { url: smsc.url.replace('right', 'wrong'), listener: makeListener().listener });
+    await expect(wrong.listen?.()).rejects.toThrow('The SMSC refused the bind.');
   });
 });
 
@@ -274,7 +436,7 @@ const submitStatuses: Record<string, string[]> = {
     'RX_P_APPN',
     'RX_R_APPN',
     'RDELIVERYFAILURE',
-    'RPROHIBITED',
+    'RSERTYPDENIED',
     'RQUERYFAIL',
   ],
   channelDown: [
@@ -286,7 +448,7 @@ const submitStatuses: Record<string, string[]> = {
     'RINVDSTTON',
     'RINVDSTNPI',
     'RSERTYPUNAUTH',
-    'RSERTYPDENIED',
+    'RPROHIBITED',
   ],
   retry: ['RINVBNDSTS', 'RSYSERR', 'RMSGQFUL', 'RTHROTTLED', 'RX_T_APPN', 'RUNKNOWNERR', 'RSERTYPUNAVAIL'],
 };

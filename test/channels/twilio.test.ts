@@ -199,13 +199,17 @@ describe('the reply', () => {
 });
 
 test.each([
-  ['channelDown', [10001, 20003, 20005, 20006, 20404, 21212, 21601, 21603, 21660, 21661, 21703, 21705, 30002]],
-  ['channelDown', [63001, 63002, 63007, 63008, 63112]],
-  ['retry', [20429, 20500, 20503, 21611, 21730, 30001, 30008, 63010, 63012, 63018, 63038]],
+  [
+    'channelDown',
+    [10001, 20003, 20005, 20006, 20404, 21212, 21601, 21603, 21660, 21661, 21701, 21702, 21704, 21705, 30002],
+  ],
+  ['channelDown', [63001, 63002, 63007, 63008, 63020, 63051, 63112]],
+  ['retry', [20429, 20500, 20503, 21611, 21730, 30001, 30008, 63009, 63010, 63012, 63017, 63018, 63038]],
+  ['retry this one', [14107, 30003]],
   ['gone', [21211, 30005]],
-  ['rejected HARD_BOUNCE', [21614, 21635, 30003, 30006, 63003, 63024]],
+  ['rejected HARD_BOUNCE', [21614, 21635, 30006, 63003, 63024]],
   ['rejected OPTED_OUT', [21610, 63014]],
-  ['rejected PROVIDER_REJECTED', [21408, 21608, 21612, 30004, 30007, 30010, 30034, 30036, 63013, 63016, 63032]],
+  ['rejected PROVIDER_REJECTED', [21408, 21608, 21612, 21703, 30004, 30007, 30010, 30034, 30036, 63013, 63016, 63032]],
   ['rejected RENDER_FAILED', [21602, 21604, 21617, 21619, 21655, 21656, 21658, 63005, 63021, 63027, 63028]],
 ])('%s is what Twilio’s codes %j mean', async (expected, codes) => {
   for (const code of codes) {
@@ -227,5 +231,6 @@ test.each([
 function toWords(outcome: Awaited<ReturnType<Channel['send']>>): string {
   const detail =
     outcome.kind === 'rejected' ? outcome.reason : outcome.kind === 'accepted' ? outcome.receipt : undefined;
-  return [outcome.kind, detail, `(${outcome.providerCode})`].filter(Boolean).join(' ');
+  const extent = outcome.kind === 'retry' && outcome.isMessageOnly ? 'this one' : undefined;
+  return [outcome.kind, detail, extent, `(${outcome.providerCode})`].filter(Boolean).join(' ');
 }

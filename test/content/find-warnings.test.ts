@@ -24,7 +24,13 @@ describe('the sender is told what is dropped where (rule M3)', () => {
       'a subtitle',
       { subtitle: 'x' },
       {},
-      ['PUSH WEB subtitle DROPPED', 'PUSH ANDROID subtitle DEPENDS', 'EMAIL subtitle DROPPED', 'SMS subtitle DROPPED'],
+      [
+        'PUSH WEB subtitle DROPPED',
+        'PUSH ANDROID subtitle DEPENDS',
+        'EMAIL subtitle DROPPED',
+        'SMS subtitle DROPPED',
+        'WHATSAPP subtitle DROPPED',
+      ],
     ],
     [
       'an icon to apps',
@@ -79,6 +85,50 @@ describe('the sender is told what is dropped where (rule M3)', () => {
       ['PUSH WEB payload FAILS', 'PUSH IOS payload FAILS', 'PUSH ANDROID payload FAILS'],
     ],
     ['a long SMS', { body: 'x'.repeat(161) }, { channels: ['SMS'] }, ['SMS body SPLIT']],
+    [
+      'all of it by WhatsApp, as text',
+      {
+        title: 'x',
+        url: 'https://example.com',
+        subtitle: 'x',
+        icon: 'https://example.com/i',
+        image: 'https://example.com/i',
+        buttons: buttons(1),
+        data: { a: 1 },
+      },
+      { channels: ['WHATSAPP'] },
+      ['subtitle', 'icon', 'image', 'buttons', 'data'].map((field) => `WHATSAPP ${field} DROPPED`),
+    ],
+    [
+      'all of it by WhatsApp, beside a template',
+      { title: 'x', url: 'https://example.com', subtitle: 'x', data: { whatsApp: { template: 'x' } } },
+      { channels: ['WHATSAPP'] },
+      ['title', 'body', 'url', 'subtitle'].map((field) => `WHATSAPP ${field} DROPPED`),
+    ],
+    [
+      'a WhatsApp of 1,600 characters, with its title and URL',
+      { title: 'x'.repeat(600), body: 'x'.repeat(979), url: 'https://example.com' },
+      { channels: ['WHATSAPP'] },
+      [],
+    ],
+    [
+      'a WhatsApp of 1,601 characters, with its title and URL',
+      { title: 'x'.repeat(600), body: 'x'.repeat(980), url: 'https://example.com' },
+      { channels: ['WHATSAPP'] },
+      ['WHATSAPP body DEPENDS'],
+    ],
+    [
+      'a WhatsApp of 4,097 characters',
+      { body: 'x'.repeat(4_097) },
+      { channels: ['WHATSAPP'] },
+      ['WHATSAPP body FAILS'],
+    ],
+    [
+      'a long text beside a WhatsApp template',
+      { body: 'x'.repeat(4_097), data: { whatsApp: { template: 'x' } } },
+      { channels: ['WHATSAPP'] },
+      ['WHATSAPP body DROPPED'],
+    ],
     [
       'a variation',
       {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { newEmail } from '../support/addresses.ts';
+import { sql } from '../../src/storage/database.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { createTemplate, previewNotification, saveLabel, setAttributes } from '../support/content-operations.ts';
-import { makePerson, makeSegment } from '../support/send-operations.ts';
+import { localIdOf, makePerson, makeSegment } from '../support/send-operations.ts';
 
 const g = useApp({ role: 'gateway' });
 
@@ -50,6 +51,38 @@ describe('a preview', () => {
     expect(preview.messages.find(({ channel }) => channel === 'EMAIL')?.rendered).toMatchObject({ subject: 'Hi Ada' });
     expect(preview.warnings).toContainEqual({ channel: 'PUSH', platform: 'WEB', field: 'subtitle', effect: 'DROPPED' });
     expect(preview.warnings).toContainEqual({ channel: 'SMS', platform: null, field: 'subtitle', effect: 'DROPPED' });
+  });
+
+  test('of a WhatsApp is in the language of the phone, as the send is', async () => {
+    const { id } = await makePerson(g.server, { phones: [newPhone()] });
+    await g.pool.query(sql`
+      update recipients set language = 'de' where channel = 'SMS' and user_id = ${localIdOf(id)}::uuid`);
+    const content = { body: 'Hello', variations: [{ language: 'de', body: 'Hallo' }] };
+    const { messages } = await previewNotification(g.server, { content, user: { id }, channels: ['SMS', 'WHATSAPP'] });
+    expect(messages.map((message) => message.content?.body)).toEqual(['Hallo', 'Hallo']);
+  });
+
+  test('of a WhatsApp is its text, or the template that its data names, if a value is there for each of its parameters', async () => {
+    const { id } = await makeReader();
+    const previewOf = async (data?: Record<string, unknown>) => {
+      const content = { title: 'Hi', body: 'there', url: 'https://example.com', ...(data && { data }) };
+      const { messages, warnings } = await previewNotification(g.server, {
+        content,
+        user: { id },
+        channels: ['WHATSAPP'],
+      });
+      return { rendered: messages[0]?.rendered, warnings: warnings.map(({ field, effect }) => `${field} ${effect}`) };
+    };
+    expect(await previewOf()).toEqual({ rendered: { text: 'Hi\nthere\nhttps://example.com' }, warnings: [] });
+    const parameter = (name: string) => ({ whatsApp: { template: 'hi', parameters: [`{{ user.${name} }}`] } });
+    expect(await previewOf(parameter('firstName'))).toEqual({
+      rendered: { template: 'hi', language: 'en', parameters: ['Ada'] },
+      warnings: ['title DROPPED', 'body DROPPED', 'url DROPPED'],
+    });
+    expect(await previewOf(parameter('lastName'))).toMatchObject({
+      rendered: null,
+      warnings: expect.arrayContaining(['data FAILS']),
+    });
   });
 
   test('of a template, for one channel and platform, with its labels and segments', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { graphql } from '../generated/gql.ts';
-import type { SaveLabelInput } from '../generated/graphql.ts';
-import { newEmail } from '../support/addresses.ts';
+import type { NotificationContentInput, SaveLabelInput } from '../generated/graphql.ts';
+import { newEmail, newPhone } from '../support/addresses.ts';
 import {
   createTemplate,
   deleteLabel,
@@ -12,7 +12,7 @@ import {
   updateTemplate,
 } from '../support/content-operations.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
-import { makeNotification, settledDeliveries } from '../support/operations.ts';
+import { makeNotification, sendNotification, settledDeliveries } from '../support/operations.ts';
 import { deleteSegment, makeDynamicSegment } from '../support/segments/operations.ts';
 import { makePerson, makeSegment, toSend } from '../support/send-operations.ts';
 
@@ -65,6 +65,40 @@ describe('a template (rule M3)', () => {
     expect(await updateTemplate(g.server, { template: id, name: second })).toMatchObject({
       template: { name: second },
     });
+  });
+
+  test('names no WhatsApp template that cannot be read, in no variation either: it is refused where it is wrong', async () => {
+    const id = await makeTemplate(newName(), { body: 'x' });
+    const [right, empty] = [['Ada'], ['Ada', '']].map((parameters) => ({ whatsApp: { template: 'hi', parameters } }));
+    const inVariation = { body: 'x', data: right, variations: [{ language: 'de', data: empty }] };
+    const mistakes: [NotificationContentInput, string[]][] = [
+      [{ body: 'x', data: empty }, ['content', 'data', 'whatsApp', 'parameters', '1']],
+      [inVariation, ['content', 'variations', '0', 'data', 'whatsApp', 'parameters', '1']],
+      [{ body: 'x', data: { whatsApp: { name: 'hi' } } }, ['content', 'data', 'whatsApp', 'template']],
+      [{ body: 'x', data: { whatsApp: 'hi' } }, ['content', 'data', 'whatsApp']],
+    ];
+    for (const [content, path] of mistakes) {
+      const refused = { code: 'VALUE_INVALID', path };
+      expect(await createTemplate(g.server, newName(), content)).toMatchObject(refused);
+      expect(await updateTemplate(g.server, { template: id, content })).toMatchObject(refused);
+      expect(await sendNotification(g.server, toSend({ everyone: true }, { content }))).toMatchObject(refused);
+    }
+  });
+
+  test('names the WhatsApp template of each by placeholders, however long they are themselves', async () => {
+    const language = '{{ user.preferredLanguage | default: "en" }}';
+    const data = { whatsApp: { template: 'hi', language, parameters: ['{{ user.firstName }}'] } };
+    const name = newName();
+    await makeTemplate(name, { body: 'x', data });
+    const person = await makePerson(g.server, { phones: [newPhone()] });
+    await setAttributes(g.server, person.id, { firstName: 'Ada', preferredLanguage: 'de' });
+    const send = { target: { users: [{ id: person.id }] }, template: name, channels: ['WHATSAPP' as const] };
+    const notification = await makeNotification(g.server, send);
+    await g.startWorker();
+    await settledDeliveries(g.server, notification);
+    expect((await listRendered(g.server, notification)).map(({ rendered }) => rendered)).toEqual([
+      { template: 'hi', language: 'de', parameters: ['Ada'] },
+    ]);
   });
 
   test('is made once by many who make it at once', async () => {

@@ -1,17 +1,22 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createHmac } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { getDefaultApp, setChannels } from '../support/app-channels.ts';
 import { type FakeApns, startFakeApns } from '../support/fakes/fake-apns.ts';
 import { startFakeFcm } from '../support/fakes/fake-fcm.ts';
 import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
 import { startFakePushService } from '../support/fakes/fake-push-service.ts';
+import { startFakeSmsc } from '../support/fakes/fake-smsc.ts';
 import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
+import { startFakeTwilio } from '../support/fakes/fake-twilio.ts';
 import { makeInstallation, makeNotification, settledDeliveries } from '../support/operations.ts';
+import { postReceipt, receiptSettings, storyOf } from '../support/receipts.ts';
 import { localIdOf, makePerson, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 import { makeApp, type RegisteringApp } from '../support/user-registration.ts';
 
-const [common, ofShop, ofNews, fcm, smtp, infobip, browsers] = await Promise.all([
+const [common, ofShop, ofNews, fcm, smtp, infobip, browsers, twilio, smsc] = await Promise.all([
   startFakeApns(),
   startFakeApns(),
   startFakeApns(),
@@ -19,13 +24,17 @@ const [common, ofShop, ofNews, fcm, smtp, infobip, browsers] = await Promise.all
   startFakeSmtp(),
   startFakeInfobip(),
   startFakePushService(),
+  startFakeTwilio(),
+  startFakeSmsc(),
 ]);
-afterAll(() => Promise.all([common, ofShop, ofNews, fcm, smtp, infobip, browsers].map((fake) => fake.close())));
+const fakes = [common, ofShop, ofNews, fcm, smtp, infobip, browsers, twilio, smsc];
+afterAll(() => Promise.all(fakes.map((fake) => fake.close())));
 
 const credentialsOf = ({ key, keyId, teamId, topic, baseUrl }: FakeApns) => ({ key, keyId, teamId, topic, baseUrl });
 
 // The environment has an account with APNs, and none with others: what is left goes to the outbox.
-const g = useApp({ apns: credentialsOf(common) }, { channelPauseMs: 50 });
+const { dataEncryptionKey, publicUrl } = receiptSettings;
+const g = useApp({ apns: credentialsOf(common), dataEncryptionKey, publicUrl }, { channelPauseMs: 50 });
 
 let shop: RegisteringApp;
 let news: RegisteringApp;
@@ -118,6 +127,93 @@ test('e-mail and SMS go by the default app’s own server and account', async ()
   expect(smtp.mails[0]?.from).toBe('shop@example.com');
   expect(infobip.messages[0]?.sender).toBe('Shop');
   await setChannels(g.server, app, { smtp: null, infobip: null });
+});
+
+describe('a text message goes by the default app’s own account, and what is told of it finds its delivery:', () => {
+  const { accountSid, authToken, baseUrl } = twilio;
+  const account = { accountSid, authToken, baseUrl, from: '+15017122661' };
+
+  /** The first message by this channel that goes by `isServed`, sent again and again until one does. */
+  async function sendUntil(channel: 'SMS' | 'WHATSAPP', isServed: (phone: string) => boolean): Promise<string> {
+    return until(async () => {
+      const phone = newPhone();
+      const { id } = await makePerson(g.server, { phones: [phone] });
+      const sent = await makeNotification(g.server, toSend({ users: [{ id }] }, { channels: [channel] }));
+      const [delivery] = (await settledDeliveries(g.server, sent)).deliveries.nodes;
+      return isServed(phone) && (delivery?.id ?? false);
+    });
+  }
+
+  test.each([
+    ['SMS', { twilio: account }, { twilio: null }],
+    ['WHATSAPP', { twilioWhatsapp: account }, { twilioWhatsapp: null }],
+  ] as const)('%s by Twilio', async (channel, channels, gone) => {
+    const app = await getDefaultApp(g.server);
+    await setChannels(g.server, app, channels);
+    const delivery = await sendUntil(channel, (phone) => twilio.messages.some(({ To }) => To.endsWith(phone)));
+    const { StatusCallback = '' } = twilio.messages.at(-1) ?? {};
+    const fields = { MessageSid: `SM${'0'.repeat(32)}`, MessageStatus: 'delivered' };
+    const post = (token: string) =>
+      postReceipt(g, channel.toLowerCase(), {
+        body: new URLSearchParams(fields).toString(),
+        query: new URL(StatusCallback).search,
+        headers: {
+          'content-type': 'application/x-www-form-urlencoded',
+          'x-twilio-signature': createHmac('sha1', token)
+            .update(`${StatusCallback}${Object.entries(fields).flat().join('')}`)
+            .digest('base64'),
+        },
+      });
+    expect(await post('another')).toBe(401);
+    expect(await post(authToken)).toBe(204);
+    expect((await storyOf(g, { delivery })).status).toBe('DELIVERED');
+    await setChannels(g.server, app, gone);
+    await until(async () => (await post(authToken)) === 401);
+  });
+
+  test('WHATSAPP by Infobip, while SMS goes by what the environment says', async () => {
+    const app = await getDefaultApp(g.server);
+    const { baseUrl: infobipUrl, apiKey } = infobip;
+    await setChannels(g.server, app, { infobipWhatsapp: { baseUrl: infobipUrl, apiKey, from: '+385912345678' } });
+    await sendUntil('WHATSAPP', (phone) => infobip.whatsApps.some(({ to }) => `+${to}` === phone));
+    const smsCount = infobip.messages.length;
+    const smsId = localIdOf(await sendUntil('SMS', () => true));
+    expect(await g.db.outboxMessage.count({ where: { deliveryId: smsId } })).toBe(1);
+    expect(infobip.messages).toHaveLength(smsCount);
+    await setChannels(g.server, app, { infobipWhatsapp: null });
+  });
+
+  test('SMS by SMPP, and the session of former credentials ends', async () => {
+    const app = await getDefaultApp(g.server);
+    await setChannels(g.server, app, { smpp: { url: smsc.url, from: 'Shop' } });
+    const delivery = await sendUntil('SMS', (phone) => smsc.parts.some(({ to }) => `+${to}` === phone));
+    const { messageId } = smsc.parts.at(-1) ?? {};
+    await smsc.tell('deliver_sm', { esm_class: 0x04, short_message: `id:${messageId} stat:DELIVRD err:000 text:` });
+    await until(async () => (await storyOf(g, { delivery })).status === 'DELIVERED');
+    expect(smsc.commands).not.toContain('unbind');
+    await setChannels(g.server, app, { smpp: { url: smsc.url, from: 'Other' } });
+    await sendUntil('SMS', () => smsc.parts.at(-1)?.sender === 'Other');
+    await until(async () => smsc.commands.includes('unbind'));
+    await setChannels(g.server, app, { smpp: null });
+    await until(async () => {
+      await sendUntil('SMS', () => true);
+      return smsc.commands.filter((command) => command === 'unbind').length === 2;
+    });
+  });
+
+  test('a paused account of SMS pauses no other of the app', async () => {
+    const app = await getDefaultApp(g.server);
+    const wrong = { ...account, authToken: 'wrong' };
+    await setChannels(g.server, app, { twilio: wrong, twilioWhatsapp: account });
+    const { id } = await makePerson(g.server, { phones: [newPhone()] });
+    await until(async () => {
+      await makeNotification(g.server, toSend({ users: [{ id }] }, { channels: ['SMS'] }));
+      return (await g.db.channelPause.count({ where: { channel: 'SMS', provider: 'twilio' } })) === 1;
+    });
+    await sendUntil('WHATSAPP', (phone) => twilio.messages.some(({ To }) => To === `whatsapp:${phone}`));
+    await setChannels(g.server, app, { twilio: null, twilioWhatsapp: null });
+    await until(async () => (await g.db.delivery.count({ where: { status: 'QUEUED' } })) === 0);
+  });
 });
 
 test('what cannot be read keeps the deliveries of its app waiting, until it is set anew', async () => {

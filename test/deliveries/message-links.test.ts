@@ -14,7 +14,7 @@ function link(
 ) {
   const { content } = makeMessage({ channel, address: { kind: 'email', email: 'a@example.com' }, content: given });
   const delivery = { id: crypto.randomUUID(), channel, recipientId: crypto.randomUUID() };
-  return linkContent({ cipher, publicUrl: url }, content, { delivery, wishes });
+  return linkContent({ cipher, publicUrl: url }, content, { delivery, wishes, topicId: null });
 }
 
 test('a link that opens an app, or is too long, stays as it is', () => {

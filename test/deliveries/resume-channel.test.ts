@@ -6,7 +6,7 @@ import { resumeChannel, sendersOf } from '../support/channel-operations.ts';
 import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeApp } from '../support/make-app.ts';
-import { makeNotification, settledDeliveries } from '../support/operations.ts';
+import { makeInstallation, makeNotification, settledDeliveries } from '../support/operations.ts';
 import { globalIdOf, localIdOf, makePerson, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 
@@ -148,6 +148,22 @@ test('what is sent no faster than its rate is sent whole, and keeps no other cha
   const notification = await makeNotification(g.server, toSend(target, { channels: ['EMAIL', 'SMS'] }));
   await g.startWorker({ ...options, ratesPerSecond: { EMAIL: 10 } });
   expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { total: 13, sent: 13 } });
+});
+
+test('pushes go to a service no faster than its rate', async () => {
+  const installations = await Promise.all(
+    Array.from({ length: 15 }, () =>
+      makeInstallation(g.app, { platform: 'ANDROID', address: { fcm: { token: crypto.randomUUID() } } }),
+    ),
+  );
+  const target = { installations: installations.map(({ pushRegistrationId }) => pushRegistrationId) };
+  const notification = await makeNotification(g.server, toSend(target));
+  await g.startWorker({ ratesPerSecond: { FCM: 10 } });
+  expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { sent: 15 } });
+  const sent = await g.db.outboxMessage.findMany({ where: { notificationId: localIdOf(notification) } });
+  const times = sent.map(({ renderedAt }) => renderedAt.getTime());
+  // The 11th to the 15th are 100 ms apart; a timer may be a little early.
+  expect(Math.max(...times) - Math.min(...times)).toBeGreaterThan(400);
 });
 
 test('other credentials of an app end its pauses, and no other app’s', async () => {

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest';
-import { createSendRates } from '../../src/deliveries/send-rates.ts';
+import { createSendRates, toRatedService } from '../../src/deliveries/send-rates.ts';
 
 const never = new AbortController().signal;
 let nowMs: number;
@@ -65,6 +65,32 @@ test('a channel with more than a second’s sends waiting is busy, and no other'
   expect(rates.listBusy()).toEqual([]);
   given.abort();
   await Promise.all(turns);
+});
+
+test('the services of push have rates of their own, and keep only their own channel from being claimed', async () => {
+  const rates = createSendRates({ FCM: 1, APNS: 1_000 }, { now: () => nowMs });
+  const given = new AbortController();
+  const turns = Array.from({ length: 3 }, () => rates.take('FCM', given.signal));
+  expect(rates.listBusy()).toEqual(['PUSH']);
+  expect(await Promise.all((['APNS', 'WEB_PUSH', null] as const).map((one) => rates.take(one, never)))).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  given.abort();
+  expect(await Promise.all(turns)).toEqual([true, false, false]);
+});
+
+test.each([
+  ['PUSH', 'fcm', 'FCM'],
+  ['PUSH', 'apns', 'APNS'],
+  ['PUSH', 'webPush', 'WEB_PUSH'],
+  ['EMAIL', 'email', 'EMAIL'],
+  ['SMS', 'phone', 'SMS'],
+  ['WHATSAPP', 'phone', 'WHATSAPP'],
+  ['IN_APP', 'inbox', null],
+] as const)('%s to an address of %s counts for the rate of %s', (channel, addressKind, service) => {
+  expect(toRatedService(channel, addressKind)).toBe(service);
 });
 
 test('a channel without a rate is not held back', async () => {

@@ -4,10 +4,11 @@ import { createLinkMaker, readClickToken, readUnsubscribeToken } from '../../src
 import { createCipher } from '../../src/storage/cipher.ts';
 import { useApp } from '../support/app.ts';
 import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
-import { makeNotification } from '../support/operations.ts';
+import { makeNotification, settledDeliveries } from '../support/operations.ts';
 import { makeSent, receiptSettings, storyOf } from '../support/receipts.ts';
 import { removeRecipient, updateRecipient } from '../support/recipients.ts';
-import { localIdOf, makePerson, toSend } from '../support/send-operations.ts';
+import { localIdOf, makePerson, mergeUsers, toSend } from '../support/send-operations.ts';
+import { deleteTopic, makeTopic, wordsOn } from '../support/topics.ts';
 
 const server: FakeSmtp = await startFakeSmtp();
 const g = useApp({ ...receiptSettings, smtp: { url: server.url, from: 'Carillon <carillon@example.com>' } });
@@ -15,10 +16,10 @@ const g = useApp({ ...receiptSettings, smtp: { url: server.url, from: 'Carillon 
 const cipher = createCipher(receiptSettings.dataEncryptionKey);
 
 /** The mail that a person gets. */
-async function mailOf(purpose: 'MARKETING' | 'TRANSACTIONAL') {
+async function mailOf(purpose: 'MARKETING' | 'TRANSACTIONAL', topic: string | null = null) {
   const person = await makePerson(g.server, { emails: [`${crypto.randomUUID()}@example.com`] });
   const before = server.mails.length;
-  await makeNotification(g.server, toSend({ users: [{ id: person.id }] }, { channels: ['EMAIL'], purpose }));
+  await makeNotification(g.server, toSend({ users: [{ id: person.id }] }, { channels: ['EMAIL'], purpose, topic }));
   const mail = (await server.received(before + 1))[before];
   if (!mail) throw new Error('No mail came.');
   return mail;
@@ -26,8 +27,10 @@ async function mailOf(purpose: 'MARKETING' | 'TRANSACTIONAL') {
 
 /** Where this program answers what a link in a message names. */
 const toLocal = (link: string) => link.replace(receiptSettings.publicUrl, g.url);
-const linkOf = (recipient: string) =>
-  toLocal(createLinkMaker(cipher, receiptSettings.publicUrl).unsubscribe(localIdOf(recipient)));
+const linkOf = (recipient: string, topicId: string | null = null) =>
+  toLocal(
+    createLinkMaker(cipher, receiptSettings.publicUrl).unsubscribe({ recipientId: localIdOf(recipient), topicId }),
+  );
 
 /** As a mail program does it (RFC 8058, section 3.2). */
 const oneClick = (link: string) =>
@@ -51,6 +54,27 @@ describe('an e-mail for MARKETING', () => {
       isSubscribed: false,
       consentBy: 'person:unsubscribe',
     });
+  });
+
+  test('about a topic takes the person off that topic by one click, by e-mail only, and off nothing else (rule M8)', async () => {
+    const [topic, other] = [await makeTopic(g.server), await makeTopic(g.server)];
+    const mail = await mailOf('MARKETING', topic);
+    const [, link = ''] = /^<(https:.*)>$/.exec(mail.headers.get('list-unsubscribe')?.[0] ?? '') ?? [];
+    expect((await oneClick(toLocal(link))).status).toBe(200);
+    const email = mail.to[0] ?? '';
+    expect(await wordsOn(g.server, { email }, topic)).toEqual(['EMAIL no']);
+    expect(await wordsOn(g.server, { email }, other)).toEqual([]);
+    expect(await g.db.recipient.findFirst({ where: { address: email } })).toMatchObject({
+      isSubscribed: true,
+      consentBy: null,
+    });
+    const endsOf = async (about: string) => {
+      const send = toSend({ users: [{ email }] }, { channels: ['EMAIL', 'IN_APP'], topic: about });
+      const { deliveries } = await settledDeliveries(g.server, await makeNotification(g.server, send));
+      return deliveries.nodes.map(({ channel, reason }) => `${channel} ${reason}`).sort();
+    };
+    expect(await endsOf(topic)).toEqual(['EMAIL TOPIC_OPTED_OUT', 'IN_APP null']);
+    expect(await endsOf(other)).toEqual(['EMAIL null', 'IN_APP null']);
   });
 
   test('and no other says so', async () => {
@@ -82,7 +106,7 @@ describe('the page to unsubscribe', () => {
       '<meta name="viewport" content="width=device-width, initial-scale=1">',
       '<title>Unsubscribe?</title>',
       '<h1>Unsubscribe?</h1>',
-      '<form method="post"><button type="submit">Unsubscribe</button></form>',
+      '<form method="post"><button type="submit" name="choice" value="everything" class="main">Unsubscribe</button></form>',
     ]) {
       expect(html).toContain(part);
     }
@@ -103,6 +127,57 @@ describe('the page to unsubscribe', () => {
     expect((await storyOf(g, sent)).recipient).toMatchObject({ isSubscribed: true });
   });
 
+  describe('for a message about a topic', () => {
+    const choose = (link: string, choice: string) =>
+      fetch(link, { method: 'POST', body: new URLSearchParams({ choice }) });
+
+    test('offers to leave the topic, or everything, by buttons that say which', async () => {
+      const sent = await makeSent(g, 'EMAIL');
+      const topic = await makeTopic(g.server, { name: `News & <offers> ${crypto.randomUUID()}` });
+      const html = await (await fetch(linkOf(sent.recipient, localIdOf(topic)))).text();
+      expect(html).toMatch(
+        /<button [^>]*value="topic" class="main">Unsubscribe from “News &amp; &lt;offers&gt; [^<]+”<\/button>/,
+      );
+      expect(html).toContain('value="everything">Unsubscribe from everything</button>');
+      expect(await wordsOn(g.server, { id: sent.person.id }, topic)).toEqual([]);
+    });
+
+    test('leaves the topic, and then still offers everything', async () => {
+      const sent = await makeSent(g, 'EMAIL');
+      const topic = await makeTopic(g.server);
+      const done = await choose(linkOf(sent.recipient, localIdOf(topic)), 'topic');
+      expect(await done.text()).toContain('value="everything"');
+      expect(await wordsOn(g.server, { id: sent.person.id }, topic)).toEqual(['EMAIL no']);
+      expect((await storyOf(g, sent)).recipient).toMatchObject({ isSubscribed: true });
+      await choose(linkOf(sent.recipient, localIdOf(topic)), 'everything');
+      expect((await storyOf(g, sent)).recipient).toMatchObject({
+        isSubscribed: false,
+        consentBy: 'person:unsubscribe',
+      });
+    });
+
+    test('leaves everything when the topic is gone: there is nothing less to leave', async () => {
+      const sent = await makeSent(g, 'EMAIL');
+      const topic = await makeTopic(g.server);
+      await deleteTopic(g.server, topic);
+      const link = linkOf(sent.recipient, localIdOf(topic));
+      expect(await (await fetch(link)).text()).not.toContain('value="topic"');
+      expect((await oneClick(link)).status).toBe(200);
+      expect((await storyOf(g, sent)).recipient).toMatchObject({ isSubscribed: false });
+    });
+
+    test('speaks for who has the address now, also after a merge, and says nothing of one that is gone', async () => {
+      const [sent, survivor] = [await makeSent(g, 'EMAIL'), await makePerson(g.server)];
+      const topic = await makeTopic(g.server);
+      const link = linkOf(sent.recipient, localIdOf(topic));
+      await mergeUsers(g.server, { survivor: survivor.id, merged: sent.person.id });
+      await oneClick(link);
+      expect(await wordsOn(g.server, { id: survivor.id }, topic)).toEqual(['EMAIL no']);
+      await removeRecipient(g.server, sent.recipient);
+      expect((await oneClick(link)).status).toBe(200);
+    });
+  });
+
   test('does not tell whether there is such an address any more', async () => {
     const sent = await makeSent(g, 'EMAIL');
     await removeRecipient(g.server, sent.recipient);
@@ -119,7 +194,8 @@ describe('the page to unsubscribe', () => {
       `${own}A`,
       `${g.url}/unsubscribe/`,
       `${g.url}/unsubscribe/${'A'.repeat(9_000)}`,
-      foreign.unsubscribe(localIdOf(sent.recipient)),
+      foreign.unsubscribe({ recipientId: localIdOf(sent.recipient), topicId: null }),
+      `${g.url}/unsubscribe/${own.split('/').at(-1)}${Buffer.from(crypto.randomUUID()).toString('base64url')}`,
       links.open(localIdOf(sent.recipient)).replace('/o/', '/unsubscribe/').replace('.gif', ''),
     ]) {
       expect((await oneClick(link)).status).toBe(404);
@@ -133,7 +209,10 @@ test('a link of one kind is none of another', () => {
   const links = createLinkMaker(cipher, 'https://a.example');
   const id = crypto.randomUUID();
   const token = (link: string) => link.split('/').at(-1)?.replace('.gif', '') ?? '';
-  expect(readUnsubscribeToken(cipher, token(links.unsubscribe(id)))).toBe(id);
+  expect(readUnsubscribeToken(cipher, token(links.unsubscribe({ recipientId: id, topicId: null })))).toEqual({
+    recipientId: id,
+    topicId: null,
+  });
   expect(readUnsubscribeToken(cipher, token(links.open(id)))).toBe(null);
   expect(readClickToken(cipher, token(links.open(id)))).toBe(null);
   expect(readClickToken(cipher, token(links.click({ deliveryId: id, target: 'https://b.example/ü?c' })))).toEqual({

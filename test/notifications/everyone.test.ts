@@ -14,7 +14,7 @@ test('everyone is everybody but who is left out, those without a name too, acros
   await g.pool.query(sql`insert into users (id) select uuid_v7() from generate_series(1, 1100)`);
   const target = { everyone: true, excludeSegments: [await makeSegment(g.server, [excluded.id])] };
   const notification = await makeNotification(g.server, toSend(target, { channels: ['PUSH'] }));
-  await g.startWorker();
+  await g.startWorker({}, { usersPerPage: 500 });
   const { progress } = await settledDeliveries(g.server, notification);
   const { rows } = await g.pool.query<{ count: number }>(sql`select count(*)::int - 1 as count from users`);
   expect(progress).toMatchObject({ total: rows[0]?.count, sent: 2 });

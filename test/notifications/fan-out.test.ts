@@ -3,12 +3,16 @@ import { fanOutJob } from '../../src/notifications/fan-out/fan-out.job.ts';
 import { readProgress } from '../../src/notifications/progress.ts';
 import { sql } from '../../src/storage/database.ts';
 import { newEmail } from '../support/addresses.ts';
+import { eraseUser } from '../support/erase-operations.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
-import { makeNotification, settledDeliveries } from '../support/operations.ts';
+import { depersonalize, makeNotification, settledDeliveries } from '../support/operations.ts';
 import { localIdOf, makePerson, makeSegment, mergeUsers, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 
 const g = useGatewayAndWorker();
+
+/** Audiences of these tests are of several pages. */
+const paged = { usersPerPage: 500 };
 
 /** Global id of a new segment with `count` new users, each with an e-mail address. */
 async function makeAudience(count: number): Promise<string> {
@@ -52,14 +56,14 @@ test('who is a member is decided at the fan-out, not at the call', async () => {
 test('a segment of several pages is reached as a whole, each member once', async () => {
   const segments = [await makeAudience(1_201), await makeAudience(300)];
   const notification = await makeNotification(g.server, toSend({ segments }, { channels: ['EMAIL'] }));
-  await g.startWorker();
+  await g.startWorker({}, paged);
   expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1_501, sent: 1_501 });
 });
 
 test('the counts add up to the total at every moment of a send', async () => {
   const segments = [await makeAudience(1_201)];
   const notification = await makeNotification(g.server, toSend({ segments }, { channels: ['EMAIL', 'SMS'] }));
-  await g.startWorker();
+  await g.startWorker({}, paged);
   const totals = await until(async () => {
     const progress = await readProgress(g.db, localIdOf(notification));
     if (!progress) return null;
@@ -83,7 +87,7 @@ test('a fan-out that was killed between its pages goes on where it was, without 
       return null;
     end $$`);
   await g.pool.query(sql`create trigger fail_third_page after insert on deliveries execute function fail_third_page()`);
-  const dying = await g.startWorker();
+  const dying = await g.startWorker({}, paged);
   await until(async () => {
     const { rowCount } = await g.pool.query(sql`
       select from notifications where id = ${id}::uuid and fan_out_cursor ->> 'after' is not null`);
@@ -97,7 +101,7 @@ test('a fan-out that was killed between its pages goes on where it was, without 
     sql`select graphile_worker.complete_jobs(array(select id from graphile_worker.jobs where key like 'fan out %'))`,
   );
   await g.pool.query(sql`update notifications set fan_out_claim_expires_at = now() where id = ${id}::uuid`);
-  await g.startWorker();
+  await g.startWorker({}, paged);
   expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1_100, sent: 1_100 });
 });
 
@@ -110,7 +114,7 @@ test('fan-outs that run twice at once make nothing twice', async () => {
   for (const _ of Array(5)) {
     await g.pool.query(sql`select graphile_worker.add_job(${fanOutJob.name}, ${payload}::json)`);
   }
-  await Promise.all([g.startWorker(), g.startWorker()]);
+  await Promise.all([g.startWorker({}, paged), g.startWorker({}, paged)]);
   expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1_201, sent: 1_201 });
 });
 
@@ -131,6 +135,43 @@ test('a merge that comes in the middle of a page waits for its end, and nobody i
   holder.release();
   await merging;
   expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 1, sent: 1 });
+});
+
+test('who is merged, leaves an installation or is erased in the middle of a page waits for nothing, and it is told when it is sent', async () => {
+  const [survivor, merged] = [await makePerson(g.server), await makePerson(g.server, { emails: [newEmail()] })];
+  const [left, erased] = [await makePerson(g.server), await makePerson(g.server)];
+  const segments = [await makeSegment(g.server, [merged.id, left.id, erased.id])];
+  const holder = await g.pool.connect();
+  await holder.query('begin; select pg_advisory_xact_lock(7)');
+  // The page stops right after it has seen whom it means, until the test lets it go on.
+  await g.pool.query(`
+    create or replace function wait_for_test() returns trigger language plpgsql as $$ begin
+      perform pg_advisory_xact_lock(7); return new;
+    end $$`);
+  await g.pool.query(
+    sql`create trigger wait before insert on deliveries for each row execute function wait_for_test()`,
+  );
+  await g.startWorker({}, { sweepMs: 60_000 });
+  const notification = await makeNotification(g.server, toSend({ segments }, { channels: ['PUSH', 'EMAIL'] }));
+  await until(() => isWaitingFor('insert into deliveries'));
+  await mergeUsers(g.server, { survivor: survivor.id, merged: merged.id });
+  await depersonalize(g.app.as(left.installation.token));
+  await eraseUser(g.server, { id: erased.id });
+  await holder.query('commit');
+  holder.release();
+  const { deliveries } = await settledDeliveries(g.server, notification);
+  await g.pool.query(sql`drop trigger wait on deliveries`);
+  const ends = deliveries.nodes.map(({ user, channel, status, reason }) => [user?.id, channel, status, reason]);
+  expect(ends.sort()).toEqual(
+    [
+      [survivor.id, 'PUSH', 'SENT', null],
+      [survivor.id, 'EMAIL', 'SENT', null],
+      [left.id, 'PUSH', 'CANCELLED', 'DEPERSONALIZED'],
+      [left.id, 'EMAIL', 'DISCARDED', 'NO_ADDRESS'],
+      [undefined, 'PUSH', 'CANCELLED', 'ERASED'],
+      [undefined, 'EMAIL', 'DISCARDED', 'NO_ADDRESS'],
+    ].sort(),
+  );
 });
 
 test('a member who is merged between two pages, into somebody whom the walk has passed, is not missed', async () => {

@@ -152,7 +152,7 @@ test('a limit holds after targeting and excludes, across pages: the named first,
   const segment = await makeSegment(g.server, excluded);
   const target = { filter: { tag }, users: named.map((id) => ({ id })), excludeSegments: [segment], limit: 1_100 };
   const notification = await makeNotification(g.server, toSend(target, { channels: ['SMS'] }));
-  await g.startWorker();
+  await g.startWorker({}, { usersPerPage: 500 });
   await settledDeliveries(g.server, notification);
   const made = await g.db.delivery.findMany({
     where: { notificationId: localIdOf(notification) },

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { fallBackTask } from '../../src/deliveries/fall-back-task.ts';
 import { addJob } from '../../src/queue/job.ts';
+import { applyReceipts } from '../../src/receipts/apply-receipts.ts';
 import { sql } from '../../src/storage/database.ts';
+import { inTransaction } from '../../src/storage/transaction.ts';
 import type { SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { cancelNotification } from '../support/cancel-operations.ts';
@@ -129,6 +131,63 @@ test('what is opened is followed by nothing (rule M1)', async () => {
   await reportDelivery(g.server, { delivery: delivery?.id ?? '', status: 'OPENED' });
   await letPass(notification);
   expect(await settled(notification)).toEqual(['PUSH OPENED']);
+});
+
+test('what is opened or fails ends the wait at once, whoever tells of it', async () => {
+  const people = [await makeReachable(), await makeReachable(), await makeReachable()];
+  const rest = { fallbackAfterSeconds: hour, channels: ['EMAIL' as const, 'SMS' as const] };
+  const notifications = await Promise.all(people.map((person) => send([person], fallback(rest))));
+  await g.startWorker({}, { sweepMs: 60_000 });
+  const [opened = '', told = '', bounced = ''] = notifications;
+  const tell = async (notification: string, receipt: 'OPENED' | 'BOUNCED') => {
+    const [delivery] = await made(notification, 1);
+    const about = { deliveryId: delivery?.id ?? '' };
+    const reason = receipt === 'BOUNCED' ? ('HARD_BOUNCE' as const) : null;
+    const incoming = { about, receipt, reason, providerCode: null, at: null, isAddressGone: false };
+    await inTransaction(g.db, (tx) => applyReceipts(tx, [{ ...incoming, via: 'link' }]), 'GENERIC');
+  };
+  const [delivery] = await made(opened, 1);
+  await reportDelivery(g.server, { delivery: delivery?.id ?? '', status: 'CLICKED' });
+  await tell(told, 'OPENED');
+  await tell(bounced, 'BOUNCED');
+  expect(await settled(opened)).toEqual(['EMAIL CLICKED']);
+  expect(await settled(told)).toEqual(['EMAIL OPENED']);
+  expect((await made(bounced, 2)).map(({ channel, status }) => `${channel} ${status}`)).toEqual([
+    'EMAIL BOUNCED',
+    'SMS SENT',
+  ]);
+});
+
+test('that a message arrived, and what no other channel waits for, is told without a job', async () => {
+  const person = await makeReachable();
+  const waiting = await send([person], fallback({ fallbackAfterSeconds: hour, channels: ['EMAIL', 'SMS'] }));
+  const last = await send([person], fallback({ channels: ['EMAIL'] }));
+  const worker = await g.startWorker({}, { sweepMs: 60_000 });
+  const [[first], [second]] = [await made(waiting, 1), await made(last, 1)];
+  await worker.stop();
+  const jobs = async () => (await g.pool.query(sql`select key, run_at from graphile_worker.jobs order by id`)).rows;
+  const before = await jobs();
+  await reportDelivery(g.server, { delivery: first?.id ?? '', status: 'DELIVERED' });
+  await reportDelivery(g.server, { delivery: second?.id ?? '', status: 'CLICKED' });
+  expect(await jobs()).toEqual(before);
+});
+
+test('an address at which it has failed already, as a merge brings one, is passed over for the channel after it', async () => {
+  const person = await makeReachable('', []);
+  const other = await makePerson(g.server, { emails: [`${crypto.randomUUID()}+rejected@example.com`] });
+  await g.pool.query(sql`
+    update recipients set is_subscribed = false where channel = 'PUSH' and user_id = ${localIdOf(other.id)}::uuid`);
+  const notification = await send([person, other], fallback({ fallbackAfterSeconds: hour }));
+  await g.startWorker();
+  expect((await made(notification, 2)).map(({ channel, status }) => `${channel} ${status}`).sort()).toEqual([
+    'EMAIL FAILED',
+    'PUSH SENT',
+  ]);
+  const ofOther = { notificationId: localIdOf(notification), userId: localIdOf(other.id) };
+  await until(async () => (await g.db.fallback.count({ where: ofOther })) === 0);
+  await mergeUsers(g.server, { survivor: person.id, merged: other.id });
+  await letPass(notification);
+  expect((await settled(notification)).toSorted()).toEqual(['EMAIL FAILED PROVIDER_REJECTED', 'PUSH SENT', 'SMS SENT']);
 });
 
 test('the next channel waits until every installation has failed', async () => {

@@ -1,40 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { sql } from '../../src/storage/database.ts';
-import { graphql } from '../generated/gql.ts';
-import type { PreviewOfAudienceQueryVariables } from '../generated/graphql.ts';
-import { newEmail } from '../support/addresses.ts';
+import type { SendNotificationInput } from '../generated/graphql.ts';
+import { fcmAddress, newEmail } from '../support/addresses.ts';
+import { countMade, previewAudience, toLines } from '../support/audience-preview.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
-import { makeInstallation, makeNotification, settledDeliveries } from '../support/operations.ts';
+import { makeInstallation, makeNotification, sendNotification, settledDeliveries } from '../support/operations.ts';
 import { localIdOf, makePerson, makeSegment, toSend } from '../support/send-operations.ts';
 
 const g = useGatewayAndWorker();
-
-const Preview = graphql(`
-  query PreviewOfAudience($target: NotificationTargetInput!, $channels: [Channel!], $onePerUser: Boolean) {
-    previewAudience(target: $target, channels: $channels, onePerUser: $onePerUser) {
-      users unknownUsers total countedAt channels { channel reachable leftOut { reason count } }
-    }
-  }
-`);
-const previewOf = async (variables: PreviewOfAudienceQueryVariables) =>
-  (await g.server.run(Preview, variables)).previewAudience;
-
-/** As a preview tells it, from what a fan-out has made. */
-async function countMade(notification: string) {
-  const { rows } = await g.pool.query<{ line: string }>(sql`
-    select concat_ws(' ', channel, reason, count(*)) as line from deliveries
-    where notification_id = ${localIdOf(notification)}::uuid group by channel, reason`);
-  return rows.map(({ line }) => line).sort();
-}
-
-const toLines = ({ channels }: NonNullable<Awaited<ReturnType<typeof previewOf>>>) =>
-  channels
-    .flatMap(({ channel, reachable, leftOut }) => [
-      ...(reachable > 0 ? [`${channel} ${reachable}`] : []),
-      ...leftOut.map(({ reason, count }) => `${channel} ${reason} ${count}`),
-    ])
-    .sort();
 
 /** People with every fate that a recipient may have. */
 async function makeCrowd() {
@@ -70,7 +44,7 @@ test('a preview counts by channel what a fan-out makes then, and why who is left
     [null, false],
     [['PUSH', 'EMAIL'], true],
   ] as const) {
-    const preview = await previewOf({ target, channels: channels ? [...channels] : null, onePerUser });
+    const preview = await previewAudience(g.server, { target, channels: channels ? [...channels] : null, onePerUser });
     expect(preview).toMatchObject({ users: 5, unknownUsers: 1 });
     expect(await g.db.delivery.count()).toBe(before);
     const notification = await makeNotification(
@@ -80,9 +54,8 @@ test('a preview counts by channel what a fan-out makes then, and why who is left
     const worker = await g.startWorker();
     const { progress } = await settledDeliveries(g.server, notification);
     await worker.stop();
-    expect(preview?.total).toBe(progress.total);
-    const made = (await countMade(notification)).filter((line) => !line.startsWith('UNKNOWN_USER'));
-    expect(toLines(preview as never)).toEqual(made);
+    expect(preview.total).toBe(progress.total);
+    expect(toLines(preview)).toEqual(await countMade(g.pool, notification));
     await g.pool.query(sql`truncate deliveries`);
   }
   expect(third).toBeDefined();
@@ -91,7 +64,7 @@ test('a preview counts by channel what a fan-out makes then, and why who is left
 test('a preview obeys the limit, named users first', async () => {
   const { tag, people } = await makeCrowd();
   const target = { filter: { tag }, users: [{ id: people[5]?.id ?? '' }], limit: 3 };
-  expect(await previewOf({ target, channels: ['EMAIL'] })).toMatchObject({ users: 3, total: 6 });
+  expect(await previewAudience(g.server, { target, channels: ['EMAIL'] })).toMatchObject({ users: 3, total: 6 });
 });
 
 test('a preview of nobody is refused, and one of everyone counts all', async () => {
@@ -99,5 +72,51 @@ test('a preview of nobody is refused, and one of everyone counts all', async () 
   expect(body.errors?.[0]?.extensions).toMatchObject({ reason: 'TARGET_EMPTY', inputPath: ['target'] });
   const { rows } = await g.pool.query<{ count: number }>(sql`
     select count(*)::int as count from users where merged_into_id is null`);
-  expect(await previewOf({ target: { everyone: true }, channels: ['SMS'] })).toMatchObject({ users: rows[0]?.count });
+  expect(await previewAudience(g.server, { target: { everyone: true }, channels: ['SMS'] })).toMatchObject({
+    users: rows[0]?.count,
+  });
+});
+
+test.each<[string, Partial<SendNotificationInput>, string, string[]]>([
+  [
+    'a topic that there is not',
+    { topic: 'VG9waWM6MDAwMDAwMDAtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAw' },
+    'NOT_FOUND',
+    ['topic'],
+  ],
+  ['no channel', { channels: [] }, 'VALUE_INVALID', ['channels']],
+  ['installations by another channel than push', { channels: ['EMAIL'] }, 'VALUE_INVALID', ['channels']],
+])('a preview of %s is refused as the send would be', async (_, rest, reason, inputPath) => {
+  const { pushRegistrationId } = await makeInstallation(g.app);
+  const variables = { target: { installations: [pushRegistrationId] }, ...rest };
+  const { body } = await g.server.send(
+    `query($target: NotificationTargetInput!, $channels: [Channel!], $topic: ID) {
+      previewAudience(target: $target, channels: $channels, topic: $topic) { total }
+    }`,
+    variables,
+  );
+  expect(body.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason, inputPath } }]);
+  const sent = await sendNotification(g.server, toSend(variables.target, rest));
+  expect(sent).toMatchObject({ code: reason, path: inputPath });
+});
+
+test('a preview counts a reference that names nobody once, and nothing more of who is sent to by an installation already', async () => {
+  const { id, installation } = await makePerson(g.server, { emails: [newEmail()] });
+  const installations = [installation.pushRegistrationId];
+  const nobody = { externalUserId: 'nobody' };
+  const twice = await previewAudience(g.server, { target: { users: [nobody, nobody] } });
+  expect(twice).toMatchObject({ unknownUsers: 1, total: 1 });
+  const first = await previewAudience(g.server, {
+    target: { users: [{ id }], installations },
+    orchestration: 'PREFERRED',
+  });
+  expect(toLines(first)).toEqual(['PUSH 1']);
+  const second = await makeInstallation(g.app, { platform: 'ANDROID', address: fcmAddress() });
+  await g.pool.query(sql`
+    update installations set user_id = ${localIdOf(id)}::uuid where id = ${second.pushRegistrationId}::uuid`);
+  await g.pool.query(sql`
+    update recipients set user_id = ${localIdOf(id)}::uuid where installation_id = ${second.pushRegistrationId}::uuid`);
+  const request = { target: { users: [{ id }], installations }, channels: ['PUSH' as const] };
+  expect(toLines(await previewAudience(g.server, request))).toEqual(['PUSH 2']);
+  expect(toLines(await previewAudience(g.server, { ...request, onePerUser: true }))).toEqual(['PUSH 1']);
 });

@@ -208,7 +208,7 @@ describe('a send is refused, and nothing is written,', () => {
     [
       'by a WhatsApp template without a name',
       'VALUE_INVALID',
-      ['content', 'data', 'whatsApp'],
+      ['content', 'data', 'whatsApp', 'template'],
       someone,
       { content: { body: 'Hello', data: { whatsApp: { parameters: ['Ada'] } } } },
     ],

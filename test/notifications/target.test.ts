@@ -81,7 +81,7 @@ test('a filter of several pages is reached as a whole, each user once', async ()
     insert into users (id, tags) select uuid_v7(), ${[tag]}::text[] from generate_series(1, 1201)`);
   // None of them has a phone, so nothing is sent, and each is told of.
   const notification = await makeNotification(g.server, toSend({ filter: { tag } }, { channels: ['SMS'] }));
-  await g.startWorker();
+  await g.startWorker({}, { usersPerPage: 500 });
   const { progress, deliveries } = await settledDeliveries(g.server, notification);
   expect(progress).toMatchObject({ total: 1_201, discarded: 1_201 });
   expect(new Set(deliveries.nodes.map(({ user }) => user?.id)).size).toBe(deliveries.nodes.length);

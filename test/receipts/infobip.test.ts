@@ -33,6 +33,7 @@ describe('a report of Infobip', () => {
   test.each([
     [undeliverable, { name: 'EC_ABSENT_SUBSCRIBER' }, 'BOUNCED', 'SOFT_BOUNCE', false],
     [undeliverable, { name: 'EC_UNKNOWN_SUBSCRIBER', permanent: true }, 'BOUNCED', 'HARD_BOUNCE', true],
+    [undeliverable, { name: 'EC_ILLEGAL_SUBSCRIBER', permanent: true }, 'BOUNCED', 'HARD_BOUNCE', false],
     [undeliverable, { name: 'EC_CALL_BARRED', permanent: true }, 'BOUNCED', 'HARD_BOUNCE', false],
     [
       { groupName: 'EXPIRED', name: 'EXPIRED_EXPIRED' },

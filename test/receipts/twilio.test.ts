@@ -73,6 +73,8 @@ describe('a status callback of Twilio', () => {
     ['read', undefined, 'OPENED', null, 'read', false],
     ['undelivered', '30003', 'BOUNCED', 'SOFT_BOUNCE', '30003', false],
     ['undelivered', '30005', 'BOUNCED', 'HARD_BOUNCE', '30005', true],
+    ['undelivered', '21635', 'BOUNCED', 'HARD_BOUNCE', '21635', false],
+    ['undelivered', '63003', 'BOUNCED', 'HARD_BOUNCE', '63003', false],
     ['undelivered', '30007', 'FAILED', 'PROVIDER_REJECTED', '30007', false],
     ['failed', undefined, 'FAILED', 'PROVIDER_REJECTED', 'failed', false],
   ] as const)('of %s with the error %s makes it %s, %s', async (status, error, state, reason, providerCode, isRetired) => {

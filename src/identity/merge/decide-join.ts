@@ -1,5 +1,6 @@
+import { type StandardAttribute, standardAttributes } from '../../users/user-attributes.ts';
 import { type NamedUser, shownExternalUserId } from '../user-identity-store.ts';
-import { parseCustomAttributesColumn, type StandardAttribute, standardAttributes } from './merge-record.ts';
+import { parseCustomAttributesColumn } from './merge-record.ts';
 
 /** For which attributes the merged user's value wins, where it has one. Otherwise the survivor's does. */
 export interface MergeOverrides {

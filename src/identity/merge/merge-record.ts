@@ -1,25 +1,9 @@
 import { z } from 'zod';
 import type { MergeRecord, Prisma } from '../../generated/prisma/client.ts';
 import { Channel, Gender, IdentifierKind } from '../../generated/prisma/enums.ts';
+import { standardAttributes } from '../../users/user-attributes.ts';
 
 // What a merge record keeps, as it is written and as it is read again.
-
-/** The attributes of which a user has one value each, by the columns that hold them. */
-export const standardAttributes = [
-  'displayName',
-  'firstName',
-  'middleName',
-  'lastName',
-  'gender',
-  'birthday',
-  'preferredLanguage',
-  'preferredChannel',
-  'timeZone',
-  'country',
-  'region',
-  'pictureUrl',
-] as const;
-export type StandardAttribute = (typeof standardAttributes)[number];
 
 const customAttributesSchema = z.custom<Prisma.JsonObject>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),

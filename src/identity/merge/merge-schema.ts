@@ -3,9 +3,11 @@ import { refusedWith } from '../../graphql/errors.ts';
 import { parseId } from '../../graphql/global-id.ts';
 import { principalOf } from '../../graphql/principal.ts';
 import { toUserReferenceInput, UserObject, UserRefInput, userById } from '../../users/schema.ts';
+import { type StandardAttribute, standardAttributes } from '../../users/user-attributes.ts';
 import type { MergeOverrides } from './decide-join.ts';
 import { mergeUsers } from './merge.ts';
-import { parseLeftBehind, type StandardAttribute, standardAttributes } from './merge-record.ts';
+import { parseLeftBehind } from './merge-record.ts';
+
 import { LeftBehindObject, leftBehindCounted, MergeRecordObject, mergeRecordById } from './merge-record-schema.ts';
 import { unmergeUsers } from './unmerge.ts';
 

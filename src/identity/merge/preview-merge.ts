@@ -2,12 +2,13 @@ import type { Deployment } from '../../deployment.ts';
 import { DomainError } from '../../errors.ts';
 import type { Channel } from '../../generated/prisma/enums.ts';
 import { sql, type Transaction } from '../../storage/database.ts';
+import { standardAttributes } from '../../users/user-attributes.ts';
 import type { Identifier } from '../identifier.ts';
 import { readUsers } from '../user-identity-store.ts';
 import type { JoinPlan } from './decide-join.ts';
 import { decideMerge, type MergeSituation } from './decide-merge.ts';
 import { type MergePair, parsePair, resolvePair } from './merge.ts';
-import { type MovedCounts, parseCustomAttributesColumn, standardAttributes } from './merge-record.ts';
+import { type MovedCounts, parseCustomAttributesColumn } from './merge-record.ts';
 import { countMergesLately } from './merge-record-store.ts';
 
 /** Of which of the two users something comes. */

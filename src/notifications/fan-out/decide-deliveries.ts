@@ -5,11 +5,10 @@ import { recipientChannelOf } from '../../recipients/recipient-channel.ts';
 import { type Sql, sql } from '../../storage/database.ts';
 import { isTopicDeclined } from '../../topics/topic-declined.ts';
 import { type QuietHours, readQuietHours } from '../schedule.ts';
+import { failedStatuses } from './decide-fallback.ts';
 
-/** Of which notification, and by which channels. */
+/** By which channels, and who is refused. */
 export interface Audience {
-  /** Null: of none yet, for a preview. */
-  notificationId: string | null;
   /** Empty: every channel of `configured` that a user has a recipient of, so no WhatsApp beside an SMS. */
   channels: readonly Channel[];
   configured: readonly Channel[];
@@ -40,7 +39,13 @@ export interface PeopleAudience extends Audience {
   onePerUser: boolean;
   /** By all channels, or by which one of them (rule M1). */
   orchestration: Orchestration;
+  /** What the notification has made already: a relation of `target_key` and `user_id`. */
+  made: Sql;
 }
+
+/** What a notification has made so far. */
+export const madeBy = (notificationId: string): Sql =>
+  sql`(select target_key, user_id from deliveries where notification_id = ${notificationId}::uuid)`;
 
 /** When deliveries are due that are not due at once. */
 export interface Timing {
@@ -111,7 +116,7 @@ function everyRecipient(audience: PeopleAudience, users: Sql): Sql {
       ${onePerUser ? sql`, i.last_seen_at` : sql``}
       ${timing ? sql`, ${dueAt(timing)} as next_attempt_at` : sql``}
     from ${users}
-    join users u on u.id = audience.user_id
+    ${timing || meant ? sql`join users u on u.id = audience.user_id` : sql``}
     cross join unnest(${wanted}::channel[], ${recipientChannels}::channel[]) as wanted (channel, recipient_channel)
     left join recipients r on r.user_id = audience.user_id
       and (r.channel = wanted.recipient_channel or (wanted.channel is null and r.channel = any(${configured}::channel[])))
@@ -124,7 +129,7 @@ const columnsOf = ({ timing }: Pick<Audience, 'timing'>) =>
   sql`target_key, channel, user_id, recipient_id, reason ${timing ? sql`, next_attempt_at` : sql``}`;
 
 /** Who has got a push of this notification by an installation already, also by way of a merge, gets no second one. */
-function lastSeenOnly(decided: Sql, { notificationId, timing }: PeopleAudience): Sql {
+function lastSeenOnly(decided: Sql, { made, timing }: PeopleAudience): Sql {
   return sql`
     select ${columnsOf({ timing })}
     from (
@@ -134,32 +139,30 @@ function lastSeenOnly(decided: Sql, { notificationId, timing }: PeopleAudience):
       from (${decided}) each_recipient
     ) ranked
     where channel is distinct from 'PUSH' or recipient_id is null or (place = 1 and not exists (
-      select from recipients own
-      join deliveries made on made.notification_id = ${notificationId}::uuid and made.target_key = own.id
+      select from recipients own join ${made} made on made.target_key = own.id
       where own.user_id = ranked.user_id and own.channel = 'PUSH'
     ))
   `;
 }
 
 /** Who has got anything of this notification already, also by way of a merge, gets no more. */
-function oneChannelOnly(decided: Sql, { notificationId, ...ranked }: Ranked): Sql {
+function oneChannelOnly(decided: Sql, { made, ...ranked }: Ranked): Sql {
   return sql`
     select * from (${byFirstChannel(decided, ranked)}) by_channel
     where not exists (
-      select from users family join deliveries made on made.user_id = family.id
-      where (family.id = by_channel.user_id or family.merged_into_id = by_channel.user_id)
-        and made.notification_id = ${notificationId}::uuid
+      select from users family join ${made} made on made.user_id = family.id
+      where family.id = by_channel.user_id or family.merged_into_id = by_channel.user_id
     )
   `;
 }
 
-type Ranked = Pick<PeopleAudience, 'notificationId' | 'orchestration' | 'timing'> & { order: readonly Channel[] };
+type Ranked = Pick<PeopleAudience, 'made' | 'orchestration' | 'timing'> & { order: readonly Channel[] };
 
 /**
  * By the first channel at which the user can be reached, the preferred one before all others where that is asked for; by the
  * first of all where there is none.
  */
-function byFirstChannel(decided: Sql, { orchestration, timing, order }: Omit<Ranked, 'notificationId'>): Sql {
+function byFirstChannel(decided: Sql, { orchestration, timing, order }: Omit<Ranked, 'made'>): Sql {
   const columns = columnsOf({ timing });
   const asked = sql`array_position(${[...order]}::channel[], channel)`;
   const place =
@@ -178,12 +181,22 @@ function byFirstChannel(decided: Sql, { orchestration, timing, order }: Omit<Ran
   `;
 }
 
-/** As {@link decideUserDeliveries}, for those whom the channels before these did not reach: rows of what may be sent only. */
-export function decideNextDeliveries(audience: PeopleAudience, users: Sql): Sql {
+/**
+ * As {@link decideUserDeliveries}, for those whom the channels before these did not reach: rows of what may be sent only. An address
+ * at which the notification has failed already, as a merge can bring one, is passed over. Where a delivery lives, that one is followed.
+ */
+export function decideNextDeliveries(audience: PeopleAudience & { notificationId: string }, users: Sql): Sql {
   const decided = everyRecipient(audience, users);
   const each = audience.onePerUser ? lastSeenOnly(decided, audience) : decided;
+  const untried = sql`
+    select * from (${each}) next where not exists (
+      select from deliveries tried
+      where tried.notification_id = ${audience.notificationId}::uuid and tried.target_key = next.target_key
+        and tried.status = any(${[...failedStatuses]}::delivery_status[])
+    )
+  `;
   return sql`
-    select * from (${byFirstChannel(each, { ...audience, orchestration: 'FALLBACK', order: audience.channels })}) by_channel
+    select * from (${byFirstChannel(untried, { ...audience, orchestration: 'FALLBACK', order: audience.channels })}) by_channel
     where reason is null
   `;
 }

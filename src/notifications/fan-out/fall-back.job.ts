@@ -10,7 +10,7 @@ import { inTransaction } from '../../storage/transaction.ts';
 import { targetSchema } from '../target/target.ts';
 import { orderOfChannels, toTiming } from './decide-deliveries.ts';
 import { decideFallback, failedStatuses, tellingStatuses } from './decide-fallback.ts';
-import { insertNextDeliveries } from './insert-deliveries.ts';
+import { insertNextDeliveries, selectUsers } from './insert-deliveries.ts';
 import { prepareAudience } from './read-page.ts';
 
 /** @default 500 // users a transaction */
@@ -167,7 +167,7 @@ async function followWith(
     meant: prepared?.meant ?? null,
     onePerUser: target.onePerUser,
   };
-  await insertNextDeliveries(tx, audience, { userIds, isBroadcast: target.everyone });
+  await insertNextDeliveries(tx, audience, { users: selectUsers(userIds), isBroadcast: target.everyone });
 }
 
 async function comeBackWhenDue({ db }: Worker, notificationId: string): Promise<void> {

@@ -7,14 +7,22 @@ import { holdUsers } from '../../identity/user-identity-store.ts';
 import { addJob, type Job } from '../../queue/job.ts';
 import { camelCaseKeys, sql, type Transaction } from '../../storage/database.ts';
 import { inTransaction } from '../../storage/transaction.ts';
-import { type FanOutCursor, fanOutCursorSchema, targetSchema } from '../target/target.ts';
-import { toTiming } from './decide-deliveries.ts';
+import { toMeantSql } from '../target/meant-recipients.ts';
+import {
+  type FanOutCursor,
+  fanOutCursorSchema,
+  type Target,
+  targetSchema,
+  toAudienceFilter,
+} from '../target/target.ts';
+import { type Audience, toTiming } from './decide-deliveries.ts';
 import {
   insertInstallationDeliveries,
   insertUnknownUserDeliveries,
   insertUserDeliveries,
+  selectUsers,
 } from './insert-deliveries.ts';
-import { readPage } from './read-page.ts';
+import { type AudienceCursor, cursorAfter, prepareAudiencePage, readNamed } from './read-page.ts';
 
 /**
  * Resolves one page of a notification's target into deliveries, in one transaction with the cursor and with the job for
@@ -26,7 +34,15 @@ export const fanOutJob: Job<Worker, { notificationId: string }> = {
   payload: z.object({ notificationId: z.uuid() }),
   async run(worker, { notificationId }) {
     const configured = await worker.channels.configuredChannels(worker.defaultAppId);
-    await inTransaction(worker.db, (tx) => fanOutPage(tx, worker, { notificationId, configured }), 'ONCE');
+    let areNew = true;
+    const page = (tx: Transaction) => {
+      const request = { notificationId, configured, areNew };
+      // Who has got something already makes the first attempt fail, and only then is it looked for: few notifications reach anybody
+      // twice, by way of a merge or of two parts of their target.
+      areNew = false;
+      return fanOutPage(tx, worker, request);
+    };
+    await inTransaction(worker.db, page, 'ONCE');
     worker.bus.wake();
   },
 };
@@ -37,28 +53,59 @@ export const fanOutKey = (notificationId: string): string => `fan out ${notifica
 async function fanOutPage(
   tx: Transaction,
   worker: Worker,
-  { notificationId, configured }: { notificationId: string; configured: readonly Channel[] },
+  { notificationId, configured, areNew }: { notificationId: string; configured: readonly Channel[]; areNew: boolean },
 ): Promise<void> {
   const notification = await lockUnfinished(tx, notificationId);
   if (!notification) return;
   const cursor = fanOutCursorSchema.parse(notification.fanOutCursor);
   const target = targetSchema.parse(notification.target);
-  const { channels, createdAt } = notification;
-  const page = await readPage(tx, { notificationId, target, cursor, channels, createdAt });
-  await holdUsers(tx, page.userIds);
-  await moveCursor(tx, { notificationId, next: page.next, leaseSeconds: worker.leaseSeconds });
-  // Enqueued before the deliveries are inserted, as the delivery log's lock is to be the last one taken; a worker sees
-  // both at the commit.
-  if (page.next) await addJob(tx, fanOutJob, { notificationId }, { key: fanOutKey(notificationId) });
-  await addJob(tx, deliverJob, { notificationId });
   const audience = { ...notification, notificationId, configured, timing: toTiming(notification) };
+  // A worker sees it with the deliveries, at the commit.
+  await addJob(tx, deliverJob, { notificationId });
+  const made = { audience, target, areNew, usersPerPage: worker.usersPerPage };
+  const next = cursor.phase === 'references' ? await fanOutNamed(tx, made) : await fanOutAudience(tx, made, cursor);
+  // The delivery log's lock is taken by now, and is to be the last one: of what follows, nobody else has any.
+  await moveCursor(tx, { notificationId, next, leaseSeconds: worker.leaseSeconds });
+  if (next) await addJob(tx, fanOutJob, { notificationId }, { key: fanOutKey(notificationId) });
+}
+
+/** Whom deliveries are made for, and how. */
+interface Making {
+  audience: Notification & Audience & { notificationId: string };
+  target: Target;
+  /** As `Users.areNew` of `insert-deliveries.ts`. */
+  areNew: boolean;
+  usersPerPage: number;
+}
+
+async function fanOutNamed(tx: Transaction, { audience, target }: Making): Promise<FanOutCursor | null> {
+  const { userIds, installationIds, unknown } = await readNamed(tx, target);
+  await holdUsers(tx, userIds);
   // Installations first: one that is meant itself stays so, though its user is meant too.
-  if (page.installationIds.length > 0) await insertInstallationDeliveries(tx, audience, page.installationIds);
-  if (page.userIds.length > 0) {
-    const people = { ...audience, meant: page.meant, onePerUser: target.onePerUser };
-    await insertUserDeliveries(tx, people, { userIds: page.userIds, isBroadcast: target.everyone });
+  if (installationIds.length > 0) await insertInstallationDeliveries(tx, audience, installationIds);
+  if (userIds.length > 0) {
+    const people = { ...audience, meant: toMeantSql(target, null), onePerUser: target.onePerUser };
+    await insertUserDeliveries(tx, people, { users: selectUsers(userIds), isBroadcast: target.everyone });
   }
-  if (page.unknown.length > 0) await insertUnknownUserDeliveries(tx, notificationId, page.unknown);
+  if (unknown.length > 0) await insertUnknownUserDeliveries(tx, audience.notificationId, unknown);
+  const taken = userIds.length + installationIds.length;
+  return toAudienceFilter(target) ? { phase: 'segments', after: null, taken } : null;
+}
+
+/**
+ * Nobody is locked: the page is of one moment, and what becomes of its users between that and the commit is told when a delivery
+ * is begun (`deliveries/begin-sends.ts`), or by the second phase.
+ */
+async function fanOutAudience(
+  tx: Transaction,
+  { audience, target, areNew, usersPerPage }: Making,
+  cursor: AudienceCursor,
+): Promise<FanOutCursor | null> {
+  const page = await prepareAudiencePage(tx, { ...audience, target, cursor, usersPerPage });
+  if (!page) return null;
+  const people = { ...audience, meant: page.meant, onePerUser: target.onePerUser };
+  const inserted = await insertUserDeliveries(tx, people, { users: page.users, isBroadcast: target.everyone, areNew });
+  return cursorAfter(cursor, { ...inserted, size: page.size });
 }
 
 /**

@@ -1,8 +1,10 @@
 import pg from 'pg';
 import { DomainError } from '../../errors.ts';
-import type { Channel, DeliveryReason, Orchestration, Purpose } from '../../generated/prisma/enums.ts';
+import type { Channel, DeliveryReason, Purpose } from '../../generated/prisma/enums.ts';
 import { type Database, type Sql, sql, type Transaction } from '../../storage/database.ts';
 import { inTransaction } from '../../storage/transaction.ts';
+import { refuseUnknownTopic } from '../../topics/preference-store.ts';
+import { type Orchestrated, type OrchestrationInput, parseOrchestration } from '../orchestration.ts';
 import { toMeantSql } from '../target/meant-recipients.ts';
 import { freezeTarget, type NarrowingInput, parseTarget, type TargetInput } from '../target/parse-target.ts';
 import type { Target } from '../target/target.ts';
@@ -10,10 +12,8 @@ import { decideInstallationDeliveries, decideUserDeliveries } from './decide-del
 import { prepareAudience, resolveNamed } from './read-page.ts';
 
 /** Whom a caller would send to, and how. */
-export interface PreviewRequest extends NarrowingInput {
+export interface PreviewRequest extends NarrowingInput, Pick<OrchestrationInput, 'channels' | 'orchestration'> {
   target: TargetInput;
-  channels: readonly Channel[];
-  orchestration: Orchestration;
   configured: readonly Channel[];
   targetOnlyPrimaryDevices: boolean;
   purpose: Purpose;
@@ -44,13 +44,17 @@ const countMsMax = 15_000;
 /**
  * Counts the deliveries that a notification would be fanned out to, by the statement that fans out. Writes nothing.
  *
- * @throws DomainError as `parseTarget` and `freezeTarget` do; `LIMIT_EXCEEDED` when it would take more than 15 seconds
+ * @throws DomainError as `parseTarget`, `parseOrchestration` and `freezeTarget` do; `NOT_FOUND` (the topic); `LIMIT_EXCEEDED` when it would take more than 15 seconds
  */
 export async function previewAudience(db: Database, request: PreviewRequest): Promise<AudiencePreview> {
   const named = parseTarget(request.target, request);
-  const target = await inTransaction(db, (tx) => freezeTarget(tx, named, request.target.filter));
+  const { channels, orchestration } = parseOrchestration(request, named.installations.length > 0);
+  const target = await inTransaction(db, async (tx) => {
+    if (request.topicId !== null) await refuseUnknownTopic(tx, request.topicId, ['topic']);
+    return freezeTarget(tx, named, request.target.filter);
+  });
   try {
-    return await inTransaction(db, (tx) => countAudience(tx, request, target), 'ONCE');
+    return await inTransaction(db, (tx) => countAudience(tx, { ...request, channels, orchestration, target }), 'ONCE');
   } catch (error) {
     // 57014 query_canceled: by the time that it may take.
     if (!(error instanceof pg.DatabaseError) || error.code !== '57014') throw error;
@@ -64,16 +68,23 @@ interface CountRow {
   counts: { channel: Channel | null; reason: DeliveryReason | null; count: number }[] | null;
 }
 
-async function countAudience(tx: Transaction, request: PreviewRequest, target: Target): Promise<AudiencePreview> {
+/** A request of which all is known to be right. */
+type Settled = Omit<PreviewRequest, 'target'> & Pick<Orchestrated, 'channels' | 'orchestration'> & { target: Target };
+
+async function countAudience(tx: Transaction, request: Settled): Promise<AudiencePreview> {
+  const { target } = request;
   const named = await resolveNamed(tx, target);
   const people = named.userIds.slice(0, target.limit ?? undefined);
   const installations = target.installations.slice(0, target.limit === null ? undefined : target.limit - people.length);
-  const statement = await toStatement(tx, { ...request, target, people, installations });
+  const statement = await toStatement(tx, { ...request, people, installations });
   await tx.$executeRaw(sql`set local plan_cache_mode = force_custom_plan`);
   await tx.$executeRaw(sql`select set_config('statement_timeout', ${String(countMsMax)}, true)`);
   const [row] = await tx.$queryRaw<CountRow[]>(statement);
   if (!row) throw new Error('A count has no row.');
-  const unknownUsers = named.isUnknown.filter(Boolean).length;
+  // One who is named twice is told of once.
+  const unknownUsers = new Set(
+    target.users.filter((_, index) => named.isUnknown[index]).map((reference) => JSON.stringify(reference)),
+  ).size;
   const counts = row.counts ?? [];
   return {
     users: row.users,
@@ -84,8 +95,7 @@ async function countAudience(tx: Transaction, request: PreviewRequest, target: T
   };
 }
 
-interface Statement extends Omit<PreviewRequest, 'target'> {
-  target: Target;
+interface Statement extends Settled {
   people: readonly string[];
   installations: readonly string[];
 }
@@ -95,11 +105,15 @@ async function toStatement(tx: Transaction, request: Statement): Promise<Sql> {
   const { target, people, installations } = request;
   const audience = await prepareAudience(tx, request);
   const left = target.limit === null ? null : target.limit - people.length - installations.length;
-  const undated = { ...request, notificationId: null, timing: null };
+  const undated = { ...request, timing: null };
+  // A fan-out has made those of installations before all others.
+  const audienceOfPeople = {
+    ...undated,
+    onePerUser: target.onePerUser,
+    made: sql`(select recipient_id as target_key, user_id from apart)`,
+  };
   const decide = (users: Sql, meant: Sql | null) => sql`
-    select channel, reason from (
-      ${decideUserDeliveries({ ...undated, meant, onePerUser: target.onePerUser }, users)}
-    ) decided
+    select channel, reason from (${decideUserDeliveries({ ...audienceOfPeople, meant }, users)}) decided
     where recipient_id is null or recipient_id not in (select recipient_id from apart where recipient_id is not null)
   `;
   return sql`
@@ -108,7 +122,7 @@ async function toStatement(tx: Transaction, request: Statement): Promise<Sql> {
     others as (
       select u.id as user_id from users u
       where ${audience?.where ?? sql`false`} and u.id <> all(${[...people]}::uuid[])
-      ${left === null ? sql`` : sql`order by u.id limit ${left}`}
+      ${left === null ? sql`` : sql`and not exists (select from apart where user_id = u.id) order by u.id limit ${left}`}
     ),
     counts as (
       select channel::text, reason::text, count(*)::int

@@ -8,44 +8,39 @@ import { type Sql, sql, type Transaction } from '../../storage/database.ts';
 import { toMeantSql } from '../target/meant-recipients.ts';
 import { type FanOutCursor, type Target, toAudienceFilter, toExcludedFilter } from '../target/target.ts';
 
-/** @default 500 // users a transaction */
-const usersPerPage = 500;
-
-/** Whose page is read, and where it begins. */
+/** Whose page it is. */
 export interface PageRequest {
   notificationId: string;
   target: Target;
-  cursor: FanOutCursor;
   /** By which a user can be reached at all; matters where a target asks when that was subscribed, or of which app it is. */
   channels: readonly Channel[];
   createdAt: Date;
+  /** Users at most. */
+  usersPerPage: number;
 }
 
-/** Some of those whom a target means. */
-export interface Page {
+/** Whom a target names one by one. */
+export interface Named {
   userIds: string[];
   installationIds: string[];
   /** References that name nobody. */
   unknown: Target['users'];
+}
+
+/** Some of those whom a target means beside them. */
+export interface AudiencePage {
+  /** A statement that selects each `user_id`, in its order. */
+  users: Sql;
   /** Which of the users' recipients, `r` of `u`, are meant. Null: all. */
   meant: Sql | null;
-  next: FanOutCursor | null;
+  /** Users at most. */
+  size: number;
 }
+
+/** Where it is among them. */
+export type AudienceCursor = Exclude<FanOutCursor, { phase: 'references' }>;
 
 type Reader = Pick<Transaction, '$queryRaw'>;
-
-/** Reads one page of a target: those whom it names, then the rest by user id, each once and in an order that does not change. */
-export async function readPage(tx: Transaction, request: PageRequest): Promise<Page> {
-  const { target, cursor } = request;
-  if (cursor.phase === 'references') return referencesPage(tx, request);
-  const audience = await prepareAudience(tx, request);
-  const left = target.limit === null ? usersPerPage : target.limit - cursor.taken;
-  if (!audience || left <= 0) return { ...nobody, meant: null, next: null };
-  await planForPages(tx);
-  return audiencePage(tx, { ...request, cursor, audience, size: Math.min(usersPerPage, left) });
-}
-
-const nobody = { userIds: [], installationIds: [], unknown: [] };
 
 /** Whom a target means beside those whom it names: users `u`, and which recipients of theirs. Null: nobody. */
 export async function prepareAudience(
@@ -67,18 +62,15 @@ export async function prepareAudience(
   };
 }
 
-async function referencesPage(tx: Transaction, { target }: PageRequest): Promise<Page> {
+/** Those whom a target names, up to its limit. */
+export async function readNamed(tx: Transaction, target: Target): Promise<Named> {
   const { users, installations, limit } = target;
   const named = await resolveNamed(tx, target);
   const userIds = named.userIds.slice(0, limit ?? undefined);
-  const installationIds = installations.slice(0, limit === null ? undefined : limit - userIds.length);
-  const taken = userIds.length + installationIds.length;
   return {
     userIds,
-    installationIds,
+    installationIds: installations.slice(0, limit === null ? undefined : limit - userIds.length),
     unknown: users.filter((_, index) => named.isUnknown[index]),
-    meant: toMeantSql(target, null),
-    next: toAudienceFilter(target) ? { phase: 'segments', after: null, taken } : null,
   };
 }
 
@@ -104,22 +96,20 @@ async function findExcluded(db: Reader, target: Target, userIds: readonly string
 /** A transaction that began before the notification's can have merged after it: none takes this long. */
 const mergeMinutesMax = 5;
 
-interface AudiencePageRequest extends PageRequest {
-  cursor: Exclude<FanOutCursor, { phase: 'references' }>;
-  audience: { where: Sql; meant: Sql | null };
-  /** Users at most. */
-  size: number;
-}
-
 /**
- * The users for whom the audience's condition holds, from one on; in the second phase those of them into whom somebody was merged
- * since the notification was accepted. Who has a delivery already gets no second one.
+ * The next page of those for whom the audience's condition holds, by user id, each once; in the second phase of those of them
+ * into whom somebody was merged since the notification was accepted. Has the transaction plan for such a page. Null: nobody.
  */
-async function audiencePage(
+export async function prepareAudiencePage(
   tx: Transaction,
-  { notificationId, target, cursor, audience, size, createdAt }: AudiencePageRequest,
-): Promise<Page> {
-  const { phase, after, taken } = cursor;
+  request: PageRequest & { cursor: AudienceCursor },
+): Promise<AudiencePage | null> {
+  const { notificationId, target, createdAt, usersPerPage } = request;
+  const { phase, after, taken } = request.cursor;
+  const audience = await prepareAudience(tx, request);
+  const size = target.limit === null ? usersPerPage : Math.min(usersPerPage, target.limit - taken);
+  if (!audience || size <= 0) return null;
+  await planForPages(tx);
   const survivors = sql`u.id in (
     select r.survivor_id from merge_records r
     where r.created_at >= ${createdAt}::timestamptz - make_interval(mins => ${mergeMinutesMax})
@@ -128,19 +118,24 @@ async function audiencePage(
   const fresh = sql`not exists (
     select from deliveries d where d.notification_id = ${notificationId}::uuid and d.user_id = u.id
   )`;
-  const rows = await tx.$queryRaw<{ user_id: string }[]>(sql`
+  const users = sql`
     select u.id as user_id from users u
     where ${phase === 'merged' ? survivors : sql`true`} and ${after === null ? sql`true` : sql`u.id > ${after}::uuid`}
       and ${target.limit === null ? sql`true` : fresh} and ${audience.where}
     order by u.id
     limit ${size}
-  `);
-  const userIds = rows.map((row) => row.user_id);
-  const page = { ...nobody, userIds, meant: audience.meant };
-  const soFar = taken + userIds.length;
-  const last = userIds.at(-1);
-  if (last !== undefined && userIds.length === size) return { ...page, next: { phase, after: last, taken: soFar } };
+  `;
+  return { users, meant: audience.meant, size };
+}
+
+/** Where a fan-out goes on after a page with `count` users up to `last`. Null: it is finished. Pure. */
+export function cursorAfter(
+  { phase, after, taken }: AudienceCursor,
+  { size, count, last }: { size: number; count: number; last: string | null },
+): FanOutCursor | null {
+  const soFar = taken + count;
+  if (last !== null && count === size) return { phase, after: last, taken: soFar };
   // Between two pages a merge can have moved a membership, or what a filter asks for, to a user whom the walk has passed.
   const isPassed = phase === 'segments' && after !== null;
-  return { ...page, next: isPassed ? { phase: 'merged', after: null, taken: soFar } : null };
+  return isPassed ? { phase: 'merged', after: null, taken: soFar } : null;
 }

@@ -203,14 +203,15 @@ function readAssertion(assertion: string, publicKey: KeyObject): z.infer<typeof 
 /** An error in the form of Google's APIs, with FCM's own code, or a field that is at fault, where there is one. */
 export function toFcmError(
   httpStatus: number,
-  given: { status: string; message?: string; errorCode?: string; field?: string },
+  given: { status: string; message?: string; errorCode?: string; field?: string; retryDelay?: string },
 ): ScriptedReply {
-  const { status, message = 'Played by a test.', errorCode, field } = given;
+  const { status, message = 'Played by a test.', errorCode, field, retryDelay } = given;
   const details = [
     ...(errorCode ? [{ '@type': 'type.googleapis.com/google.firebase.fcm.v1.FcmError', errorCode }] : []),
     ...(field
       ? [{ '@type': 'type.googleapis.com/google.rpc.BadRequest', fieldViolations: [{ field, description: 'Bad.' }] }]
       : []),
+    ...(retryDelay ? [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay }] : []),
   ];
   return toJson(httpStatus, { error: { code: httpStatus, message, status, details } });
 }

@@ -30,8 +30,12 @@ export interface FakeSmsc {
   commands: readonly string[];
   /** Answers the next such command with this status. */
   refuseNext(command: string, status: number): void;
+  /** Calls the next message so, instead of `message-<number>`. */
+  nameNext(messageId: string): void;
   /** Most submits at a time without an answer, ever. */
   mostUnderWay(): number;
+  /** Sessions that are bound now. */
+  sessionCount(): number;
   /** Sends a PDU to whoever is bound, and answers what came back. */
   tell(command: string, parameters: Record<string, unknown>): Promise<Pdu>;
   /** Ends all connections; new ones are taken. */
@@ -47,6 +51,7 @@ export async function startFakeSmsc({ isSecure = false, answerMs = 0 } = {}): Pr
   const commands: string[] = [];
   const refusals: { command: string; status: number }[] = [];
   const sessions = new Set<Session>();
+  const names: string[] = [];
   let underWay = 0;
   let mostUnderWay = 0;
   let isSilent = false;
@@ -63,7 +68,7 @@ export async function startFakeSmsc({ isSecure = false, answerMs = 0 } = {}): Pr
     underWay -= 1;
     const status = refusalOf(pdu);
     if (status !== null) return { command_status: status };
-    const messageId = `message-${parts.length + 1}`;
+    const messageId = names.shift() ?? `message-${parts.length + 1}`;
     add(toPart(pdu, messageId));
     return { message_id: messageId };
   }
@@ -100,7 +105,9 @@ export async function startFakeSmsc({ isSecure = false, answerMs = 0 } = {}): Pr
     received,
     commands,
     refuseNext: (command, status) => refusals.push({ command, status }),
+    nameNext: (messageId) => names.push(messageId),
     mostUnderWay: () => mostUnderWay,
+    sessionCount: () => sessions.size,
     tell(command, parameters) {
       const { promise, resolve } = Promise.withResolvers<Pdu>();
       for (const session of sessions) session.send(new smpp.PDU(command, parameters), resolve);
