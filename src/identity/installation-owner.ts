@@ -21,7 +21,8 @@ export async function attachInstallation(tx: Transaction, installationId: string
     with recipient as (
       update recipients set user_id = ${userId}::uuid where installation_id = ${installationId}::uuid
     )
-    update installations set user_id = ${userId}::uuid, is_primary_device = false where id = ${installationId}::uuid
+    update installations set user_id = ${userId}::uuid, is_primary_device = false, departures = departures + 1
+    where id = ${installationId}::uuid
   `);
 }
 
@@ -76,7 +77,7 @@ async function detach(tx: Transaction, which: Sql): Promise<string[]> {
     moved as (
       update recipients r set user_id = b.lead_id from left_behind b where r.installation_id = b.id
     )
-    update installations i set user_id = b.lead_id, is_primary_device = false
+    update installations i set user_id = b.lead_id, is_primary_device = false, departures = departures + 1
     from left_behind b where i.id = b.id
     returning i.id
   `);

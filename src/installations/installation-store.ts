@@ -6,7 +6,8 @@ import { StaleReadError } from '../storage/transaction.ts';
 /** What callers may write to an installation's row. */
 export type InstallationData = Omit<
   Installation,
-  'id' | 'appId' | 'userId' | 'isPrimaryDevice' | 'addressRegisteredAt' | 'subscribedAt' | 'createdAt' | 'lastSeenAt'
+  | ('id' | 'appId' | 'userId' | 'isPrimaryDevice' | 'departures')
+  | ('addressRegisteredAt' | 'subscribedAt' | 'createdAt' | 'lastSeenAt')
 >;
 
 /** What is known of an installation of which nothing more was said. */

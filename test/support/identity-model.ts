@@ -34,12 +34,19 @@ interface Person {
   /** By installation: whether it is the primary one. */
   devices: Map<number, boolean>;
   /** Who was merged into this one, oldest first. */
-  members: { record: string; person: number; had: Pick<Person, 'identifiers' | 'devices'>; kept: Set<number> }[];
+  members: {
+    record: string;
+    person: number;
+    had: Pick<Person, 'identifiers' | 'devices'> & Pick<World, 'departures'>;
+    kept: Set<number>;
+  }[];
 }
 
 /** All there is. Persons are never removed: who was merged is somebody's member. */
 export interface World {
   people: Person[];
+  /** By installation: how often it has left somebody, other than by a merge. */
+  departures: number[];
 }
 
 const isName = (identifier: string) => !identifier.includes('@');
@@ -47,6 +54,7 @@ const shownName = ({ identifiers }: Person) => [...identifiers].some(([value, is
 
 export function beginWorld(beginnings: readonly Beginning[]): World {
   return {
+    departures: beginnings.map(() => 0),
     people: beginnings.map(({ isPrimary, ...own }, device) => ({
       ...newPerson(own, device),
       devices: new Map([[device, isPrimary]]),
@@ -134,6 +142,7 @@ function personalize(
 }
 
 function leave(world: World, device: number, to: number): void {
+  world.departures[device] = (world.departures[device] ?? 0) + 1;
   at(world, ownerOf(world, device)).devices.delete(device);
   at(world, to).devices.set(device, false);
 }
@@ -165,7 +174,7 @@ function join(world: World, { survivor, merged, record }: { survivor: number; me
   const [one, other] = [at(world, survivor), at(world, merged)];
   const toAlias = shownName(one);
   const hasPrimary = [...one.devices.values()].includes(true);
-  const had = { identifiers: other.identifiers, devices: other.devices };
+  const had = { identifiers: other.identifiers, devices: other.devices, departures: [...world.departures] };
   const kept = new Set(
     [...other.devices].filter(([, isPrimary]) => isPrimary && !hasPrimary).map(([device]) => device),
   );
@@ -187,7 +196,9 @@ function unmerge(world: World, record: string): Answer {
   for (const [value, isAlias] of member.had.identifiers) {
     if (one.identifiers.delete(value)) other.identifiers.set(value, isAlias);
   }
-  const back = [...member.had.devices].filter(([device]) => one.devices.has(device));
+  const { had } = member;
+  const hasStayed = (device: number) => world.departures[device] === had.departures[device];
+  const back = [...had.devices].filter(([device]) => one.devices.has(device) && hasStayed(device));
   const hasPrimary = back.some(([device]) => one.devices.get(device));
   for (const [device, wasPrimary] of back) {
     const isAgain = wasPrimary && !member.kept.has(device) && !hasPrimary;

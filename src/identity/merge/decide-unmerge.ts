@@ -13,7 +13,7 @@ export interface UnmergeSituation {
   /** Of what has moved and is an identifier, whose it is now. */
   identifiers: readonly (Identifier & { userId: string })[];
   /** What has moved and is still there. */
-  installations: readonly { id: string; appId: string; userId: string; isPrimaryDevice: boolean }[];
+  installations: readonly { id: string; appId: string; userId: string; isPrimaryDevice: boolean; departures: number }[];
   /** E-mail addresses and phones that have moved, and whatever stands for such an address by now. */
   recipients: readonly { id: string; userId: string; channel: Channel; address: string | null }[];
   /** Segments of those that have moved of which the survivor is a member, and since when. */
@@ -106,8 +106,8 @@ function decideAddresses(
 }
 
 /**
- * A primary one that stood back for the survivor's is primary again, unless another was made so since: there is one at most of
- * each app.
+ * One that has left since stays where it is, also where it came to the survivor again: by itself, that time. A primary one that
+ * stood back for the survivor's is primary again, unless another was made so since: there is one at most of each app.
  */
 function decideInstallations(
   { facts: { moved }, survivor, installations }: UnmergeSituation,
@@ -115,14 +115,15 @@ function decideInstallations(
 ): UnmergePlan['installations'] {
   const theirs = installations.filter(({ userId }) => userId === survivor.user.id);
   const appsWithPrimary = new Set(theirs.filter((one) => one.isPrimaryDevice).map(({ appId }) => appId));
-  return moved.installations.flatMap(({ id, wasPrimary, isPrimary }) => {
-    const now = theirs.find((one) => one.id === id);
+  return moved.installations.flatMap(({ id, wasPrimary, isPrimary, departures }) => {
+    const now = theirs.find((one) => one.id === id && one.departures === departures);
     if (now) {
       const isAgain = wasPrimary && !isPrimary && !appsWithPrimary.has(now.appId);
       return [{ id, isPrimary: now.isPrimaryDevice || isAgain }];
     }
-    const isElsewhere = installations.some((one) => one.id === id);
-    leftBehind.push({ kind: 'INSTALLATION', name: id, reason: isElsewhere ? 'ELSEWHERE' : 'GONE' });
+    const isThere = installations.some((one) => one.id === id);
+    const isAgain = theirs.some((one) => one.id === id);
+    leftBehind.push({ kind: 'INSTALLATION', name: id, reason: isAgain ? 'CHANGED' : isThere ? 'ELSEWHERE' : 'GONE' });
     return [];
   });
 }

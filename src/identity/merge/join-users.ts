@@ -120,7 +120,7 @@ async function moveRowsAndRecord(
           select from installations s where s.user_id = ${to}::uuid and s.app_id = i.app_id and s.is_primary_device
         )
       where user_id = ${from}::uuid
-      returning id, is_primary_device
+      returning id, is_primary_device, departures
     ),
     recipient as (
       update recipients set user_id = ${to}::uuid where user_id = ${from}::uuid and channel <> 'IN_APP' returning id
@@ -154,7 +154,9 @@ async function moveRowsAndRecord(
       ${JSON.stringify(told)}::jsonb || jsonb_build_object(
         'installations', coalesce((
           select jsonb_agg(
-            jsonb_build_object('id', id, 'wasPrimary', h.is_primary_device, 'isPrimary', i.is_primary_device) order by id
+            jsonb_build_object(
+              'id', id, 'wasPrimary', h.is_primary_device, 'isPrimary', i.is_primary_device, 'departures', i.departures
+            ) order by id
           )
           from installation i join had h using (id)
         ), '[]'),
@@ -207,7 +209,7 @@ async function moveFewRowsAndRecord(
         )
     ),
     installation as (
-      update installations i set user_id = ${to}::uuid from plain where i.user_id = plain.id returning i.id
+      update installations i set user_id = ${to}::uuid from plain where i.user_id = plain.id returning i.id, i.departures
     ),
     recipient as (
       update recipients r set user_id = ${to}::uuid from plain
@@ -221,7 +223,9 @@ async function moveFewRowsAndRecord(
       ${JSON.stringify({ survivor: survivor.user, merged: merged.user })}::jsonb,
       ${JSON.stringify(moved)}::jsonb || jsonb_build_object(
         'installations', coalesce((
-          select jsonb_agg(jsonb_build_object('id', id, 'wasPrimary', false, 'isPrimary', false) order by id)
+          select jsonb_agg(
+            jsonb_build_object('id', id, 'wasPrimary', false, 'isPrimary', false, 'departures', departures) order by id
+          )
           from installation
         ), '[]'),
         'recipients', coalesce((select jsonb_agg(id order by id) from recipient), '[]')

@@ -58,8 +58,10 @@ const preferenceSchema = z.object({
 const movedSchema = z.object({
   /** `isAlias`: as the merged user had it. */
   identifiers: z.array(identifierSchema.extend({ isAlias: z.boolean() })),
-  /** Whether it was its user's primary one, before and after. */
-  installations: z.array(z.object({ id: z.uuid(), wasPrimary: z.boolean(), isPrimary: z.boolean() })),
+  /** Whether it was its user's primary one, before and after, and how often it had left a user. */
+  installations: z.array(
+    z.object({ id: z.uuid(), wasPrimary: z.boolean(), isPrimary: z.boolean(), departures: z.int() }),
+  ),
   /** All but the inbox. */
   recipients: z.array(z.uuid()),
   /** Memberships. `wasSurvivors`: the survivor had been a member by itself. */

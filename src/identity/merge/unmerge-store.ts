@@ -23,9 +23,10 @@ export async function readUnmergeSituation(
   const kinds = moved.identifiers.map(({ kind }) => kind);
   const values = moved.identifiers.map(({ value }) => value);
   const installations = await tx.$queryRaw<
-    { id: string; appId: string; userId: string; isPrimaryDevice: boolean }[]
+    { id: string; appId: string; userId: string; isPrimaryDevice: boolean; departures: number }[]
   >(sql`
-    select id, app_id as "appId", user_id as "userId", is_primary_device as "isPrimaryDevice" from installations
+    select id, app_id as "appId", user_id as "userId", is_primary_device as "isPrimaryDevice", departures
+    from installations
     where id = any(${moved.installations.map(({ id }) => id)}::uuid[])
     order by id for no key update
   `);

@@ -157,6 +157,24 @@ describe('an undone merge (decision 5)', () => {
   });
 });
 
+test('an undone merge leaves an installation with the survivor that has left since and come back as the survivor', async () => {
+  const { survivor, merged } = await makeTwo();
+  const record = await makeMerge(g.server, { survivor: { id: survivor.id }, merged: { id: merged.id } });
+  const comesAs = (externalUserId: string | null) =>
+    makeUser(g.server, {
+      installation: merged.installation.id,
+      userIdentity: { externalUserId },
+      forceDepersonalize: true,
+    });
+  await comesAs(randomUUID());
+  await comesAs(survivor.externalUserId);
+  expect(await unmergeUsers(g.server, record)).toMatchObject({
+    leftBehind: [{ kind: 'INSTALLATION', name: merged.installation.pushRegistrationId, reason: 'CHANGED' }],
+  });
+  const row = await g.db.installation.findUniqueOrThrow({ where: { id: merged.installation.pushRegistrationId } });
+  expect(row.userId).toBe(localIdOf(survivor.id));
+});
+
 test('an undone merge brings no value of an attribute back that was defined anew since, with another type', async () => {
   const name = await makeAttribute(g.server, { type: 'STRING' });
   const [survivor, merged] = [await makePerson(g), await makePerson(g)];
