@@ -227,6 +227,18 @@ describe('a channel that is closed', () => {
     await until(async () => smsc.commands.at(-1) === 'unbind');
   });
 
+  test('keeps no session that was being opened for a send that was given up', async () => {
+    const { smsc, channel } = await open();
+    const controller = new AbortController();
+    const outcome = channel.send(toPhone(), controller.signal);
+    controller.abort();
+    expect(await outcome).toEqual({ kind: 'retry', providerCode: 'ABORTED' });
+    await channel.close();
+    expect(smsc.commands).toEqual([]);
+    await until(async () => smsc.commands.length === 2);
+    expect(smsc.commands).toEqual(['bind_transmitter', 'unbind']);
+  });
+
   test('keeps no session for a send that comes late', async () => {
     const { smsc, channel } = await open();
     await channel.close();
