@@ -149,8 +149,8 @@ export async function startWorker(
   async function finish() {
     stopping.abort();
     const grace = setTimeout(() => cuttingOff.abort(), graceMs);
-    await Promise.all(chores);
-    await runner.stop();
+    // At once: a job that runs now finds that it may begin nothing, and would come back and back.
+    await Promise.all([runner.stop(), ...chores]);
     await feed.stop();
     clearTimeout(grace);
   }

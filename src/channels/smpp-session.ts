@@ -54,8 +54,8 @@ export class SmppBindRefused extends Error {
 /** A bound session. Whatever goes wrong with it ends it, and all that wait for answers are told. */
 export interface SmppSession {
   isOpen(): boolean;
-  /** Asks, when the window has room. @throws SmppFailure */
-  request(command: string, parameters: Record<string, unknown>): Promise<Pdu>;
+  /** Asks, when the window has room, unless `signal` has aborted by then. @throws SmppFailure */
+  request(command: string, parameters: Record<string, unknown>, signal?: AbortSignal): Promise<Pdu>;
   /** Answers what it has heard, unbinds, and hangs up. */
   close(): Promise<void>;
 }
@@ -172,13 +172,14 @@ function watch(session: Session, { timeoutMs, windowSize }: { timeoutMs: number;
     }
   }
 
-  async function request(command: string, parameters: Record<string, unknown>): Promise<Pdu> {
+  async function request(command: string, parameters: Record<string, unknown>, signal?: AbortSignal): Promise<Pdu> {
     if (underWay >= windowSize) {
       await Promise.race([new Promise<void>((resolve) => waiting.push(resolve)), failed.promise]);
     } else {
       underWay += 1;
     }
     try {
+      if (signal?.aborted) throw new SmppFailure('ABORTED');
       const { promise, resolve } = Promise.withResolvers<Pdu>();
       if (isEnded || !session.send(new smpp.PDU(command, parameters), resolve)) end('CONNECTION_CLOSED');
       return await within(promise);

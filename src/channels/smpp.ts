@@ -81,7 +81,10 @@ export function createSmppChannel(options: SmppOptions): Channel {
     return opening;
   }
 
-  async function submit({ address, content, deliveryId, expiresAt }: Message): Promise<SendOutcome> {
+  async function submit(
+    { address, content, deliveryId, expiresAt }: Message,
+    signal: AbortSignal,
+  ): Promise<SendOutcome> {
     if (address.kind !== 'phone') throw new TypeError('SMPP sends to phone numbers.');
     const text = encodeSmppText(renderSms(content), deliveryId);
     if (!text) return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: 'TEXT_TOO_LONG' };
@@ -89,7 +92,7 @@ export function createSmppChannel(options: SmppOptions): Channel {
     let answer: Pdu | undefined;
     for (const [index, part] of text.parts.entries()) {
       const isLast = index === text.parts.length - 1;
-      answer = await bound.request('submit_sm', {
+      const submission = {
         ...source,
         dest_addr_ton: 1,
         dest_addr_npi: 1,
@@ -99,7 +102,8 @@ export function createSmppChannel(options: SmppOptions): Channel {
         validity_period: toValidity(expiresAt),
         registered_delivery: listener && isLast ? 1 : 0,
         short_message: part,
-      });
+      };
+      answer = await bound.request('submit_sm', submission, signal);
       if (answer.command_status !== 0) break;
     }
     const status = answer?.command_status ?? smpp.errors.ESME_RSYSERR;
@@ -120,7 +124,7 @@ export function createSmppChannel(options: SmppOptions): Channel {
       signal.addEventListener('abort', giveUp, { once: true });
       sendsUnderWay += 1;
       try {
-        return await (signal.aborted ? givenUp.promise : Promise.race([submit(message), givenUp.promise]));
+        return await (signal.aborted ? givenUp.promise : Promise.race([submit(message, signal), givenUp.promise]));
       } catch (error) {
         if (error instanceof SmppBindRefused) return classifySmppBind(error.status);
         if (error instanceof SmppFailure) return { kind: 'retry', providerCode: error.failureCode };

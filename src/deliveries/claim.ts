@@ -5,6 +5,8 @@ import { type Database, sql } from '../storage/database.ts';
 export interface Claim {
   token: string;
   deliveryIds: string[];
+  /** By the delivery's id. */
+  channelOf: ReadonlyMap<string, Channel>;
 }
 
 /** Claims up to `limit` deliveries of a notification that are due. Takes none that another worker is taking. */
@@ -18,7 +20,7 @@ export async function claimDue(
     pausedChannels,
   }: { notificationId: string; token: string; limit: number; leaseSeconds: number; pausedChannels: readonly Channel[] },
 ): Promise<Claim> {
-  const rows = await db.$queryRaw<{ id: string }[]>(sql`
+  const rows = await db.$queryRaw<{ id: string; channel: Channel }[]>(sql`
     with due as (
       select id from deliveries
       where notification_id = ${notificationId}::uuid and status = 'QUEUED' and next_attempt_at <= now()
@@ -31,13 +33,18 @@ export async function claimDue(
       status = 'SENDING', claim_token = ${token}::uuid, claim_expires_at = now() + make_interval(secs => ${leaseSeconds})
     from due
     where d.id = due.id
-    returning d.id
+    returning d.id, d.channel::text
   `);
-  return { token, deliveryIds: rows.map((row) => row.id).sort() };
+  const channelOf = new Map(rows.map(({ id, channel }) => [id, channel]));
+  return { token, deliveryIds: [...channelOf.keys()].sort(), channelOf };
 }
 
 /** Goes on holding what the claim still holds. What is being written right now is left out: it is ending. */
-export async function renewClaim(db: Pick<Database, '$executeRaw'>, claim: Claim, leaseSeconds: number): Promise<void> {
+export async function renewClaim(
+  db: Pick<Database, '$executeRaw'>,
+  claim: Pick<Claim, 'token' | 'deliveryIds'>,
+  leaseSeconds: number,
+): Promise<void> {
   await db.$executeRaw(sql`
     with held as (
       select id from deliveries

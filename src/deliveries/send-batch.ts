@@ -23,7 +23,7 @@ export interface Batch {
 }
 
 /**
- * Sends what a claim holds, a slice of {@link concurrency} at a time: each slice is read (and its right to be sent checked)
+ * Sends what a claim holds, a slice of {@link concurrency} at a time, or of what goes within a second: each slice is read (and its right to be sent checked)
  * right before, and its outcomes are written right after. Stops between slices when the worker stops; what has not begun
  * then goes back to the queue. While the database is away it waits, for as long as a claim holds: what was sent is to be
  * known, and not sent again. After that the sweeper takes the claim back.
@@ -40,8 +40,10 @@ export async function sendBatch(worker: Worker, { claim, notification }: Batch):
   try {
     let rest = claim.deliveryIds;
     while (rest.length > 0 && !worker.signal.aborted) {
-      await sendSlice(worker, { claim, notification }, rest.slice(0, concurrency));
-      rest = rest.slice(concurrency);
+      const next = rest.slice(0, concurrency);
+      const size = worker.rates.countTogether(next.flatMap((id) => claim.channelOf.get(id) ?? []));
+      await sendSlice(worker, { claim, notification }, next.slice(0, size));
+      rest = rest.slice(size);
     }
     const left = rest;
     await persist(worker, () => releaseClaim(worker.db, claim.token, left));

@@ -31,6 +31,11 @@ export interface SendRates {
   /** Waits for this send's turn; null need not. False: it was given up before. */
   take(service: RatedService | null, signal: AbortSignal): Promise<boolean>;
   /**
+   * How many messages, given by their channels, may be begun together, from the first on: of no channel more than its slowest service
+   * takes in a second, so that none that has begun waits for long. One at least.
+   */
+  countTogether(channels: readonly Channel[]): number;
+  /**
    * Channels of which a service has more than a second's sends waiting: to claim more of them would only keep a job from
    * others' messages.
    */
@@ -71,6 +76,19 @@ export function createSendRates(
       const waitMs = startAt - now();
       if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => undefined);
       return !signal.aborted;
+    },
+    countTogether(channels) {
+      const left = new Map<Channel, number>();
+      for (const { channel, intervalMs } of buckets.values()) {
+        left.set(channel, Math.min(left.get(channel) ?? Number.POSITIVE_INFINITY, Math.floor(burstMs / intervalMs)));
+      }
+      const isTooMany = (channel: Channel) => {
+        const more = (left.get(channel) ?? Number.POSITIVE_INFINITY) - 1;
+        left.set(channel, more);
+        return more < 0;
+      };
+      const count = channels.findIndex(isTooMany);
+      return count === -1 ? channels.length : Math.max(1, count);
     },
     listBusy() {
       const busy = [...buckets.values()].filter(({ freeAt, intervalMs }) => freeAt - intervalMs - now() > burstMs);

@@ -131,7 +131,7 @@ function queueAgain(tx: Transaction, { notificationIds, named, reasons }: Wanted
     )
     update deliveries d set
       status = 'QUEUED', reason = null, status_at = now(), attempts = 0, replays = d.replays + 1, next_attempt_at = now(),
-      falls_back = false, provider_message_id = null
+      provider_message_id = null
     from wanted
     where d.id = wanted.id
   `);

@@ -14,6 +14,7 @@ import { inTransaction } from '../storage/transaction.ts';
 import { forgetIdempotencyKeys } from '../storage/write.ts';
 import { trimAccessChanges } from '../stream/log/trim-access-changes.ts';
 import { fanOutJob, fanOutKey } from './fan-out/fan-out.job.ts';
+import { listInSteps } from './fan-out/list-in-steps.ts';
 
 /** @default 500 // notifications a statement */
 const notificationsPerPage = 500;
@@ -107,14 +108,7 @@ async function resumeDeliveries(worker: Worker, after: string | null): Promise<s
 
 /** Has it looked who is to be sent to by the next channel: what became of a delivery may have been told by anybody. */
 async function resumeFallbacks({ db }: Worker, after: string | null): Promise<string[]> {
-  const rows = await db.$queryRaw<{ id: string }[]>(sql`
-    select n.id from notifications n
-    where n.orchestration = 'FALLBACK' and (${after}::uuid is null or n.id > ${after}::uuid)
-      and exists (select from fallbacks f where f.notification_id = n.id)
-    order by n.id
-    limit ${notificationsPerPage}
-  `);
-  const ids = rows.map(({ id }) => id);
+  const ids = await listInSteps(db, { after, limit: notificationsPerPage });
   const wanted = ids.map((id) => ({ payload: { notificationId: id }, key: fallBackKey(id) }));
   if (ids.length > 0) await addJobs(db, fallBackTask, wanted);
   return ids;

@@ -48,15 +48,19 @@ export async function obeyMessage(deployment: Deployment, { phone: given, text }
   const isSubscribed = decideConsent(text);
   const phone = toPhone(given);
   if (isSubscribed === null || phone === null) return;
-  const recipient = await deployment.db.recipient.findFirst({ where: { channel: 'SMS', address: phone } });
-  if (recipient) {
-    await sayConsent(deployment, { recipientId: recipient.id, isSubscribed, by: 'person:sms' });
-    return;
-  }
+  const findRecipient = () => deployment.db.recipient.findFirst({ where: { channel: 'SMS', address: phone } });
   const suppression = { channel: 'SMS', addressHash: suppressionHash(deployment.cipher, 'SMS', phone) } as const;
-  await inTransaction(deployment.db, (tx) =>
-    isSubscribed ? liftSuppression(tx, suppression) : addSuppressions(tx, [suppression]),
-  );
+  // A phone can be taken from its user, or be added, at this moment.
+  for (let recipient = await findRecipient(); ; recipient = await findRecipient()) {
+    if (recipient) {
+      if (await sayConsent(deployment, { recipientId: recipient.id, isSubscribed, by: 'person:sms' })) return;
+      continue;
+    }
+    await inTransaction(deployment.db, (tx) =>
+      isSubscribed ? liftSuppression(tx, suppression) : addSuppressions(tx, [suppression]),
+    );
+    if (!(await findRecipient())) return;
+  }
 }
 
 /** Null: a short code or a name, which is nobody's phone. */

@@ -15,9 +15,13 @@ export interface Saying {
   by: SaidBy;
 }
 
-/** Writes down what a person has said without being known to us as a caller. Of a recipient that is gone, nothing. */
-export async function sayConsent(deployment: Deployment, { by, ...said }: Saying): Promise<void> {
-  await unlessGone(updateRecipient(deployment, { ...said, principal: by, installationId: null }));
+/**
+ * Writes down what a person has said without being known to us as a caller. Of a recipient that is gone, nothing.
+ *
+ * @returns whether the recipient was there.
+ */
+export function sayConsent(deployment: Deployment, { by, ...said }: Saying): Promise<boolean> {
+  return unlessGone(updateRecipient(deployment, { ...said, principal: by, installationId: null }));
 }
 
 /**
@@ -39,10 +43,12 @@ export async function sayTopicDeclined(
   );
 }
 
-async function unlessGone(saying: Promise<unknown>): Promise<void> {
+async function unlessGone(saying: Promise<unknown>): Promise<boolean> {
   try {
     await saying;
+    return true;
   } catch (error) {
     if (!(error instanceof DomainError && error.code === 'NOT_FOUND')) throw error;
+    return false;
   }
 }

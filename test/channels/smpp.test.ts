@@ -185,6 +185,19 @@ describe('a session', () => {
     expect(smsc.mostUnderWay()).toBe(4);
   });
 
+  test('has no message any more that was given up before its turn', async () => {
+    const { smsc, channel } = await open({ windowSize: 1, answerMs: 100 });
+    const first = channel.send(toPhone('first'), never);
+    await until(async () => smsc.commands.includes('submit_sm'));
+    const givingUp = new AbortController();
+    const second = channel.send(toPhone('second'), givingUp.signal);
+    const third = channel.send(toPhone('third'), never);
+    givingUp.abort();
+    expect(await second).toEqual({ kind: 'retry', providerCode: 'ABORTED' });
+    expect(await Promise.all([first, third])).toEqual([accepted, accepted]);
+    expect(smsc.parts.map(({ text }) => text)).toEqual(['first', 'third']);
+  });
+
   test('whose SMSC falls silent is given up, with all that wait, and the next send opens another', async () => {
     const { smsc, channel } = await open({ timeoutMs: 200, windowSize: 2 });
     await channel.send(toPhone(), never);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { insertPause } from '../../src/deliveries/channel-pause-store.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { setChannels } from '../support/app-channels.ts';
+import { cancelNotification } from '../support/cancel-operations.ts';
 import { resumeChannel, sendersOf } from '../support/channel-operations.ts';
 import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
@@ -148,6 +149,18 @@ test('what is sent no faster than its rate is sent whole, and keeps no other cha
   const notification = await makeNotification(g.server, toSend(target, { channels: ['EMAIL', 'SMS'] }));
   await g.startWorker({ ...options, ratesPerSecond: { EMAIL: 10 } });
   expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { total: 13, sent: 13 } });
+});
+
+test('what waits for its turn at a rate has not begun, and can be called off', async () => {
+  const emails = Array.from({ length: 5 }, () => newEmail());
+  const notification = await sendEmail(emails);
+  await g.startWorker({ ratesPerSecond: { EMAIL: 1 } });
+  const where = { notificationId: localIdOf(notification) };
+  await until(async () => (await g.db.outboxMessage.count({ where })) > 0);
+  await cancelNotification(g.server, notification);
+  const { progress } = await settledDeliveries(g.server, notification);
+  // The first has gone, and the second may have begun.
+  expect(progress.cancelled).toBeGreaterThanOrEqual(3);
 });
 
 test('pushes go to a service no faster than its rate', async () => {

@@ -67,6 +67,15 @@ test('a channel with more than a second’s sends waiting is busy, and no other'
   await Promise.all(turns);
 });
 
+test('no more are begun together than go within a second, by the slowest service of each channel', () => {
+  const rates = createSendRates({ SMS: 2, FCM: 1, APNS: 1_000 });
+  const inApp = Array(100).fill('IN_APP');
+  expect(rates.countTogether([...inApp, 'EMAIL', 'SMS', 'SMS', 'PUSH'])).toBe(104);
+  expect(rates.countTogether(['SMS', 'IN_APP', 'SMS', 'IN_APP', 'SMS', 'IN_APP'])).toBe(4);
+  expect(rates.countTogether(['PUSH', 'PUSH'])).toBe(1);
+  expect(createSendRates({}).countTogether(['PUSH', 'PUSH'])).toBe(2);
+});
+
 test('the services of push have rates of their own, and keep only their own channel from being claimed', async () => {
   const rates = createSendRates({ FCM: 1, APNS: 1_000 }, { now: () => nowMs });
   const given = new AbortController();

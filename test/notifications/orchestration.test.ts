@@ -4,6 +4,7 @@ import { addJob } from '../../src/queue/job.ts';
 import { applyReceipts } from '../../src/receipts/apply-receipts.ts';
 import { sql } from '../../src/storage/database.ts';
 import { inTransaction } from '../../src/storage/transaction.ts';
+import { graphql } from '../generated/gql.ts';
 import type { SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { cancelNotification } from '../support/cancel-operations.ts';
@@ -13,6 +14,14 @@ import { localIdOf, makePerson, makeSegment, mergeUsers, reportDelivery, toSend 
 import { until } from '../support/until.ts';
 
 const g = useGatewayAndWorker();
+
+const ReplayDeliveries = graphql(`
+  mutation ReplayDeliveries($input: ReplayDeliveriesInput!) {
+    replayDeliveries(input: $input) {
+      ... on ReplayDeliveriesPayload { count }
+    }
+  }
+`);
 
 const hour = 3_600;
 const order = ['PUSH', 'EMAIL', 'SMS'] as const;
@@ -239,6 +248,31 @@ test('what ends while it is decided is not forgotten', async () => {
   expect((await settled(notification)).at(-1)).toBe('EMAIL SENT');
 });
 
+test('a decision locks users before deliveries, as all do', async () => {
+  const person = await makeReachable();
+  const notification = await send([person], fallback({ fallbackAfterSeconds: hour, channels: ['PUSH', 'EMAIL'] }));
+  const notificationId = localIdOf(notification);
+  await g.startWorker({}, { sweepMs: 60_000 });
+  await made(notification, 1);
+  const other = await g.pool.connect();
+  await other.query('begin');
+  await other.query(sql`select from users where id = ${localIdOf(person.id)}::uuid for no key update`);
+  await letPass(notification);
+  await addJob(g.db, fallBackTask, { notificationId });
+  const isWaiting = async () => {
+    const { rowCount } = await g.pool.query(sql`
+      select from pg_stat_activity where wait_event_type = 'Lock' and query like '%from users where id%for share%'`);
+    return rowCount === 1;
+  };
+  await until(isWaiting);
+  const held = other.query(sql`
+    select from deliveries where notification_id = ${notificationId}::uuid for no key update nowait`);
+  await expect(held).resolves.toMatchObject({ rowCount: 1 });
+  await other.query('commit');
+  other.release();
+  expect(await settled(notification)).toEqual(['PUSH SENT', 'EMAIL SENT']);
+});
+
 test('channels at which the user cannot be reached are left out', async () => {
   const person = await makeReachable('rejected-');
   await g.pool.query(sql`
@@ -278,6 +312,25 @@ test('a user who is merged while a channel is tried is followed to the survivor'
   await mergeUsers(g.server, { survivor: survivor.id, merged: person.id });
   await letPass(notification);
   expect(await settled(notification)).toEqual(['PUSH SENT', 'EMAIL SENT']);
+});
+
+test('what is queued again before the next channel has followed is waited for again', async () => {
+  const rest = { fallbackAfterSeconds: hour, channels: ['PUSH' as const, 'EMAIL' as const] };
+  const notification = await send([await makeReachable()], fallback(rest));
+  const worker = await g.startWorker();
+  const [delivery] = await made(notification, 1);
+  await worker.stop();
+  await g.pool.query(sql`
+    update deliveries set status = 'FAILED', reason = 'PROVIDER_UNAVAILABLE'
+    where notification_id = ${localIdOf(notification)}::uuid`);
+  const input = { notification };
+  const { replayDeliveries } = await g.server.run(ReplayDeliveries, { input });
+  expect(replayDeliveries).toMatchObject({ count: 1 });
+  await g.startWorker();
+  await until(async () => (await made(notification, 1)).every(({ status }) => status === 'SENT'));
+  await reportDelivery(g.server, { delivery: delivery?.id ?? '', status: 'OPENED' });
+  await letPass(notification);
+  expect(await settled(notification)).toEqual(['PUSH OPENED']);
 });
 
 test('nothing follows what was called off', async () => {

@@ -1,10 +1,11 @@
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import { addJob, addJobs, dropFailedJobs } from '../../src/queue/job.ts';
+import { addJob, addJobs, dropFailedJobs, type JobOptions } from '../../src/queue/job.ts';
 import { prepareQueue } from '../../src/queue/job-runner.ts';
-import { sql } from '../../src/storage/database.ts';
+import { type Sql, sql } from '../../src/storage/database.ts';
 import { useDatabase } from '../support/database.ts';
 import { createTestLog } from '../support/log-events.ts';
+import { until } from '../support/until.ts';
 
 const database = useDatabase();
 const job = { name: 'greet', payload: z.object({ name: z.string() }) };
@@ -74,6 +75,37 @@ test('one under way keeps no other from being enqueued, for its own time', async
     [null, expect.any(Date)],
     ['ann', runAt],
   ]);
+});
+
+/** Does it in a transaction of its own, has another job wanted that must wait for it, then commits. */
+async function wantWhile(doing: string | Sql, options: JobOptions): Promise<void> {
+  const other = await database.pool.connect();
+  await other.query('begin');
+  await other.query(doing);
+  const wanted = addJob(database.db, job, { name: 'Ann' }, { key: 'ann', ...options });
+  await until(async () => {
+    const { rowCount } = await database.pool.query(sql`
+      select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like '%add_job%'`);
+    return rowCount === 1;
+  });
+  await other.query('commit');
+  other.release();
+  await wanted;
+}
+
+test('one that is wanted at once stays so when at the same moment it is wanted for later', async () => {
+  const atOnce = sql`select graphile_worker.add_job(${job.name}, '{"name":"Ann"}'::json, job_key => 'ann')`;
+  await wantWhile(atOnce, { runAt: later(10) });
+  const [waiting, ...others] = await listJobs();
+  expect(waiting?.run_at.getTime()).toBeLessThan(later(5).getTime());
+  expect(others).toEqual([]);
+});
+
+test('one that is taken at the moment at which it is wanted again is followed by another', async () => {
+  await addJob(database.db, job, { name: 'Ann' }, { key: 'ann' });
+  await wantWhile("update graphile_worker._private_jobs set locked_at = now(), locked_by = 'a worker'", {});
+  expect((await listJobs()).map(({ key }) => key)).toEqual([null, 'ann']);
 });
 
 test('jobs that have failed for good are dropped, others stay', async () => {

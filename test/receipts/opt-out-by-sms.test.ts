@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { decideConsent } from '../../src/receipts/opt-out-by-sms.ts';
+import { sql } from '../../src/storage/database.ts';
 import { newPhone } from '../support/addresses.ts';
 import { useApp } from '../support/app.ts';
 import { makeSent, postInfobip, receiptSettings, storyOf } from '../support/receipts.ts';
-import { addRecipient, getRecipient } from '../support/recipients.ts';
-import { makePerson } from '../support/send-operations.ts';
+import { addRecipient, getRecipient, removeRecipient } from '../support/recipients.ts';
+import { localIdOf, makePerson } from '../support/send-operations.ts';
+import { until } from '../support/until.ts';
 
 const g = useApp(receiptSettings);
 
@@ -88,5 +90,31 @@ describe('a person who writes', () => {
     expect(await postInfobip(g, [inbound(phone, 'STOP')])).toBe(204);
     await addRecipient(g.server, { user: { id: person.id }, phone });
     expect(await getRecipient(g.server, { id: person.id, channel: 'SMS' })).toMatchObject({ isSubscribed: false });
+  });
+
+  test('STOP from a phone that is taken from its user at that moment is kept for whoever brings it', async () => {
+    const [phone, person, next] = [newPhone(), await makePerson(g.server), await makePerson(g.server)];
+    await addRecipient(g.server, { user: { id: person.id }, phone });
+    const recipient = await getRecipient(g.server, { id: person.id, channel: 'SMS' });
+    const areWaiting = (count: number) =>
+      until(async () => {
+        const { rowCount } = await g.pool.query(sql`
+          select from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock' and query like '%from users%for no key update%'`);
+        return rowCount === count;
+      });
+    const other = await g.pool.connect();
+    await other.query('begin');
+    await other.query(sql`select from users where id = ${localIdOf(person.id)}::uuid for no key update`);
+    const removed = removeRecipient(g.server, recipient.id);
+    await areWaiting(1);
+    const answered = postInfobip(g, [inbound(phone, 'STOP')]);
+    await areWaiting(2);
+    await other.query('commit');
+    other.release();
+    expect(await removed).toMatchObject({ __typename: 'RemoveRecipientPayload' });
+    expect(await answered).toBe(204);
+    await addRecipient(g.server, { user: { id: next.id }, phone });
+    expect(await getRecipient(g.server, { id: next.id, channel: 'SMS' })).toMatchObject({ isSubscribed: false });
   });
 });

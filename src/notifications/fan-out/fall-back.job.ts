@@ -75,10 +75,11 @@ async function fallBackPage(tx: Transaction, { notification, configured }: Steps
     next: decideFallback({ channel: each.channel, statuses: each.statuses, hasTime, isDue: each.is_due }),
   }));
   const over = decided.filter(({ next }) => next !== 'WAIT').map(({ user_id }) => user_id);
-  await forgetTold(tx, notification.id, { over, told: decided.flatMap(toldOf) });
   const following = decided.filter(({ next, living_id }) => next === 'NEXT' && living_id !== null);
   const ids = [...new Set(following.flatMap(({ living_id }) => living_id ?? []))];
+  // Users before deliveries, as a frequency cap and whoever takes an address away lock them.
   await holdUsers(tx, ids);
+  await forgetTold(tx, notification.id, { over, told: decided.flatMap(toldOf) });
   if (ids.length > 0) await addJob(tx, deliverJob, { notificationId: notification.id });
   const byChannel = Map.groupBy(following, ({ channel }) => channel);
   for (const [channel, users] of byChannel) {
