@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     ...suite.test,
     include: ['test/**/*.proof.ts'],
+    // A million of something is not for the memory.
+    globalSetup: 'test/support/global-setup.ts',
     fileParallelism: false,
     // Names every guarantee, with the figures that its proof gives.
     reporters: ['verbose'],

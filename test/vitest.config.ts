@@ -4,7 +4,7 @@ import { ProgramsSpread } from './support/programs-spread.ts';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: 'test/support/global-setup.ts',
+    globalSetup: ['test/support/files-in-memory.ts', 'test/support/global-setup.ts'],
     // Forks, not threads: tests start processes, listen for signals and must not share a crash.
     pool: 'forks',
     // One more than a machine of two cores has: a test waits half of its time, for the database, programs or a timer.

@@ -109,7 +109,7 @@ builder.relayMutationField(
     resolve: async (_, { input: { app, ...key } }, context) => {
       const made = await createApiKey(context, {
         ...key,
-        appId: app && parseId(app, 'App', ['app']),
+        appId: parseId(app, 'App', ['app']),
         principal: principalOf(context),
       });
       context.loaders.renew();

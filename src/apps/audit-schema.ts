@@ -35,7 +35,7 @@ builder.queryField('auditLog', (t) =>
     args: { apiKey: t.arg.id({ description: 'Only with this key. Global id.' }) },
     resolve: async (_, { apiKey, ...args }, { db }, info) => {
       const page = parsePage(args);
-      const apiKeyId = apiKey ? parseId(apiKey, 'ApiKey', ['apiKey']) : null;
+      const apiKeyId = parseId(apiKey, 'ApiKey', ['apiKey']) ?? null;
       const list = {
         from: sql`audit_entries e`,
         row: sql`e.*`,

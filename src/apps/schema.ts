@@ -98,10 +98,9 @@ builder.queryFields((t) => ({
       id: t.arg.id({ description: 'Global id. Default: the app that calls; for callers of no app, the default app.' }),
     },
     resolve: async (_, args, context) => {
-      const own = ownAppId(context);
-      if (!args.id && own === null) return context.db.app.findFirstOrThrow({ orderBy: { createdAt: 'asc' } });
-      const id = args.id ? parseId(args.id, 'App', ['id']) : own;
-      const app = id !== null && mayReadApp(context, id) ? await context.loaders.load(appById, id) : null;
+      const id = parseId(args.id, 'App', ['id']) ?? ownAppId(context);
+      if (id === null) return context.db.app.findFirstOrThrow({ orderBy: { createdAt: 'asc' } });
+      const app = mayReadApp(context, id) ? await context.loaders.load(appById, id) : null;
       if (!app) throw new DomainError('NOT_FOUND', 'There is no such app.', ['id']);
       return app;
     },

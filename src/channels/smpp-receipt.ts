@@ -13,6 +13,9 @@ export interface SmppReceipt {
 /** `esm_class` of a delivery receipt (SMPP 3.4, section 5.2.12). */
 const receiptKind = 0x04;
 
+/** `message_id` (section 5.2.23): at most 64 characters before its NUL. Anything else is no id that an answer has named. */
+const messageIdPattern = /^[!-~]{1,64}$/;
+
 /** States by the text of a receipt (Appendix B). Those that are no end are not here. */
 const byText: Readonly<Record<string, SmppReceipt['status']>> = {
   DELIVRD: 'DELIVERED',
@@ -41,7 +44,8 @@ export function parseSmppReceipt(pdu: Pdu): SmppReceipt | null {
   const messageId = pdu.receipted_message_id ?? /\bid:(\S+)/.exec(text)?.[1];
   const state = stateTexts.get(pdu.message_state ?? 0) ?? /\bstat:([A-Z]{7})/.exec(text)?.[1];
   const status = state === undefined ? undefined : byText[state];
-  if (messageId === undefined || state === undefined || status === undefined) return null;
+  if (messageId === undefined || !messageIdPattern.test(messageId)) return null;
+  if (state === undefined || status === undefined) return null;
   const [, errorCode] = /\berr:(\w{1,8})/.exec(text) ?? [];
   return { messageId, status, providerCode: [state, errorCode].filter(Boolean).join(' ') };
 }

@@ -48,10 +48,11 @@ export function createSmppChannel(options: SmppOptions): Channel {
   let sendsUnderWay = 0;
   let isClosed = false;
 
-  /** Sends under way keep the session; one that begins after the end opens another, and hangs up. */
+  /**
+   * Sends under way keep the session; one that begins after the end opens another, and hangs up. A session that is being opened
+   * is not waited for, since its SMSC may be silent: it is ended when it is there.
+   */
   async function hangUpWhenIdle() {
-    if (sendsUnderWay > 0) return;
-    await opening?.catch(() => null);
     if (sendsUnderWay === 0) await session?.close();
   }
 
@@ -67,6 +68,7 @@ export function createSmppChannel(options: SmppOptions): Channel {
 
   async function open(): Promise<SmppSession> {
     session = await openSmppSession({ account, onDeliver: listener ? hear : null, timeoutMs, windowSize, enquireMs });
+    if (isClosed) await hangUpWhenIdle();
     return session;
   }
 

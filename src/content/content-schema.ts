@@ -165,7 +165,7 @@ export function toLocalContent(
     ...said,
     variations: variations?.map(({ segment, ...variation }, index) => ({
       ...variation,
-      segment: segment && parseId(segment, 'Segment', [...path, 'variations', String(index), 'segment']),
+      segment: parseId(segment, 'Segment', [...path, 'variations', String(index), 'segment']),
     })),
   };
 }
@@ -183,5 +183,8 @@ export function toLocalSaid({
   content?: typeof ContentInput.$inferInput | null | undefined;
   template?: string | null | undefined;
 }): SaidInput {
-  return { content: content && toLocalContent(content), ...(template && { template: toTemplateReference(template) }) };
+  return {
+    content: content && toLocalContent(content),
+    ...(typeof template === 'string' && { template: toTemplateReference(template) }),
+  };
 }

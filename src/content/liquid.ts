@@ -33,7 +33,22 @@ function createEngine(): Liquid {
   for (const name of Object.keys(liquid.filters).filter((name) => !filterNames.includes(name))) {
     liquid.unregisterFilter(name);
   }
+  countWhatIsJoined(liquid);
   return liquid;
+}
+
+/**
+ * Counts the characters of what `concat` joins, and not its entries alone: it is what makes many of one long text, which filters and
+ * `capture` then put side by side before anybody looks how much that is.
+ */
+function countWhatIsJoined(liquid: Liquid): void {
+  const { concat } = liquid.filters;
+  if (typeof concat !== 'function') throw new Error('liquidjs has no filter "concat".');
+  liquid.registerFilter('concat', function (...lists) {
+    const joined: unknown = concat.apply(this, lists);
+    this.context.memoryLimit.use(JSON.stringify(joined).length);
+    return joined;
+  });
 }
 
 /** Where a value stands that a text names: `user`, `firstName`. A part that is itself a value is null. */

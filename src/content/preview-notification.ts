@@ -4,6 +4,7 @@ import { renderPush } from '../channels/render-push.ts';
 import { renderSms } from '../channels/render-sms.ts';
 import { renderWhatsApp } from '../channels/render-whatsapp.ts';
 import { DomainError } from '../errors.ts';
+import { parseProperties } from '../events/parse-event.ts';
 import { Channel, Platform } from '../generated/prisma/enums.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
 import type { Database } from '../storage/database.ts';
@@ -11,6 +12,7 @@ import { compileContent } from './compile-content.ts';
 import { exampleIds, findWarnings, type Warning } from './find-warnings.ts';
 import { readReaderOf } from './read-readers.ts';
 import { type RenderFailureCode, renderContent } from './render-content.ts';
+import { parseSendData } from './send-data.ts';
 import { freezeContent, parseSaid, type SaidInput } from './settle-content.ts';
 import { countSmsSegments, type SmsSegments } from './sms-segments.ts';
 
@@ -57,6 +59,8 @@ export interface NotificationPreview {
 export async function previewNotification(db: Database, request: PreviewRequest): Promise<NotificationPreview> {
   const { channels, platform, data = null, event = null } = request;
   const said = parseSaid(request);
+  parseSendData(data);
+  parseProperties(event ?? {}, ['event']);
   const userId = await findUserId(db, request.user, ['user']);
   if (userId === null) throw new DomainError('NOT_FOUND', 'There is no such user.', ['user']);
   const compiled = compileContent(await freezeContent(db, said));

@@ -100,8 +100,11 @@ builder.queryField('previewNotification', (t) =>
       user: t.arg({ type: UserRefInput, required: true, description: 'Who reads it.' }),
       channels: t.arg({ type: [ChannelEnum], description: 'By which channels. Default: all.' }),
       platform: t.arg({ type: PlatformEnum, description: 'Of pushes, to which clients. Default: all.' }),
-      data: t.arg({ type: 'JSONObject', description: 'What texts may name: `{{ data.x }}`.' }),
-      event: t.arg({ type: 'JSONObject', description: 'Properties of an event, as texts name them: `{{ event.x }}`.' }),
+      data: t.arg({ type: 'JSONObject', description: 'What texts may name: `{{ data.x }}`. At most 64 KiB.' }),
+      event: t.arg({
+        type: 'JSONObject',
+        description: 'Properties of an event, as texts name them: `{{ event.x }}`. At most 8,192 bytes as JSON.',
+      }),
     },
     resolve: (_, { content, template, user, ...rest }, { db }) =>
       previewNotification(db, { ...rest, ...toLocalSaid({ content, template }), user: toUserReferenceInput(user) }),

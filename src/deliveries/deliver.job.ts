@@ -7,6 +7,7 @@ import { claimDue } from './claim.ts';
 import { endQueued } from './end-queued.ts';
 import { fallBackKey, fallBackTask } from './fall-back-task.ts';
 import { readFrequencyCap } from './frequency-cap.ts';
+import { hostsWrittenIn } from './message-links.ts';
 import { sendBatch } from './send-batch.ts';
 import type { Worker } from './worker.ts';
 
@@ -40,7 +41,7 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
     const { data = null, event } = sendValuesSchema.parse(notification);
     const { expiresAt, purpose, trackLinks, trackOpens } = notification;
-    const wishes = { purpose, trackLinks, trackOpens };
+    const wishes = { purpose, trackedHosts: trackLinks ? hostsWrittenIn([content, data]) : null, trackOpens };
     const values = { data, event: event?.properties ?? null };
     await sendBatch(worker, {
       claim,

@@ -7,8 +7,8 @@ import type { Worker } from './worker.ts';
 /** What a sender wants of the links in its messages. */
 export interface LinkWishes {
   purpose: Purpose;
-  /** Whether links lead through us. */
-  trackLinks: boolean;
+  /** To which hosts links lead through us; null: to none. */
+  trackedHosts: ReadonlySet<string> | null;
   /** Whether an e-mail tells that it was opened. */
   trackOpens: boolean;
 }
@@ -43,7 +43,7 @@ export function linkContent(
   const { recipientId } = delivery;
   const mayUnsubscribe = isEmail && wishes.purpose === 'MARKETING' && recipientId !== null;
   return {
-    content: wishes.trackLinks ? trackLinks(links, content, delivery) : content,
+    content: wishes.trackedHosts ? trackLinks(links, content, { ...delivery, hosts: wishes.trackedHosts }) : content,
     unsubscribeUrl: mayUnsubscribe ? links.unsubscribe({ recipientId, topicId }) : null,
     openUrl: isEmail && wishes.trackOpens ? links.open(delivery.id) : null,
   };
@@ -56,9 +56,9 @@ const webAddress = /https?:\/\/[^\s<>"]*[^\s<>"'.,;:!?)\]}]/gi;
 function trackLinks(
   links: LinkMaker,
   content: MessageContent,
-  { id: deliveryId, channel }: Pick<DueDelivery, 'id' | 'channel'>,
+  { id: deliveryId, channel, hosts }: Pick<DueDelivery, 'id' | 'channel'> & { hosts: ReadonlySet<string> },
 ): MessageContent {
-  const track = (target: string) => (isTrackable(target) ? links.click({ deliveryId, target }) : target);
+  const track = (target: string) => (isTrackable(target, hosts) ? links.click({ deliveryId, target }) : target);
   const hasLinksInText = channel !== 'PUSH' && channel !== 'EMAIL' && channel !== 'IN_APP';
   return {
     ...content,
@@ -72,7 +72,23 @@ function trackLinks(
 const targetCharactersMax = 2_048;
 
 /** What an app opens by itself (`myapp://`) would not come through us. */
-function isTrackable(target: string): boolean {
-  if (target.length > targetCharactersMax || !URL.canParse(target)) return false;
-  return ['http:', 'https:'].includes(new URL(target).protocol);
+function isTrackable(target: string, hosts: ReadonlySet<string>): boolean {
+  const url = target.length <= targetCharactersMax ? URL.parse(target) : null;
+  return url !== null && ['http:', 'https:'].includes(url.protocol) && hosts.has(url.host);
+}
+
+/** The host of an address that is written out: none that a placeholder makes longer. */
+const writtenHost = /https?:\/\/([^\s<>"'\\/?#{}|]+)(?=[\s<>"'\\/?#]|$)/gi;
+
+/**
+ * Hosts of the web addresses that stand in what a sender has written. What else comes to stand in a message is its receiver's, such
+ * as a name that looks like a link: a link to us that leads wherever anybody wants would lend our name to it.
+ *
+ * @param written as JSON has it
+ */
+export function hostsWrittenIn(written: unknown): ReadonlySet<string> {
+  const found = [...JSON.stringify(written).matchAll(writtenHost)].map(([, host = '']) =>
+    host.replace(/[.,;:!?)\]]+$/, ''),
+  );
+  return new Set(found.flatMap((host) => URL.parse(`https://${host}`)?.host ?? []));
 }

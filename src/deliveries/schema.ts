@@ -207,7 +207,7 @@ builder.queryField('deliveries', (t) =>
     },
     resolve: async (_, { notification, user, ...args }, { db }, info) => {
       const page = parsePage(args);
-      const notificationId = notification && parseId(notification, 'Notification', ['notification']);
+      const notificationId = parseId(notification, 'Notification', ['notification']);
       const userId = user && (await findUserId(db, toUserReferenceInput(user), ['user']));
       const list = {
         from: sql`deliveries d`,

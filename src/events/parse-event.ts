@@ -31,10 +31,14 @@ export function parseEvent({ name: text, properties }: EventInput, path: readonl
   if (name === null) {
     throw new DomainError('VALUE_INVALID', `A name has 1 to ${eventNameCharactersMax} characters.`, [...path, 'name']);
   }
-  const event = { name, properties: properties ?? {} };
-  if (Buffer.byteLength(JSON.stringify(event.properties)) <= propertiesBytesMax) return event;
-  throw new DomainError('LIMIT_EXCEEDED', `The properties have more than ${propertiesBytesMax} bytes as JSON.`, [
-    ...path,
-    'properties',
-  ]);
+  return { name, properties: parseProperties(properties ?? {}, [...path, 'properties']) };
+}
+
+/** @throws DomainError `LIMIT_EXCEEDED` at `path` */
+export function parseProperties<Properties extends object>(
+  properties: Properties,
+  path: readonly string[],
+): Properties {
+  if (Buffer.byteLength(JSON.stringify(properties)) <= propertiesBytesMax) return properties;
+  throw new DomainError('LIMIT_EXCEEDED', `The properties have more than ${propertiesBytesMax} bytes as JSON.`, path);
 }

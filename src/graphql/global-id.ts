@@ -25,11 +25,22 @@ const nodeTypes = [
 export type NodeType = (typeof nodeTypes)[number];
 
 /**
- * The local id of a reference to one object: a global id of one of `types`, or the local id itself.
+ * The local id of a reference to one object: a global id of one of `types`, or the local id itself. What is not given stays so.
  *
- * @throws DomainError `NOT_FOUND` at `path`: what is no id of such an object names nothing.
+ * @throws DomainError `NOT_FOUND` at `path`: what is no id of such an object, such as an empty text, names nothing.
  */
-export function parseId(text: string, types: NodeType | readonly NodeType[], path: readonly string[]): string {
+export function parseId(text: string, types: NodeType | readonly NodeType[], path: readonly string[]): string;
+export function parseId(
+  text: string | null | undefined,
+  types: NodeType | readonly NodeType[],
+  path: readonly string[],
+): string | null | undefined;
+export function parseId(
+  text: string | null | undefined,
+  types: NodeType | readonly NodeType[],
+  path: readonly string[],
+): string | null | undefined {
+  if (text === null || text === undefined) return text;
   const id = toLocalId(text, types);
   if (id === null) throw new DomainError('NOT_FOUND', 'This is no id of such an object.', path);
   return id;

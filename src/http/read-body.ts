@@ -8,7 +8,7 @@ const patience = 16;
 /**
  * A request's body as text, chunked or not.
  *
- * @throws GraphQLError `BAD_USER_INPUT` (HTTP 413) when it has more than `bytesMax` bytes.
+ * @throws GraphQLError `BAD_USER_INPUT` when it has more than `bytesMax` bytes (HTTP 413), or breaks off (400).
  */
 export function readBody(body: Readable, bytesMax: number): Promise<string> {
   return read(body, bytesMax, (bytes) => bytes.toString('utf8'));
@@ -38,9 +38,11 @@ function read<T>(body: Readable, bytesMax: number, toResult: (bytes: Buffer) => 
       const [only] = chunks;
       resolve(toResult(chunks.length === 1 && only ? only : Buffer.concat(chunks)));
     });
-    body.once('error', reject);
+    // Who sent it has gone: no failure of ours, which would be in the log.
+    const breakOff = () => reject(refuseRequest(400, 'The body was not sent whole.'));
+    body.once('error', breakOff);
     body.once('close', () => {
-      if (!body.readableEnded) reject(refuseRequest(400, 'The body was not sent whole.'));
+      if (!body.readableEnded) breakOff();
     });
   });
 }

@@ -93,7 +93,8 @@ builder.relayMutationField(
     resolve: async (_, { input: { installation } }, context) => {
       const { caller } = context;
       if (caller?.kind !== 'INSTALLATION') throw refuseCaller(caller);
-      const isOther = installation && toLocalId(installation, 'Installation') !== caller.installationId;
+      const isOther =
+        typeof installation === 'string' && toLocalId(installation, 'Installation') !== caller.installationId;
       if (isOther) throw noRegistration();
       return refreshInstallationToken(context, caller);
     },

@@ -28,7 +28,7 @@ builder.queryField('outboxMessages', (t) =>
     args: { notification: t.arg.id({ description: 'Only of this notification. Global id.' }) },
     resolve: async (_, { notification, ...args }, { db }, info) => {
       const page = parsePage(args);
-      const notificationId = notification && parseId(notification, 'Notification', ['notification']);
+      const notificationId = parseId(notification, 'Notification', ['notification']);
       const list = {
         from: sql`outbox_messages m`,
         row: sql`m.*`,

@@ -86,7 +86,7 @@ builder.queryField('previewAudience', (t) =>
         target: toLocalTarget(target),
         apps: toLocalApps(apps),
         configured: await configuredChannels(),
-        topicId: topic ? parseId(topic, 'Topic', ['topic']) : null,
+        topicId: parseId(topic, 'Topic', ['topic']) ?? null,
         purpose: purpose ?? (topic ? 'MARKETING' : 'TRANSACTIONAL'),
       }),
   }),

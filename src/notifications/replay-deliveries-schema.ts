@@ -28,7 +28,7 @@ builder.relayMutationField(
     resolve: async (_, { input: { notification, deliveries, reasons, idempotencyKey } }, context) => {
       const done = await replayDeliveries(context, {
         principal: principalOf(context),
-        notificationId: notification && parseId(notification, 'Notification', ['notification']),
+        notificationId: parseId(notification, 'Notification', ['notification']),
         deliveryIds: deliveries?.map((id, index) => parseId(id, 'Delivery', ['deliveries', String(index)])),
         reasons,
         idempotencyKey,

@@ -1,3 +1,4 @@
+import { parseSendData } from '../content/send-data.ts';
 import { freezeContent, parseSaid, type SaidInput } from '../content/settle-content.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
@@ -49,7 +50,7 @@ export async function sendNotification(
 ): Promise<{ notificationId: string }> {
   const { principal, idempotencyKey, ...input } = request;
   const said = parseSaid(request);
-  const data = parseValues(request.data);
+  const data = parseSendData(request.data);
   const named = parseTarget(request.target, request);
   const schedule = parseSchedule(request);
   const { channels, orchestration, fallbackAfterSeconds } = parseOrchestration(request, named.installations.length > 0);
@@ -89,15 +90,6 @@ export async function sendNotification(
     await addJob(tx, fanOutJob, { notificationId: id }, { key: fanOutKey(id), runAt: startsAt });
     return { notificationId: id };
   });
-}
-
-/** @default 65_536 // bytes of the values that a send gives for its texts, as JSON */
-const valuesBytesMax = 65_536;
-
-function parseValues(values: Record<string, unknown> | null | undefined): string | null {
-  const json = values ? JSON.stringify(values) : null;
-  if (json === null || Buffer.byteLength(json) <= valuesBytesMax) return json;
-  throw new DomainError('LIMIT_EXCEEDED', `At most ${valuesBytesMax} bytes.`, ['data']);
 }
 
 /** A link that leads through us needs to know where we are. */

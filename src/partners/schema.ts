@@ -126,8 +126,8 @@ function toNewOperation(input: typeof PartnerOperationInput.$inferInput, index: 
   return {
     ...operation,
     scope: {
-      appId: scope.app ? parseId(scope.app, 'App', [...path, 'app']) : null,
-      segmentId: scope.segment ? parseId(scope.segment, 'Segment', [...path, 'segment']) : null,
+      appId: parseId(scope.app, 'App', [...path, 'app']) ?? null,
+      segmentId: parseId(scope.segment, 'Segment', [...path, 'segment']) ?? null,
     },
   };
 }

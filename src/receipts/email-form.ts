@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { readMessageId } from './message-id.ts';
 import type { Complaint, ProviderReceipt, Told } from './told.ts';
-import { toProviderCode, UnreadableReceiptError } from './told.ts';
+import { toMoment, toProviderCode, UnreadableReceiptError } from './told.ts';
 
 /** Receipts in one call. @default 1_000 */
 const receiptsMax = 1_000;
@@ -52,7 +52,7 @@ export function parseEmailForm(body: unknown): Told {
         about: { deliveryId },
         receipt: status,
         providerCode,
-        at: at === undefined ? null : new Date(at),
+        at: toMoment(at),
         ...bounce,
       });
     }

@@ -51,8 +51,9 @@ export function toProviderCode(text: string): string | null {
   return /^[A-Za-z0-9_.-]{1,64}$/.test(text) ? text : null;
 }
 
-/** A moment of a provider; null when it is none. */
+/** A moment of a provider; null when it is none, or of a year that PostgreSQL cannot read as JavaScript writes it. */
 export function toMoment(text: string | undefined): Date | null {
-  const at = text === undefined ? Number.NaN : Date.parse(text);
-  return Number.isNaN(at) ? null : new Date(at);
+  const at = new Date(text ?? '');
+  const year = at.getUTCFullYear();
+  return year >= 1 && year <= 9999 ? at : null;
 }

@@ -193,7 +193,14 @@ export function isTimeZone(text: string): boolean {
 /** As of languages. */
 const timeZones = new LRUCache<string, true>({ max: 1_000 });
 
+/**
+ * Names that Intl takes beside the database's, as ICU does. PostgreSQL knows no such zone, or means another one: "BST" is Bangladesh's
+ * here, and British there.
+ */
+const zonesOfIcu = /^(?:A[CEGRS]T|B[ES]T|C[ANST]T|E[AC]T|I[ES]T|JST|MIT|N[ES]T|P[LNRS]T|SST|VST|SystemV\/.*)$/i;
+
 function readTimeZone(text: string): boolean {
+  if (zonesOfIcu.test(text)) return false;
   try {
     // An offset such as "+01:00" is accepted by Intl but is no zone: it knows no summer time.
     return /^[A-Za-z]/.test(text) && new Intl.DateTimeFormat('en', { timeZone: text }).format(0) !== '';

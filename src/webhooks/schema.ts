@@ -130,7 +130,7 @@ builder.relayMutationField(
     resolve: async (_, { input: { app, ...webhook } }, context) => {
       const made = await createWebhook(
         context,
-        { ...webhook, appId: app && parseId(app, 'App', ['app']), principal: principalOf(context) },
+        { ...webhook, appId: parseId(app, 'App', ['app']), principal: principalOf(context) },
         context,
       );
       context.loaders.renew();

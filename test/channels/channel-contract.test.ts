@@ -306,7 +306,7 @@ describe.each(overTheNetwork)('$name, over the network', ({ name, openAt, server
     });
   });
 
-  test('a message is tried again when its send is given up half-way', async () => {
+  test('a message is tried again when its send is given up half-way, and nothing keeps its channel from being closed', async () => {
     const server = closing(await startBrokenServer('silent', { speaksFirst }));
     const { channel, message } = await openAt(server.port, patientMs);
     const controller = new AbortController();
@@ -314,6 +314,9 @@ describe.each(overTheNetwork)('$name, over the network', ({ name, openAt, server
     await server.connected;
     controller.abort();
     expect(await outcome).toEqual({ kind: 'retry', providerCode: expect.stringMatching(/ABORT/) });
+    const given = performance.now();
+    await channel.close();
+    expect(performance.now() - given).toBeLessThan(patientMs / 4);
   });
 
   test('an address of another channel is a bug, not an outcome', async () => {

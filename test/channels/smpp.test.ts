@@ -240,6 +240,18 @@ describe('a channel that is closed', () => {
     await until(async () => smsc.commands.at(-1) === 'unbind');
   });
 
+  test('keeps no session that was being opened for a send that was given up', async () => {
+    const { smsc, channel } = await open();
+    const controller = new AbortController();
+    const outcome = channel.send(toPhone(), controller.signal);
+    controller.abort();
+    expect(await outcome).toEqual({ kind: 'retry', providerCode: 'ABORTED' });
+    await channel.close();
+    expect(smsc.commands).toEqual([]);
+    await until(async () => smsc.commands.length === 2);
+    expect(smsc.commands).toEqual(['bind_transmitter', 'unbind']);
+  });
+
   test('keeps no session for a send that comes late', async () => {
     const { smsc, channel } = await open();
     await channel.close();
@@ -280,6 +292,8 @@ describe('a receipt', () => {
   test.each([
     ['of no end', receipt('message-1', 'stat:ENROUTE')],
     ['of the person, not the SMSC', { ...receipt('message-1', 'stat:DELIVRD'), esm_class: 0x10 }],
+    ['of an id that cannot be stored', receipt('mess\0age-1', 'stat:DELIVRD')],
+    ['of an id longer than any', receipt('9'.repeat(65), 'stat:DELIVRD')],
     ['that cannot be read', { esm_class: 0x04, short_message: 'Hello' }],
   ])('%s is answered and passed over', async (_, parameters) => {
     const { receipts, messages, listener } = makeListener();

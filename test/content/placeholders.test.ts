@@ -143,6 +143,14 @@ describe('what cannot be rendered is a failure of that message', () => {
       { n: 99, text: 'x' },
       'TEMPLATE_LIMIT',
     ],
+    [
+      'a list that doubles, of one long text',
+      {
+        body: '{% assign a = data.list %}{% for i in (1..data.n) %}{% assign a = a | concat: a %}{% endfor %}{% capture c %}{{ a }}{% endcapture %}{{ c | size }}',
+      },
+      { n: 6, list: ['x'.repeat(60_000)] },
+      'TEMPLATE_LIMIT',
+    ],
   ])('%s', (_, input, data, code) => {
     expect(renderFor(input, { data })).toMatchObject({ kind: 'failed', code });
   });

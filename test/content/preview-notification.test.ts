@@ -125,9 +125,21 @@ describe('a preview', () => {
       ['content', 'body'],
     ],
     ['nothing to say', { user: { externalUserId: 'nobody' } }, 'VALUE_INVALID', ['content']],
+    [
+      'data that no send takes',
+      { content: { body: 'x' }, user: { externalUserId: 'nobody' }, data: { x: 'x'.repeat(65_536) } },
+      'LIMIT_EXCEEDED',
+      ['data'],
+    ],
+    [
+      'an event that no send takes',
+      { content: { body: 'x' }, user: { externalUserId: 'nobody' }, event: { x: 'x'.repeat(8_192) } },
+      'LIMIT_EXCEEDED',
+      ['event'],
+    ],
   ])('of %s is refused', async (_, variables, reason, inputPath) => {
-    const query = `query($content: NotificationContentInput, $user: UserRef!) {
-      previewNotification(content: $content, user: $user) { messages { channel } }
+    const query = `query($content: NotificationContentInput, $user: UserRef!, $data: JSONObject, $event: JSONObject) {
+      previewNotification(content: $content, user: $user, data: $data, event: $event) { messages { channel } }
     }`;
     const { body } = await g.server.send(query, variables);
     expect(body.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason, inputPath } }]);

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { linkContent } from '../../src/deliveries/message-links.ts';
+import { hostsWrittenIn, linkContent } from '../../src/deliveries/message-links.ts';
 import { createCipher } from '../../src/storage/cipher.ts';
 import { makeMessage } from '../support/make-message.ts';
 
 const cipher = createCipher(Buffer.alloc(32, 1));
 const publicUrl = 'https://carillon.example.com';
-const wishes = { purpose: 'MARKETING', trackLinks: true, trackOpens: true } as const;
+const wishes = { purpose: 'MARKETING', trackOpens: true } as const;
 
 function link(
   channel: 'EMAIL' | 'SMS' | 'PUSH',
@@ -14,8 +14,29 @@ function link(
 ) {
   const { content } = makeMessage({ channel, address: { kind: 'email', email: 'a@example.com' }, content: given });
   const delivery = { id: crypto.randomUUID(), channel, recipientId: crypto.randomUUID() };
-  return linkContent({ cipher, publicUrl: url }, content, { delivery, wishes, topicId: null });
+  const trackedHosts = hostsWrittenIn({ given, beside: 'https://written.example' });
+  return linkContent({ cipher, publicUrl: url }, content, {
+    delivery,
+    wishes: { ...wishes, trackedHosts },
+    topicId: null,
+  });
 }
+
+test('only hosts that the sender has written are led to', () => {
+  const hosts = hostsWrittenIn({
+    body: 'See https://a.example/{{ user.x }}, "http://B.example:8080", (https://c.example). https://d.example{{ user.x }} https://{{ user.x }}/y',
+    buttons: [{ url: 'https://e.example?x=1' }],
+    labels: [{ defaultValue: "{{ 'https://f.example' | append: user.x }}\nhttps://g.example\n" }],
+  });
+  expect([...hosts].sort()).toEqual([
+    'a.example',
+    'b.example:8080',
+    'c.example',
+    'e.example',
+    'f.example',
+    'g.example',
+  ]);
+});
 
 test('a link that opens an app, or is too long, stays as it is', () => {
   for (const url of ['myapp://sale', `https://a.example/${'a'.repeat(2_048)}`, 'mailto:a@example.com']) {

@@ -15,8 +15,12 @@ const target = 'https://shop.example/sale?a=1&b=ü#c';
 const toLocal = (link: string) => link.replace(receiptSettings.publicUrl, g.url);
 
 /** What was sent, as the outbox has it, and its delivery. */
-async function sendAndRead(channel: 'EMAIL' | 'SMS' | 'PUSH', rest: Partial<SendNotificationInput>) {
+async function sendAndRead(
+  channel: 'EMAIL' | 'SMS' | 'PUSH',
+  { displayName = null, ...rest }: Partial<SendNotificationInput> & { displayName?: string | null },
+) {
   const person = await makePerson(g.server, { emails: [newEmail()], phones: [newPhone()] });
+  await g.db.user.update({ where: { id: localIdOf(person.id) }, data: { displayName } });
   const content = { title: 'Sale', body: `See ${target}.`, url: target };
   const input = toSend({ users: [{ id: person.id }] }, { channels: [channel], content, ...rest });
   const [delivery] = (await settledDeliveries(g.server, await makeNotification(g.server, input))).deliveries.nodes;
@@ -51,6 +55,14 @@ describe('a tracked link (rule M1)', () => {
   test('in the text of an SMS is tracked without the full stop behind it', async () => {
     const sent = await sendAndRead('SMS', { trackLinks: true, content: { body: `See ${target}.` } });
     expect(sent.parts.text).toBe(`See ${links.click({ deliveryId: sent.id, target })}.`);
+  });
+
+  test('leads to no place of a user’s: what a name says stays as it is', async () => {
+    const evil = 'https://evil.example/x';
+    const content = { body: `{{ user.displayName }} ${target}`, url: '{{ user.displayName }}' };
+    const sent = await sendAndRead('SMS', { trackLinks: true, content, displayName: evil });
+    expect(sent.parts.text).toContain(`${evil} ${links.click({ deliveryId: sent.id, target })}`);
+    expect(sent.rendered).not.toContain(links.click({ deliveryId: sent.id, target: evil }));
   });
 
   test('counts no program: HEAD, a prefetch, a preview, a scanner; and leads on all the same', async () => {

@@ -33,6 +33,13 @@ describe('a receipt for e-mail in JSON', () => {
     expect(await storyOf(g, b)).toMatchObject({ status: 'OPENED' });
   });
 
+  test('of a time that cannot be is of now', async () => {
+    const sent = await makeSent(g, 'EMAIL');
+    const receipt = { delivery: sent.id, status: 'DELIVERED', at: '0000-01-01T00:00:00Z' };
+    expect(await postEmailReceipts(g, [receipt])).toBe(204);
+    expect(await storyOf(g, sent)).toMatchObject({ status: 'DELIVERED' });
+  });
+
   test.each([
     ['5.1.1', 'HARD_BOUNCE', true],
     ['5.0.0', 'HARD_BOUNCE', true],

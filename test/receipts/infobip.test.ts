@@ -62,6 +62,17 @@ describe('a report of Infobip', () => {
     expect(await storyOf(g, sent)).toMatchObject({ story: ['QUEUED', 'SENT'] });
   });
 
+  test.each([
+    '0000-01-01T00:00:00.000+0000',
+    '+275760-09-13T00:00:00Z',
+    '-000001-01-01T00:00:00Z',
+    'soon',
+  ])('of a time that cannot be, %s, is of now', async (doneAt) => {
+    const sent = await makeSent(g, 'SMS');
+    expect(await postInfobip(g, [{ ...infobipReport(sent.id, delivered), doneAt }])).toBe(204);
+    expect(await storyOf(g, sent)).toMatchObject({ story: ['QUEUED', 'SENT', 'DELIVERED'] });
+  });
+
   test('that a WhatsApp message was seen opens it, and implies nothing else', async () => {
     const sent = await makeSent(g, 'SMS');
     const seen = {

@@ -6,6 +6,7 @@ import type { IdentityRules } from '../../src/deployment.ts';
 import type { WorkerOptions } from '../../src/worker.ts';
 import { type Client, createClient } from './client.ts';
 import { type FileDatabase, useDatabase } from './database.ts';
+import { closeIdleConnections } from './post-json.ts';
 
 /** Keys of the programs that tests start. */
 export const testKeys = { serverKey: 'server-key-of-the-tests', appKey: 'app-key-of-the-tests' } as const;
@@ -111,6 +112,7 @@ export function useApp(settings: Partial<Config> = {}, options: WorkerOptions = 
     app = await startApp(testConfig(database.url, settings), options);
   });
   afterAll(async () => {
+    closeIdleConnections();
     await app?.stop();
     // The file's own modules stay in memory until the end of the run: they are not to hold what it had running.
     app = null;

@@ -1,6 +1,7 @@
 import { createClient as createWebSocketClient, type FormattedExecutionResult } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import type { TypedDocumentString } from '../generated/graphql.ts';
+import { postJson } from './post-json.ts';
 
 /** What came back over HTTP, as it came. */
 export interface RawAnswer {
@@ -43,17 +44,11 @@ export interface Subscription<Result> {
 /** @param secret key or token; null: nobody. */
 export function createClient(url: string, secret: string | null): Client {
   const send = async (query: string, variables?: object): Promise<RawAnswer> => {
-    const response = await fetch(`${url}/graphql`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        ...(secret === null ? {} : { authorization: `Bearer ${secret}` }),
-      },
-      body: JSON.stringify({ query, variables }),
-    });
+    const headers = secret === null ? {} : { authorization: `Bearer ${secret}` };
+    const answer = await postJson(`${url}/graphql`, JSON.stringify({ query, variables }), headers);
     // What it cost is no two times the same: `request` tells it.
-    const { extensions: _, ...body } = JSON.parse(await response.text());
-    return { status: response.status, body };
+    const { extensions: _, ...body } = JSON.parse(answer.body);
+    return { status: answer.status, body };
   };
   return {
     async run(document, ...[variables]) {

@@ -5,6 +5,7 @@ import type { Config } from '../../src/config.ts';
 import type { WorkerOptions } from '../../src/worker.ts';
 import { FileClients, testConfig, urlOf } from './app.ts';
 import { type FileDatabase, useDatabase } from './database.ts';
+import { closeIdleConnections } from './post-json.ts';
 
 /** A gateway over a database of the file's own, and workers that come and go. */
 export class GatewayAndWorker extends FileClients {
@@ -56,6 +57,7 @@ export function useGatewayAndWorker(): GatewayAndWorker {
     for (const worker of workers.splice(0)) await worker.stop();
   });
   afterAll(async () => {
+    closeIdleConnections();
     await gateway?.stop();
     gateway = null;
   });

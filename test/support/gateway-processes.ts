@@ -2,6 +2,7 @@ import { afterAll, beforeAll } from 'vitest';
 import { testKeys } from './app.ts';
 import { type Client, createClient } from './client.ts';
 import { type FileDatabase, useDatabase } from './database.ts';
+import { closeIdleConnections } from './post-json.ts';
 import { type ReadyProgram, startProgram } from './program.ts';
 
 /** Two gateways, each a process of its own, over one database. Readable from the first `beforeAll` on. */
@@ -45,6 +46,7 @@ export function useGatewayProcesses(): GatewayProcesses {
     programs.push(...(await Promise.all([startProgram(settings), startProgram(settings)])));
   });
   afterAll(async () => {
+    closeIdleConnections();
     for (const program of programs) await program.stop();
   });
   return new GatewayProcesses(database, programs);

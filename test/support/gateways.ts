@@ -3,6 +3,7 @@ import { afterAll, beforeAll } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { FileApp, testConfig, urlOf } from './app.ts';
 import { type FileDatabase, useDatabase } from './database.ts';
+import { closeIdleConnections } from './post-json.ts';
 
 /** Two gateways over one database. The clients are the first one's. */
 export class Gateways extends FileApp {
@@ -31,6 +32,7 @@ export function useGateways(): Gateways {
     for (let count = 0; count < 2; count += 1) started.push(await startApp(config));
   });
   afterAll(async () => {
+    closeIdleConnections();
     for (const gateway of started.splice(0)) await gateway.stop();
   });
   return new Gateways(database, started);

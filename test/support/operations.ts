@@ -1,6 +1,7 @@
 import { graphql } from '../generated/gql.ts';
 import type { PersonalizeInput, RegisterInstallationInput, SendNotificationInput } from '../generated/graphql.ts';
 import type { Client } from './client.ts';
+import { until } from './until.ts';
 
 /** Operations that many tests need, as a caller writes them. */
 
@@ -53,6 +54,12 @@ const Depersonalize = graphql(`
   }
 `);
 
+const IsComplete = graphql(`
+  query IsComplete($notification: ID!) {
+    notification(id: $notification) { progress { isComplete } }
+  }
+`);
+
 const Deliveries = graphql(`
   query Deliveries($notification: ID!) {
     notification(id: $notification) {
@@ -99,12 +106,11 @@ export const depersonalize = async (client: Client, installation: string | null 
 
 /** A notification's deliveries once nothing is left to send. */
 export async function settledDeliveries(client: Client, notification: string) {
-  let wasComplete = false;
-  for (;;) {
-    const found = (await client.run(Deliveries, { notification })).notification;
-    if (!found) throw new Error('There is no such notification.');
-    // One operation reads totals and deliveries by two statements: the deliveries may be from before the last change.
-    if (wasComplete) return found;
-    wasComplete = found.progress.isComplete;
-  }
+  const found = <Found>(answer: { notification: Found | null }): Found => {
+    if (!answer.notification) throw new Error('There is no such notification.');
+    return answer.notification;
+  };
+  // The totals alone are asked for again and again: who asks for all of it keeps the worker from its work.
+  await until(async () => found(await client.run(IsComplete, { notification })).progress.isComplete);
+  return found(await client.run(Deliveries, { notification }));
 }

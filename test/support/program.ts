@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { closeIdleConnections } from './post-json.ts';
 import { programEnvironment } from './program-environment.ts';
 
 const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -36,6 +37,9 @@ export interface ReadyProgram extends Program {
 
 type Settings = Record<string, string>;
 
+/** Leaves no connection behind for which a stop would wait. */
+const lastRequest = { headers: { connection: 'close' } };
+
 /**
  * Starts `node src/main.ts` with these settings and of this process's environment what
  * `programEnvironment` says, in `directory` (default: this process's).
@@ -53,7 +57,7 @@ export function launchProgram(settings: Settings, directory?: string, file = mai
 export async function startProgram(settings: Settings, directory?: string): Promise<ReadyProgram> {
   const program = launchProgram({ PORT: '0', ...settings }, directory);
   const url = await waitFor(program, () => findUrl(program.stdout()));
-  await waitFor(program, async () => (await fetch(`${url}/ready`)).status === 200);
+  await waitFor(program, async () => (await fetch(`${url}/ready`, lastRequest)).status === 200);
   return Object.assign(program, { url });
 }
 
@@ -123,6 +127,7 @@ function toProgram(child: ChildProcessByStdio<null, Readable, Readable>): Progra
   });
   const ended = once(child, 'close').then(([exitCode, signal]): Ending => ({ exitCode, signal }));
   const stop = () => {
+    closeIdleConnections();
     child.kill('SIGINT');
     return ended;
   };

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { NodeType } from '../../src/graphql/global-id.ts';
 import { sql } from '../../src/storage/database.ts';
@@ -98,6 +99,7 @@ export async function settledInAHurry(g: { server: Client; pool: pg.Pool }, noti
       await g.pool.query(sql`
         update deliveries set next_attempt_at = now()
         where notification_id = ${localIdOf(notification)}::uuid and status = 'QUEUED' and next_attempt_at > now()`);
+      await pause(10);
     }
   };
   const hurrying = hurry();

@@ -131,7 +131,7 @@ export function toLocalTarget(target: typeof TargetInput.$inferInput): ParsedInp
     installations: localIds('installations', 'Installation'),
     segments: localIds('segments', 'Segment'),
     excludeSegments: localIds('excludeSegments', 'Segment'),
-    topic: target.topic && parseId(target.topic, 'Topic', ['target', 'topic']),
+    topic: parseId(target.topic, 'Topic', ['target', 'topic']),
     filter: target.filter && toLocalFilter(target.filter, ['target', 'filter']),
   };
 }

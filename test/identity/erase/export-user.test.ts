@@ -65,7 +65,9 @@ test('an export is everything that is known of a person, of before a merge too (
   expect(told.deliveries.map(({ id }: { id: string }) => id)).toEqual(
     deliveries.nodes.map(({ id }) => localIdOf(id)).sort(),
   );
-  expect(told.deliveries[0].events[0]).toMatchObject({ status: 'QUEUED', at: expect.any(String) });
+  // What reaches nobody is discarded from its first event on.
+  const firstEvents = told.deliveries.map(({ events }: { events: unknown[] }) => events[0]);
+  expect(firstEvents).toContainEqual(expect.objectContaining({ status: 'QUEUED', at: expect.any(String) }));
   expect(told.renderedMessages.map((message: { address: string }) => message.address)).toContain(email);
 });
 
