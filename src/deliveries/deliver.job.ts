@@ -1,13 +1,15 @@
 import { z } from 'zod';
 import { contentSchema, sendValuesSchema } from '../content/content.ts';
+import type { Notification } from '../generated/prisma/client.ts';
+import type { Channel } from '../generated/prisma/enums.ts';
 import { newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
-import { sql } from '../storage/database.ts';
 import { claimDue } from './claim.ts';
 import { endQueued } from './end-queued.ts';
 import { fallBackKey, fallBackTask } from './fall-back-task.ts';
 import { readFrequencyCap } from './frequency-cap.ts';
 import { hostsWrittenIn } from './message-links.ts';
+import { isBlocked, readNextTurn } from './next-turn.ts';
 import { sendBatch } from './send-batch.ts';
 import type { Worker } from './worker.ts';
 
@@ -28,14 +30,17 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (!notification) return;
     const content = contentSchema.parse(notification.content);
     await endQueued(worker, notificationId);
-    if (notification.cancelledAt !== null) return comeBackWhenDue(worker, notificationId);
     await worker.pauses.refresh();
+    const blocked = listBlocked(worker);
+    if (notification.cancelledAt !== null || isBlocked({ channels: notification.channels, blocked })) {
+      return comeBackWhenDue(worker, notification);
+    }
     const claim = await claimDue(worker.db, {
       notificationId,
       token: newId(),
       limit: deliveriesPerBatch,
       leaseSeconds: worker.leaseSeconds,
-      pausedChannels: [...worker.pauses.listPaused(), ...worker.rates.listBusy()],
+      pausedChannels: [...blocked.keys()],
     });
     const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
     if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
@@ -58,39 +63,22 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (notification.orchestration === 'FALLBACK') {
       await addJob(worker.db, fallBackTask, { notificationId }, { key: fallBackKey(notificationId) });
     }
-    if (!mayHaveMore) await comeBackWhenDue(worker, notificationId);
+    if (!mayHaveMore) await comeBackWhenDue(worker, notification);
   },
 };
 
-/** How long what a busy channel keeps waiting is left alone, and what other jobs are sending. @default 1_000 // 1 second */
-const busyMs = 1_000;
+/** After how long a busy channel is tried again. @default 1 // second */
+const busySeconds = 1;
 
-/**
- * For what a paused channel keeps waiting, when it is tried again. Where none is, the index knows what is due next. What other jobs
- * are sending may come back to the queue: of jobs that run beside each other the first to find nothing looks after the rest.
- */
-async function comeBackWhenDue({ db, pauses, rates }: Worker, notificationId: string): Promise<void> {
-  const paused = pauses.listPaused();
-  const busy = rates.listBusy();
-  const dueAt =
-    paused.length + busy.length === 0
-      ? sql`next_attempt_at`
-      : sql`case
-          when channel = any(${paused}::channel[])
-            then greatest(next_attempt_at, now() + make_interval(secs => ${pauses.pauseMs / 1000}))
-          when channel = any(${busy}::channel[])
-            then greatest(next_attempt_at, now() + make_interval(secs => ${busyMs / 1000}))
-          else next_attempt_at
-        end`;
-  const [row] = await db.$queryRaw<{ due_at: Date | null }[]>(sql`
-    select least(
-      (select min(${dueAt}) from deliveries where notification_id = ${notificationId}::uuid and status = 'QUEUED'),
-      (
-        select now() + make_interval(secs => ${busyMs / 1000}) from notification_counts
-        where notification_id = ${notificationId}::uuid and status = 'SENDING' and current > 0
-      )
-    ) as due_at
-  `);
-  if (!row?.due_at) return;
-  await addJob(db, deliverJob, { notificationId }, { runAt: row.due_at, key: `deliver again ${notificationId}` });
+/** After how many seconds each channel by which nothing is sent at the moment may be tried again. */
+function listBlocked({ pauses, rates }: Worker): ReadonlyMap<Channel, number> {
+  const busy = rates.listBusy().map((channel) => [channel, busySeconds] as const);
+  return new Map([...busy, ...pauses.listPaused().map((channel) => [channel, pauses.pauseMs / 1_000] as const)]);
+}
+
+/** Of jobs that run beside each other the first to find nothing looks after what the others put off. */
+async function comeBackWhenDue(worker: Worker, { id: notificationId, channels }: Notification): Promise<void> {
+  const runAt = await readNextTurn(worker.db, { notificationId, channels, blocked: listBlocked(worker) });
+  if (!runAt) return;
+  await addJob(worker.db, deliverJob, { notificationId }, { runAt, key: `deliver again ${notificationId}` });
 }

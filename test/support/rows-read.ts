@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { sql } from '../../src/storage/database.ts';
+import { sql, type Transaction } from '../../src/storage/database.ts';
 import { until } from './until.ts';
 
 /**
@@ -24,4 +24,18 @@ async function countOthers(client: pg.Client): Promise<number> {
     select count(*)::int as count from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`);
   return rows[0]?.count ?? 0;
+}
+
+/** How many rows `work` reads from tables in a transaction of its own connection. */
+export async function countRowsReadBy(tx: Transaction, work: () => Promise<unknown>): Promise<number> {
+  const before = await countOwn(tx);
+  await work();
+  return (await countOwn(tx)) - before;
+}
+
+/** By this connection, also before the transaction. */
+async function countOwn(tx: Transaction): Promise<number> {
+  const [row] = await tx.$queryRaw<{ count: number }[]>(sql`
+    select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as count from pg_stat_xact_user_tables`);
+  return row?.count ?? 0;
 }

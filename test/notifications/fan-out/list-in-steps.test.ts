@@ -1,8 +1,9 @@
 import { beforeAll, expect, test } from 'vitest';
 import { listInSteps } from '../../../src/notifications/fan-out/list-in-steps.ts';
-import { sql, type Transaction } from '../../../src/storage/database.ts';
+import { sql } from '../../../src/storage/database.ts';
 import { inTransaction } from '../../../src/storage/transaction.ts';
 import { useDatabase } from '../../support/database.ts';
+import { countRowsReadBy } from '../../support/rows-read.ts';
 
 const database = useDatabase();
 let waiting: string[];
@@ -29,17 +30,8 @@ test('each notification in which a channel may follow for somebody is listed onc
 });
 
 test('no other notification is looked at, and of many users one', async () => {
-  const rowsRead = await inTransaction(database.db, async (tx) => {
-    const before = await countRowsRead(tx);
-    await listInSteps(tx, { after: null, limit: 10 });
-    return (await countRowsRead(tx)) - before;
-  });
+  const rowsRead = await inTransaction(database.db, (tx) =>
+    countRowsReadBy(tx, () => listInSteps(tx, { after: null, limit: 10 })),
+  );
   expect(rowsRead).toBeLessThanOrEqual(waiting.length);
 });
-
-/** By this connection, also before the transaction. */
-async function countRowsRead(tx: Transaction): Promise<number> {
-  const [row] = await tx.$queryRaw<{ count: number }[]>(sql`
-    select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as count from pg_stat_xact_user_tables`);
-  return row?.count ?? 0;
-}
