@@ -89,7 +89,7 @@ for (let round = 0; round <= rounds; round += 1) {
 const village = { worker, segmentId: await makeTown(pool, sent) };
 await clearDeliveries(pool);
 const processOfWorker = startWorker({ databaseUrl: database.url, port: provider.port });
-const memorySchema = z.object({ rssBytes: z.number(), standingBytes: z.number() });
+const memorySchema = z.object({ rssBytes: z.number(), usedBytes: z.number() });
 await processOfWorker.ask({ kind: 'memory' }, memorySchema);
 const toEndpoint = (index: number) => `http://127.0.0.1:${provider.port}/push/${index}`;
 const web = { worker, segmentId: await makeWebTown(pool, { cipher, count: sent, endpointOf: toEndpoint }) };
@@ -133,7 +133,7 @@ if (many > 0) {
   await untilSent(pool);
   const after = await processOfWorker.ask({ kind: 'memory' }, memorySchema);
   const { count, perSecond } = await provider.told();
-  memory = `\nThe worker process holds ${mib(few.standingBytes)} MiB after rounds of ${sent.toLocaleString('en-US')}, and ${mib(after.standingBytes)} MiB after ${count.toLocaleString('en-US')} more (${Math.round(perSecond).toLocaleString('en-US')} a second, the provider answering at once).\n`;
+  memory = `\nAfter rounds of ${sent.toLocaleString('en-US')} the worker process uses ${toMemory(few)}, after ${count.toLocaleString('en-US')} more ${toMemory(after)} (${Math.round(perSecond).toLocaleString('en-US')} a second, the provider answering at once).\n`;
 }
 await processOfWorker[Symbol.asyncDispose]();
 await bare.SMS.close();
@@ -142,8 +142,9 @@ await environment.close();
 await bus.close();
 await storage.close();
 
-function mib(bytes: number): number {
-  return Math.round(bytes / 1_048_576);
+function toMemory({ usedBytes, rssBytes }: z.infer<typeof memorySchema>): string {
+  const [used, resident] = [usedBytes, rssBytes].map((bytes) => Math.round(bytes / 1_048_576));
+  return `${used} MiB (${resident} resident)`;
 }
 
 const rows: Row[] = [

@@ -13,8 +13,8 @@ import { isBlocked, readNextTurn } from './next-turn.ts';
 import { sendBatch } from './send-batch.ts';
 import type { Worker } from './worker.ts';
 
-/** @default 200 // deliveries a claim */
-const deliveriesPerBatch = 200;
+/** @default 256 // deliveries a claim: whole slices of `send-batch.ts` */
+const deliveriesPerBatch = 256;
 
 /**
  * Sends one batch of a notification's due deliveries: a large notification never keeps a small one waiting for longer than a
