@@ -45,6 +45,8 @@ describe('U6: a phone number has one form', () => {
     '0038516419710',
     '051110001',
     '+9991234567',
+    // Without its trunk "0" it would begin with another one.
+    '43000000',
     '+3851',
     '+1415555267',
     '+3185164197101234567',
