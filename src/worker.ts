@@ -105,7 +105,13 @@ export async function startWorker(
   };
   await attempt(worker, rotation);
   await sweep(worker, { isAlone });
+  const sweeping = {
+    run: () => sweep(worker),
+    everyMs: sweepMs,
+    failure: 'What a worker may have left behind could not be looked for.',
+  };
   const runner = await startJobRunner({
+    onRestart: () => attempt(worker, sweeping),
     pool,
     log: worker.log,
     tasks: [
@@ -139,11 +145,7 @@ export async function startWorker(
       everyMs: rotateMs,
       failure: 'Events that are kept no longer could not be removed.',
     }),
-    repeat(worker, {
-      run: () => sweep(worker),
-      everyMs: sweepMs,
-      failure: 'What a worker may have left behind could not be looked for.',
-    }),
+    repeat(worker, sweeping),
   ];
   let stopped: Promise<void> | undefined;
   async function finish() {

@@ -1,5 +1,5 @@
 import type { Channel } from '../generated/prisma/enums.ts';
-import { type Database, sql } from '../storage/database.ts';
+import { type Database, sql, type Transaction } from '../storage/database.ts';
 
 /** Deliveries that one worker holds for a while, fenced by the token: who has lost the claim can write no outcome. */
 export interface Claim {
@@ -11,7 +11,7 @@ export interface Claim {
 
 /** Claims up to `limit` deliveries of a notification that are due. Takes none that another worker is taking. */
 export async function claimDue(
-  db: Pick<Database, '$queryRaw'>,
+  db: Pick<Transaction, '$queryRaw'>,
   {
     notificationId,
     token,

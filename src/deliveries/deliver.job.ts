@@ -4,6 +4,7 @@ import type { Notification } from '../generated/prisma/client.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
 import { newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
+import { inTransaction } from '../storage/transaction.ts';
 import { claimDue } from './claim.ts';
 import { endQueued } from './end-queued.ts';
 import { fallBackKey, fallBackTask } from './fall-back-task.ts';
@@ -35,15 +36,18 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (notification.cancelledAt !== null || isBlocked({ channels: notification.channels, blocked })) {
       return comeBackWhenDue(worker, notification);
     }
-    const claim = await claimDue(worker.db, {
-      notificationId,
-      token: newId(),
-      limit: deliveriesPerBatch,
-      leaseSeconds: worker.leaseSeconds,
-      pausedChannels: [...blocked.keys()],
+    const { claim, mayHaveMore } = await inTransaction(worker.db, async (tx) => {
+      const claimed = await claimDue(tx, {
+        notificationId,
+        token: newId(),
+        limit: deliveriesPerBatch,
+        leaseSeconds: worker.leaseSeconds,
+        pausedChannels: [...blocked.keys()],
+      });
+      const isFull = claimed.deliveryIds.length === deliveriesPerBatch;
+      if (isFull) await addJob(tx, deliverJob, { notificationId });
+      return { claim: claimed, mayHaveMore: isFull };
     });
-    const mayHaveMore = claim.deliveryIds.length === deliveriesPerBatch;
-    if (mayHaveMore) await addJob(worker.db, deliverJob, { notificationId });
     const { data = null, event } = sendValuesSchema.parse(notification);
     const { expiresAt, purpose, trackLinks, trackOpens } = notification;
     const wishes = { purpose, trackedHosts: trackLinks ? hostsWrittenIn([content, data]) : null, trackOpens };

@@ -32,6 +32,8 @@ interface JobRunnerOptions {
   tasks: readonly BoundJob[];
   /** Jobs at a time. */
   concurrency: number;
+  /** Called when it goes on after an outage, which may have left jobs behind that nobody works on. Does not reject. */
+  onRestart: () => Promise<void>;
 }
 
 /** How long the database is left alone after the queue has failed. */
@@ -39,7 +41,7 @@ const restartMs = 1_000;
 
 /**
  * Works off the queue, `concurrency` jobs at a time, until stopped. Graphile gives up when it cannot tell the database
- * how a job ended (it was away, say), so it is started anew then. That job stays locked; the sweeper sees to its work.
+ * how a job ended (it was away, say), so it is started anew then. That job stays locked; `onRestart` sees to its work.
  */
 export async function startJobRunner(options: JobRunnerOptions): Promise<JobRunner> {
   const stopping = new AbortController();
@@ -61,6 +63,7 @@ export async function startJobRunner(options: JobRunnerOptions): Promise<JobRunn
       const { resolve } = isLost;
       try {
         runner = await startRunner(options, resolve);
+        await options.onRestart();
       } catch (err) {
         options.log.warn({ err }, 'The job queue cannot be read yet.');
         resolve();

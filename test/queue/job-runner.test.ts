@@ -14,6 +14,7 @@ let runner: JobRunner | null = null;
 let greeted: Received<string>;
 let doFirst: () => Promise<void>;
 let lines: { log: ReturnType<typeof createTestLog>['log']; sentences: string[] };
+let restarts = 0;
 
 const greet: Job<null, { name: string }> = {
   name: 'greet',
@@ -33,7 +34,12 @@ beforeEach(async () => {
   greeted = createReceived();
   doFirst = async () => undefined;
   lines = createTestLog();
-  runner = await startJobRunner({ pool: storage.pool, log: lines.log, tasks: [bindJob(greet, null)], concurrency: 1 });
+  restarts = 0;
+  const onRestart = async () => {
+    restarts += 1;
+  };
+  const tasks = [bindJob(greet, null)];
+  runner = await startJobRunner({ pool: storage.pool, log: lines.log, tasks, concurrency: 1, onRestart });
 });
 afterEach(async () => {
   await runner?.stop();
@@ -87,4 +93,5 @@ test('jobs go on after the database was away while one was running', async () =>
   await executeStatement(server, `alter database ${name} allow_connections true`);
   await addJob(database.db, greet, { name: 'Ben' });
   expect((await greeted.received(2)).at(-1)).toBe('Ben');
+  expect(restarts).toBeGreaterThan(0);
 });
