@@ -64,7 +64,8 @@ async function fanOutPage(
   await addJob(tx, deliverJob, { notificationId });
   const made = { audience, target, areNew, usersPerPage: worker.usersPerPage };
   const next = cursor.phase === 'references' ? await fanOutNamed(tx, made) : await fanOutAudience(tx, made, cursor);
-  // The delivery log's lock is taken by now, and is to be the last one: of what follows, nobody else has any.
+  // The insert has taken the delivery log's lock, after which nothing may wait: these two rows are this page's alone, the
+  // notification's by `lockUnfinished`, the job's by its key.
   await moveCursor(tx, { notificationId, next, leaseSeconds: worker.leaseSeconds });
   if (next) await addJob(tx, fanOutJob, { notificationId }, { key: fanOutKey(notificationId) });
 }
