@@ -58,17 +58,22 @@ export async function renewClaim(
   `);
 }
 
-/** Gives back deliveries that were claimed but not begun: they are due at once. */
+/**
+ * Gives back deliveries that were claimed but not begun: they are due at once.
+ *
+ * @param deliveryIds ALL: whatever the claim holds, for who cannot know.
+ */
 export async function releaseClaim(
   db: Pick<Database, '$executeRaw'>,
   token: string,
-  deliveryIds: readonly string[],
+  deliveryIds: readonly string[] | 'ALL',
 ): Promise<void> {
   if (deliveryIds.length === 0) return;
+  const which = deliveryIds === 'ALL' ? sql`status = 'SENDING'` : sql`id = any(${[...deliveryIds]}::uuid[])`;
   await db.$executeRaw(sql`
     with held as (
       select id from deliveries
-      where id = any(${[...deliveryIds]}::uuid[]) and claim_token = ${token}::uuid
+      where ${which} and claim_token = ${token}::uuid
       order by id
       for no key update
     )

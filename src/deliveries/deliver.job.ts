@@ -5,12 +5,13 @@ import type { Channel } from '../generated/prisma/enums.ts';
 import { newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { inTransaction } from '../storage/transaction.ts';
-import { claimDue } from './claim.ts';
+import { type Claim, claimDue, releaseClaim } from './claim.ts';
 import { endQueued } from './end-queued.ts';
 import { fallBackKey, fallBackTask } from './fall-back-task.ts';
 import { readFrequencyCap } from './frequency-cap.ts';
 import { hostsWrittenIn } from './message-links.ts';
 import { isBlocked, readNextTurn } from './next-turn.ts';
+import { persist } from './persist.ts';
 import { sendBatch } from './send-batch.ts';
 import type { Worker } from './worker.ts';
 
@@ -36,18 +37,7 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (notification.cancelledAt !== null || isBlocked({ channels: notification.channels, blocked })) {
       return comeBackWhenDue(worker, notification);
     }
-    const { claim, mayHaveMore } = await inTransaction(worker.db, async (tx) => {
-      const claimed = await claimDue(tx, {
-        notificationId,
-        token: newId(),
-        limit: deliveriesPerBatch,
-        leaseSeconds: worker.leaseSeconds,
-        pausedChannels: [...blocked.keys()],
-      });
-      const isFull = claimed.deliveryIds.length === deliveriesPerBatch;
-      if (isFull) await addJob(tx, deliverJob, { notificationId });
-      return { claim: claimed, mayHaveMore: isFull };
-    });
+    const { claim, mayHaveMore } = await claimBatch(worker, { notificationId, pausedChannels: [...blocked.keys()] });
     const { data = null, event } = sendValuesSchema.parse(notification);
     const { expiresAt, purpose, trackLinks, trackOpens } = notification;
     const wishes = { purpose, trackedHosts: trackLinks ? hostsWrittenIn([content, data]) : null, trackOpens };
@@ -70,6 +60,30 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (!mayHaveMore) await comeBackWhenDue(worker, notification);
   },
 };
+
+/**
+ * Claims a batch, in one transaction with the job for what may be left. When nobody knows whether that was committed, as its
+ * answer was lost, the claim is given back: it would be held until its lease ends.
+ */
+async function claimBatch(
+  worker: Worker,
+  { notificationId, pausedChannels }: { notificationId: string; pausedChannels: readonly Channel[] },
+): Promise<{ claim: Claim; mayHaveMore: boolean }> {
+  const token = newId();
+  const { leaseSeconds } = worker;
+  try {
+    return await inTransaction(worker.db, async (tx) => {
+      const limit = deliveriesPerBatch;
+      const claim = await claimDue(tx, { notificationId, token, limit, leaseSeconds, pausedChannels });
+      const mayHaveMore = claim.deliveryIds.length === limit;
+      if (mayHaveMore) await addJob(tx, deliverJob, { notificationId });
+      return { claim, mayHaveMore };
+    });
+  } catch (error) {
+    await persist(worker, () => releaseClaim(worker.db, token, 'ALL'));
+    throw error;
+  }
+}
 
 /** After how long a busy channel is tried again. @default 1 // second */
 const busySeconds = 1;

@@ -1,13 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { SendOutcome } from '../channels/channel.ts';
 import type { Rendering } from '../content/render-content.ts';
 import { renderDeliveries } from '../content/render-deliveries.ts';
 import { inTransaction } from '../storage/transaction.ts';
-import { createOutage } from '../stream/outage.ts';
 import { beginSends, type DueDelivery } from './begin-sends.ts';
 import { type Claim, releaseClaim, renewClaim } from './claim.ts';
 import { decideOutcome, decideRefusal } from './decide-outcome.ts';
 import { findCapped } from './frequency-cap.ts';
+import { persist } from './persist.ts';
 import { recordEnds, type SendEnd } from './record-ends.ts';
 import { type NotificationToSend, sendOne } from './send-one.ts';
 import type { Worker } from './worker.ts';
@@ -84,29 +83,6 @@ function beginSlice(
     const cappedIds = cap === null ? [] : await findCapped(tx, { notificationId, topicId, deliveryIds, cap });
     return beginSends(tx, { token, deliveryIds, leaseSeconds, cappedIds });
   });
-}
-
-/** Tries again what the database did not do, for as long as a claim holds without a renewal, or until sends are cut off. */
-async function persist<Result>(
-  { log, leaseSeconds, sendSignal }: Worker,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const giveUpAt = performance.now() + leaseSeconds * 1_000;
-  const outage = createOutage(log, {
-    began: 'What becomes of deliveries cannot be written; it is tried again',
-    ended: 'What becomes of deliveries is written again',
-  });
-  for (;;) {
-    try {
-      const result = await work();
-      outage.over();
-      return result;
-    } catch (error) {
-      const delayMs = outage.failed(error);
-      if (sendSignal.aborted || performance.now() + delayMs > giveUpAt) throw error;
-      await sleep(delayMs, undefined, { signal: sendSignal }).catch(() => undefined);
-    }
-  }
 }
 
 /** A delivery of a notification that is to be sent, and what it says. */

@@ -46,27 +46,23 @@ const restartMs = 1_000;
 export async function startJobRunner(options: JobRunnerOptions): Promise<JobRunner> {
   const stopping = new AbortController();
   const { signal } = stopping;
-  let isLost = Promise.withResolvers<void>();
-  let runner: Runner | null = await startRunner(options, () => isLost.resolve());
+  let crew: Crew | null = await startCrew(options);
 
   async function replaceWhenLost(): Promise<void> {
     const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     while (!signal.aborted) {
-      await Promise.race([isLost.promise, stopped]);
-      if (runner) await stopRunner(runner, options.log);
-      runner = null;
+      await Promise.race([crew?.lost, stopped]);
+      await crew?.stop();
+      crew = null;
       if (signal.aborted) return;
       // A stop wakes it from its sleep.
       await sleep(restartMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
-      isLost = Promise.withResolvers<void>();
-      const { resolve } = isLost;
       try {
-        runner = await startRunner(options, resolve);
+        crew = await startCrew(options);
         await options.onRestart();
       } catch (err) {
         options.log.warn({ err }, 'The job queue cannot be read yet.');
-        resolve();
       }
     }
   }
@@ -80,12 +76,27 @@ export async function startJobRunner(options: JobRunnerOptions): Promise<JobRunn
   };
 }
 
-async function startRunner({ pool, log, tasks, concurrency }: JobRunnerOptions, onLost: () => void): Promise<Runner> {
+/** Graphile's runner, until it is lost or stopped. */
+interface Crew {
+  /** Resolves when it takes no more jobs. */
+  lost: Promise<void>;
+  /** Resolves when the jobs under way have ended, and, unless it is lost, the queue knows. Never rejects. */
+  stop(): Promise<void>;
+}
+
+async function startCrew({ pool, log, tasks, concurrency }: JobRunnerOptions): Promise<Crew> {
+  const underWay = new Set<Promise<void>>();
+  const observe = (job: Promise<void>) => {
+    underWay.add(job);
+    const forget = () => void underWay.delete(job);
+    job.then(forget, forget);
+    return job;
+  };
   const runner = await run({
     pgPool: pool,
     noHandleSignals: true,
     logger: graphileLogger(log),
-    taskList: Object.fromEntries(tasks.map(({ name, run: work }) => [name, work])),
+    taskList: Object.fromEntries(tasks.map(({ name, run: work }) => [name, (payload) => observe(work(payload))])),
     preset: {
       worker: {
         concurrentJobs: concurrency,
@@ -98,9 +109,21 @@ async function startRunner({ pool, log, tasks, concurrency }: JobRunnerOptions, 
       },
     },
   });
-  runner.events.on('worker:fatalError', onLost);
-  runner.promise.then(onLost, onLost);
-  return runner;
+  // Once a batch has failed its pool takes no more jobs, but may never end: it counts off each later batch twice, and waits for its
+  // count to be none (graphile/worker#636).
+  const lost = new Promise<void>((resolve) => {
+    for (const event of ['pool:fatalError', 'worker:fatalError'] as const) runner.events.on(event, () => resolve());
+    runner.promise.then(resolve, () => resolve());
+  });
+  async function allEnded(): Promise<void> {
+    while (underWay.size > 0) await Promise.allSettled(underWay);
+  }
+  return {
+    lost,
+    async stop() {
+      await Promise.race([stopRunner(runner, log), lost.then(allEnded)]);
+    },
+  };
 }
 
 async function stopRunner(runner: Runner, log: Logger): Promise<void> {
@@ -119,6 +142,7 @@ function graphileLogger(log: Logger): GraphileLogger {
     const fields = { err: meta?.error ?? meta?.fatalError, job: readJobName(meta?.job) };
     if (level === 'warning') log.warn(fields, 'The job queue warns.');
     else if (meta?.failure) log.error(fields, 'A job failed; it will be tried again.');
+    else if (meta?.fatalError) log.error(fields, 'How a job ended could not be written; the job queue starts anew.');
     else log.error(fields, 'The job queue has failed.');
   });
 }

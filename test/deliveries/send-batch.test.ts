@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import pg from 'pg';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { sql } from '../../src/storage/database.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { startBrokenServer } from '../support/fakes/broken-server.ts';
@@ -46,6 +47,27 @@ async function makeQueued(send: ReturnType<typeof toSend>): Promise<string> {
 
 /** Makes what `makeQueued` put off due. */
 const makeDue = () => g.pool.query(sql`update deliveries set next_attempt_at = now() where status = 'QUEUED'`);
+
+/** The first transaction of this process that runs a statement with `words` is committed, but is told that it may not be. */
+function loseAnswerToCommitOf(words: string): () => boolean {
+  const { query } = pg.Client.prototype;
+  let concerned: unknown = null;
+  let isLost = false;
+  const spy = vi.spyOn(pg.Client.prototype, 'query').mockImplementation(async function (
+    this: pg.Client,
+    ...args: unknown[]
+  ) {
+    const [statement] = args;
+    const text = typeof statement === 'object' && statement && 'text' in statement ? statement.text : statement;
+    const answer = await Reflect.apply(query, this, args);
+    if (String(text).includes(words)) concerned ??= this;
+    if (text !== 'commit' || concerned !== this) return answer;
+    spy.mockRestore();
+    isLost = true;
+    throw new Error('Connection terminated unexpectedly');
+  });
+  return () => isLost;
+}
 
 describe('one delivery that cannot be sent', () => {
   test('because its address cannot be decrypted fails alone, and at once', async () => {
@@ -164,6 +186,15 @@ test('what a whole batch puts off is come back for, though a job beside it found
   });
   infobip.release();
   expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { total: 200, sent: 200 } });
+});
+
+test('what was claimed by a commit whose answer was lost is sent at once, not when the lease ends', async () => {
+  const person = await makePerson(g.server, { phones: [newPhone()] });
+  const notification = await makeNotification(g.server, toSend({ users: [{ id: person.id }] }, { channels: ['SMS'] }));
+  const isLost = loseAnswerToCommitOf("status = 'SENDING', claim_token =");
+  await g.startWorker();
+  expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { total: 1, sent: 1 } });
+  expect(isLost()).toBe(true);
 });
 
 describe('right before the send', () => {

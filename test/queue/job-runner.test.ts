@@ -7,6 +7,7 @@ import { useDatabase } from '../support/database.ts';
 import { executeStatement, withDatabase } from '../support/database-server.ts';
 import { createReceived, type Received } from '../support/fakes/received.ts';
 import { createTestLog } from '../support/log-events.ts';
+import { until } from '../support/until.ts';
 
 const database = useDatabase();
 let storage: Storage;
@@ -35,16 +36,42 @@ beforeEach(async () => {
   doFirst = async () => undefined;
   lines = createTestLog();
   restarts = 0;
-  const onRestart = async () => {
-    restarts += 1;
-  };
-  const tasks = [bindJob(greet, null)];
-  runner = await startJobRunner({ pool: storage.pool, log: lines.log, tasks, concurrency: 1, onRestart });
+  runner = await start({ concurrency: 1 });
 });
 afterEach(async () => {
   await runner?.stop();
   await storage.close();
 });
+
+function start({ concurrency }: { concurrency: number }): Promise<JobRunner> {
+  const onRestart = async () => {
+    restarts += 1;
+  };
+  return startJobRunner({ pool: storage.pool, log: lines.log, tasks: [bindJob(greet, null)], concurrency, onRestart });
+}
+
+/** The database answers nobody until the result is called. */
+async function takeDatabaseAway(): Promise<() => Promise<void>> {
+  const server = withDatabase(database.url, 'postgres');
+  const name = new URL(database.url).pathname.slice(1);
+  await executeStatement(server, `alter database ${name} allow_connections false`);
+  await executeStatement(server, `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+  return () => executeStatement(server, `alter database ${name} allow_connections true`);
+}
+
+/** Waits until the queue could not write how a job ended. */
+async function failedToEndJob(): Promise<void> {
+  const sentence = 'How a job ended could not be written; the job queue starts anew.';
+  while (!lines.sentences.includes(sentence)) await new Promise(setImmediate);
+}
+
+/** Waits until the queue holds this many jobs: each one's end is written by itself then. */
+async function jobsLeft(count: number): Promise<void> {
+  await until(async () => {
+    const { rows } = await database.pool.query('select count(*)::int as left from graphile_worker._private_jobs');
+    return rows[0].left === count;
+  });
+}
 
 test('jobs run', async () => {
   await addJob(database.db, greet, { name: 'Ann' });
@@ -79,19 +106,41 @@ test('a job that fails is logged by a fixed sentence, and does not stop others',
 });
 
 test('jobs go on after the database was away while one was running', async () => {
-  const server = withDatabase(database.url, 'postgres');
-  const name = new URL(database.url).pathname.slice(1);
+  const away = Promise.withResolvers<() => Promise<void>>();
   doFirst = async () => {
     doFirst = async () => undefined;
-    await executeStatement(server, `alter database ${name} allow_connections false`);
-    await executeStatement(server, `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+    away.resolve(await takeDatabaseAway());
   };
   await addJob(database.db, greet, { name: 'Ann' });
-  await greeted.received(1);
-  // That Ann's job has ended could not be written; the runner notices and starts anew.
-  while (!lines.sentences.includes('The job queue has failed.')) await new Promise(setImmediate);
-  await executeStatement(server, `alter database ${name} allow_connections true`);
+  const bringBack = await away.promise;
+  await failedToEndJob();
+  await bringBack();
   await addJob(database.db, greet, { name: 'Ben' });
   expect((await greeted.received(2)).at(-1)).toBe('Ben');
   expect(restarts).toBeGreaterThan(0);
+});
+
+test('jobs go on after the database was away while several were running, most of which ended when it was back', async () => {
+  await runner?.stop();
+  runner = await start({ concurrency: 4 });
+  const ends = ['Ann', 'Ben', 'Cem', 'Dee'].map((name) => ({ name, ...Promise.withResolvers<void>() }));
+  let begun = 0;
+  doFirst = async () => {
+    const end = ends[begun];
+    begun += 1;
+    await end?.promise;
+  };
+  for (const { name } of ends) await addJob(database.db, greet, { name });
+  while (begun < ends.length) await new Promise(setImmediate);
+  const bringBack = await takeDatabaseAway();
+  const [first, ...others] = ends;
+  first?.resolve();
+  await failedToEndJob();
+  await bringBack();
+  for (const [index, { resolve }] of others.entries()) {
+    resolve();
+    await jobsLeft(others.length - index);
+  }
+  await addJob(database.db, greet, { name: 'Eva' });
+  expect((await greeted.received(5)).at(-1)).toBe('Eva');
 });
