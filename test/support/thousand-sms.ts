@@ -59,3 +59,6 @@ export const infobipSettings = (infobip: FakeInfobip) => ({
 
 /** Four jobs at a time with 32 sends each: what one process can have under way. */
 export const inFlightMax = 128;
+
+/** Four jobs at a time with a claim of 256 each: what one process may have taken out of the queue. */
+export const inHandMax = 1_024;
