@@ -41,6 +41,9 @@ const [rounds = 0, users = 0, sent = 0, many = 0] = [values.rounds, values.users
 /** After which the provider answers an SMS. */
 const answerMs = 20;
 
+/** In which the many are sent, each to people of its own. */
+const parts = 4;
+
 const say = (text: string) => process.stderr.write(`${text}\n`);
 const log = createLogger({ level: 'warn', stream: process.stderr });
 const never = new AbortController().signal;
@@ -90,7 +93,8 @@ const village = { worker, segmentId: await makeTown(pool, sent) };
 await clearDeliveries(pool);
 const processOfWorker = startWorker({ databaseUrl: database.url, port: provider.port });
 const memorySchema = z.object({ rssBytes: z.number(), usedBytes: z.number() });
-await processOfWorker.ask({ kind: 'memory' }, memorySchema);
+const askMemory = () => processOfWorker.ask({ kind: 'memory' }, memorySchema);
+await askMemory();
 const toEndpoint = (index: number) => `http://127.0.0.1:${provider.port}/push/${index}`;
 const web = { worker, segmentId: await makeWebTown(pool, { cipher, count: sent, endpointOf: toEndpoint }) };
 const keys = makeSubscriptionKeys();
@@ -123,17 +127,15 @@ for (let round = 0; round <= rounds; round += 1) {
     figures.measure.push(measure);
   }
 }
-const few = await processOfWorker.ask({ kind: 'memory' }, memorySchema);
-let memory = '';
-if (many > 0) {
-  say(`${many.toLocaleString('en-US')} more …`);
-  const city = { worker, segmentId: await makeTown(pool, many) };
+const memories = [`after rounds of ${sent.toLocaleString('en-US')}: ${toMemory(await askMemory())}`];
+for (let part = 1; many > 0 && part <= parts; part += 1) {
+  const count = many / parts;
+  say(`${count.toLocaleString('en-US')} more …`);
+  const city = { worker, segmentId: await makeTown(pool, count) };
   await provider.reset(0);
   await sendToSegment(city);
   await untilSent(pool);
-  const after = await processOfWorker.ask({ kind: 'memory' }, memorySchema);
-  const { count, perSecond } = await provider.told();
-  memory = `\nAfter rounds of ${sent.toLocaleString('en-US')} the worker process uses ${toMemory(few)}, after ${count.toLocaleString('en-US')} more ${toMemory(after)} (${Math.round(perSecond).toLocaleString('en-US')} a second, the provider answering at once).\n`;
+  memories.push(`after ${(part * count).toLocaleString('en-US')} more: ${toMemory(await askMemory())}`);
 }
 await processOfWorker[Symbol.asyncDispose]();
 await bare.SMS.close();
@@ -170,4 +172,4 @@ process.stdout.write(`Medians of ${rounds} rounds at ${users.toLocaleString('en-
 ${renderTable(rows)}
 insert, update: the same rows by plain statements, into tables with the same indexes and constraints.
 bare loop: the same client without a database, with as many messages under way as one worker process has.
-${memory}`);
+${many > 0 ? `\nThe worker process uses, ${memories.join('; ')}.\n` : ''}`);

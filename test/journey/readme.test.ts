@@ -1,11 +1,15 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { startProgram } from '../support/program.ts';
+import { programEnvironment } from '../support/program-environment.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
-const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+const project = fileURLToPath(new URL('../..', import.meta.url));
+const readme = await readFile(join(project, 'README.md'), 'utf8');
 
 /** The shell blocks of one section, as a reader pastes them one after the other. */
 function shellBlocks(heading: string): string[] {
@@ -13,20 +17,22 @@ function shellBlocks(heading: string): string[] {
   return [...section.matchAll(/^```bash\n(.*?)^```$/gms)].flatMap(([, code]) => code ?? []);
 }
 
-test('the first session of the README does what it says, as written', async () => {
+test('the first session of the README, and what goes on from it, does what it says, as written', async () => {
   const directory = await makeTemporaryDirectory();
   await using program = await startProgram({}, directory.path);
-  const blocks = shellBlocks('First session');
-  // The one thing that is not as written: another program may have the default port here.
+  const blocks = [...shellBlocks('First session'), ...shellBlocks('Messages'), ...shellBlocks('Partners')];
+  // What is not as written: another program may have the default port here, and the data is in another folder than the code.
   const script = blocks
     .map((code) => `${code}\necho '----'\n`)
     .join('')
-    .replace('http://127.0.0.1:4000', program.url);
+    .replace('http://127.0.0.1:4000', program.url)
+    .replace('npx carillon', `node ${join(project, 'src/carillon.ts')}`);
 
   const { stdout, stderr } = await promisify(execFile)('bash', ['--norc', '-eu', '-c', script], {
     cwd: directory.path,
+    env: programEnvironment(),
   });
-  const [, registered, personalized, sent, followed, read, loggedOut] = stdout.split('----\n');
+  const [, registered, personalized, sent, followed, read, loggedOut, template, partner] = stdout.split('----\n');
 
   expect(registered).toContain('"pushStatus":"ALLOWED","user":{"id":"');
   expect(registered).toContain('"type":"LEAD"');
@@ -45,8 +51,15 @@ test('the first session of the README does what it says, as written', async () =
   expect(read).toContain('"progress":{"total":3,"sent":3,"reached":{"sent":3}}');
   expect(read).toContain('It arrives today.');
   expect(loggedOut).toContain('"user":{"type":"LEAD","externalUserId":null}');
-  // Curl says that it stopped after the three seconds, and nothing else is said.
-  expect(stderr.split('\n').filter((line) => line !== '' && !line.includes('timed out'))).toEqual([]);
+  expect(template).toContain('{"template":{"name":"parcel"}}');
+  expect(template).toMatch(/"sendNotification":\{"notification":\{"id":"[\w+/=]+"\},"warnings":\[/);
+  expect(partner).toMatch(/^\{"data":\{"users":\{"totalCount":\d+\}\}/);
+  // Curl says that it stopped after the three seconds, and the command that it has made a key. Nothing else is said.
+  expect(stderr.split('\n')).toEqual([
+    expect.stringContaining('timed out'),
+    expect.stringMatching(/^The key \S+ was made\./),
+    '',
+  ]);
 
   await program.stop();
   await directory.remove();

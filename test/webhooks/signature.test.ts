@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
 import { isWebhookSigned, newWebhookSecret, signWebhook } from '../../src/webhooks/signature.ts';
@@ -35,4 +38,20 @@ test('its library takes what we sign, and we take what it signs, for five minute
   ]) {
     expect(isSigned(wrong)).toBe(false);
   }
+});
+
+test('what docs/receipts.md shows takes what we sign, and nothing else', async () => {
+  const page = await readFile(new URL('../../docs/receipts.md', import.meta.url), 'utf8');
+  const [, code] = /^```js\n(.*?isFromCarillon.*?)^```$/ms.exec(page) ?? [];
+  const [secret, body, now] = [newWebhookSecret(), '{"ü":1}', Math.floor(Date.now() / 1_000)];
+  const call = (timestamp: number, signed = body) => ({
+    'webhook-id': 'msg_a',
+    'webhook-timestamp': String(timestamp),
+    'webhook-signature': `v1,AAAA ${signWebhook(secret, { id: 'msg_a', timestamp, body: signed })}`,
+  });
+  const calls = [call(now), call(now, `${body} `), call(now - 600), {}];
+  const judged = `${JSON.stringify(calls)}.map((headers) => isFromCarillon('${secret}', headers, '${body}'))`;
+  const script = `${code}\nprocess.stdout.write(JSON.stringify(${judged}));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+  expect(JSON.parse(stdout)).toEqual([true, false, false, false]);
 });
