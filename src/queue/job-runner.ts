@@ -41,37 +41,44 @@ const restartMs = 1_000;
 
 /**
  * Works off the queue, `concurrency` jobs at a time, until stopped. Graphile gives up when it cannot tell the database
- * how a job ended (it was away, say), so it is started anew then. That job stays locked; `onRestart` sees to its work.
+ * how a job ended (it was away, say), so it is started anew then, beside what is still under way. That job stays locked;
+ * `onRestart` sees to its work.
  */
 export async function startJobRunner(options: JobRunnerOptions): Promise<JobRunner> {
   const stopping = new AbortController();
   const { signal } = stopping;
-  let crew: Crew | null = await startCrew(options);
+  const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  const underWay = new Set<Promise<void>>();
+  let crew: Crew | null = await startCrew(options, underWay);
 
   async function replaceWhenLost(): Promise<void> {
-    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     while (!signal.aborted) {
       await Promise.race([crew?.lost, stopped]);
       await crew?.stop();
       crew = null;
-      if (signal.aborted) return;
       // A stop wakes it from its sleep.
       await sleep(restartMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       try {
-        crew = await startCrew(options);
-        await options.onRestart();
+        crew = await startCrew(options, underWay);
+        await Promise.race([options.onRestart(), stopped]);
       } catch (err) {
         options.log.warn({ err }, 'The job queue cannot be read yet.');
       }
     }
   }
 
-  const supervision = replaceWhenLost();
+  async function work(): Promise<void> {
+    await replaceWhenLost();
+    await crew?.stop();
+    while (underWay.size > 0) await Promise.allSettled(underWay);
+  }
+
+  const end = work();
   return {
     stop() {
       stopping.abort();
-      return supervision;
+      return end;
     },
   };
 }
@@ -80,12 +87,15 @@ export async function startJobRunner(options: JobRunnerOptions): Promise<JobRunn
 interface Crew {
   /** Resolves when it takes no more jobs. */
   lost: Promise<void>;
-  /** Resolves when the jobs under way have ended, and, unless it is lost, the queue knows. Never rejects. */
+  /** Resolves when the jobs under way have ended and the queue knows, or, where it is lost, at once. Never rejects. */
   stop(): Promise<void>;
 }
 
-async function startCrew({ pool, log, tasks, concurrency }: JobRunnerOptions): Promise<Crew> {
-  const underWay = new Set<Promise<void>>();
+/** @param underWay holds each job of the crew for as long as it runs, also when the crew is lost. */
+async function startCrew(
+  { pool, log, tasks, concurrency }: JobRunnerOptions,
+  underWay: Set<Promise<void>>,
+): Promise<Crew> {
   const observe = (job: Promise<void>) => {
     underWay.add(job);
     const forget = () => void underWay.delete(job);
@@ -115,13 +125,10 @@ async function startCrew({ pool, log, tasks, concurrency }: JobRunnerOptions): P
     for (const event of ['pool:fatalError', 'worker:fatalError'] as const) runner.events.on(event, () => resolve());
     runner.promise.then(resolve, () => resolve());
   });
-  async function allEnded(): Promise<void> {
-    while (underWay.size > 0) await Promise.allSettled(underWay);
-  }
   return {
     lost,
     async stop() {
-      await Promise.race([stopRunner(runner, log), lost.then(allEnded)]);
+      await Promise.race([stopRunner(runner, log), lost]);
     },
   };
 }

@@ -2,7 +2,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { addJob, type Job } from '../../src/queue/job.ts';
 import { bindJob, type JobRunner, prepareQueue, startJobRunner } from '../../src/queue/job-runner.ts';
-import { openStorage, type Storage } from '../../src/storage/database.ts';
+import { openStorage, type Storage, sql } from '../../src/storage/database.ts';
 import { useDatabase } from '../support/database.ts';
 import { executeStatement, withDatabase } from '../support/database-server.ts';
 import { createReceived, type Received } from '../support/fakes/received.ts';
@@ -16,6 +16,7 @@ let greeted: Received<string>;
 let doFirst: () => Promise<void>;
 let lines: { log: ReturnType<typeof createTestLog>['log']; sentences: string[] };
 let restarts = 0;
+let doOnRestart: () => Promise<void>;
 
 const greet: Job<null, { name: string }> = {
   name: 'greet',
@@ -36,6 +37,7 @@ beforeEach(async () => {
   doFirst = async () => undefined;
   lines = createTestLog();
   restarts = 0;
+  doOnRestart = async () => undefined;
   runner = await start({ concurrency: 1 });
 });
 afterEach(async () => {
@@ -46,6 +48,7 @@ afterEach(async () => {
 function start({ concurrency }: { concurrency: number }): Promise<JobRunner> {
   const onRestart = async () => {
     restarts += 1;
+    await doOnRestart();
   };
   return startJobRunner({ pool: storage.pool, log: lines.log, tasks: [bindJob(greet, null)], concurrency, onRestart });
 }
@@ -143,4 +146,64 @@ test('jobs go on after the database was away while several were running, most of
   }
   await addJob(database.db, greet, { name: 'Eva' });
   expect((await greeted.received(5)).at(-1)).toBe('Eva');
+});
+
+/** Whether there is a runner that takes jobs. */
+async function isListening(): Promise<boolean> {
+  const { rowCount } = await database.pool.query(sql`
+    select from pg_stat_activity where datname = current_database() and query like 'LISTEN "jobs:insert"%'`);
+  return rowCount !== 0;
+}
+
+/** Has the queue fail while Ann is under way, until `greeted` is told that she may end. */
+async function loseQueueBesideAnn(): Promise<PromiseWithResolvers<void>> {
+  await runner?.stop();
+  runner = await start({ concurrency: 2 });
+  const [annBegun, annMayEnd] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  doFirst = () => {
+    annBegun.resolve();
+    return annMayEnd.promise;
+  };
+  await addJob(database.db, greet, { name: 'Ann' });
+  await annBegun.promise;
+  const away = Promise.withResolvers<() => Promise<void>>();
+  doFirst = async () => away.resolve(await takeDatabaseAway());
+  await addJob(database.db, greet, { name: 'Ben' });
+  const bringBack = await away.promise;
+  doFirst = async () => undefined;
+  await failedToEndJob();
+  await bringBack();
+  return annMayEnd;
+}
+
+test('a stop waits for a job that was under way when the database was away', async () => {
+  const annMayEnd = await loseQueueBesideAnn();
+  await addJob(database.db, greet, { name: 'Cem' });
+  await greeted.received(2);
+  let isStopped = false;
+  const stopped = runner?.stop().then(() => {
+    isStopped = true;
+  });
+  await until(async () => !(await isListening()));
+  // What it still has to say to the database would take fewer.
+  for (let question = 0; question < 50; question += 1) await database.pool.query('select');
+  expect(isStopped).toBe(false);
+  annMayEnd.resolve();
+  await stopped;
+  expect(greeted.items).toEqual(['Ben', 'Cem', 'Ann']);
+});
+
+test('a stop while it goes on after an outage leaves nothing at work', async () => {
+  const [restarted, restartMayEnd] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  doOnRestart = () => {
+    restarted.resolve();
+    return restartMayEnd.promise;
+  };
+  const annMayEnd = await loseQueueBesideAnn();
+  annMayEnd.resolve();
+  await restarted.promise;
+  await until(isListening);
+  await runner?.stop();
+  expect(await isListening()).toBe(false);
+  restartMayEnd.resolve();
 });
