@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
 
 /** Random bytes for the next ids: taken many at a time, as asking for them is most of what an id costs. */
 const pool = { bytes: Buffer.alloc(0), at: 0 };
@@ -42,3 +43,6 @@ const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 export function isUuid(text: string): boolean {
   return uuidPattern.test(text);
 }
+
+/** An id that was stored: whatever {@link isUuid} let in, where zod's own `uuid` wants a version and a variant. */
+export const idSchema = z.string().regex(uuidPattern);

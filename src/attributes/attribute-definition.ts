@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { AttributeOwner, AttributeType } from '../generated/prisma/enums.ts';
+import { idSchema } from '../ids.ts';
 import { type Database, sql, type Transaction } from '../storage/database.ts';
 
 /** What an attribute, or a field of an object in a list, holds. */
@@ -40,7 +41,7 @@ export function findNameMistake(text: string): string | null {
 
 const fieldsSchema = z.array(z.object({ name: z.string(), type: z.enum(scalarTypes) }));
 const rowSchema = z.intersection(
-  z.object({ id: z.uuid(), name: z.string(), created_at: z.date() }),
+  z.object({ id: idSchema, name: z.string(), created_at: z.date() }),
   z.discriminatedUnion('type', [
     z.object({ type: z.literal('OBJECT_LIST'), fields: fieldsSchema }),
     z.object({ type: z.enum(scalarTypes), fields: z.null() }),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Deployment } from '../deployment.ts';
 import type { AttributeOwner } from '../generated/prisma/enums.ts';
+import { idSchema } from '../ids.ts';
 import { addJob, addJobs, type Job } from '../queue/job.ts';
 import { type Database, type Sql, sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
@@ -9,9 +10,9 @@ import { inTransaction } from '../storage/transaction.ts';
 const rowsPerPage = 2_000;
 
 const payloadSchema = z.object({
-  definitionId: z.uuid(),
+  definitionId: idSchema,
   /** The last row of the page before; null: the walk begins. */
-  after: z.uuid().nullable(),
+  after: idSchema.nullable(),
   /** Whether this walk has removed a value yet. */
   hasFound: z.boolean(),
 });

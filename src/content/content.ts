@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { MessageButton, MessageContent } from '../channels/channel.ts';
+import { idSchema } from '../ids.ts';
 
 /** http or https where it holds no placeholders. */
 const url = z.string().nullable();
@@ -24,7 +25,7 @@ const variationSchema = z.object({
   /** BCP 47; null: any. */
   language: z.string().nullable(),
   /** Id of a segment; null: anybody. */
-  segment: z.uuid().nullable(),
+  segment: idSchema.nullable(),
   /** What is said otherwise; what is absent is said as to everybody. */
   fields: otherFieldsSchema,
 });

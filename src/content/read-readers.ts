@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { type AttributeDefinition, listAttributeDefinitions } from '../attributes/attribute-definition.ts';
 import { toCustomAttributes } from '../attributes/custom-attributes.ts';
 import type { AttributeOwner, Channel } from '../generated/prisma/enums.ts';
+import { idSchema } from '../ids.ts';
 import { recipientChannelOf } from '../recipients/recipient-channel.ts';
 import { explainFilter } from '../segments/filter.ts';
-import { createScope, readSegments } from '../segments/known-segments.ts';
+import { createScope, eventsAskedBy, filtersOf, readSegments } from '../segments/known-segments.ts';
 import { type Person, readPersons } from '../segments/person.ts';
 import type { Scope } from '../segments/predicate.ts';
 import { type Sql, sql, type Transaction } from '../storage/database.ts';
@@ -20,7 +21,7 @@ export type ReaderValues = Pick<RenderValues, 'variation' | 'user' | 'installati
 
 const rowSchema = z.object({
   key: z.string(),
-  userId: z.uuid().nullable(),
+  userId: idSchema.nullable(),
   language: z.string().nullable(),
   externalUserId: z.string().nullable(),
   installation: z.record(z.string(), z.unknown()).nullable(),
@@ -106,9 +107,10 @@ async function toReaderValues(
   const { named, labels, segmentIds } = compiled;
   const asksPerson = named.user || labels.length > 0 || segmentIds.length > 0;
   const userIds = [...new Set(rows.flatMap(({ userId }) => userId ?? []))];
-  const [persons, segments, ofUsers, ofInstallations] = await Promise.all([
-    asksPerson ? readPersons(db, userIds) : [],
-    segmentIds.length === 0 ? new Map() : readSegments(db, segmentIds),
+  const segments = await readSegments(db, segmentIds);
+  const asked = eventsAskedBy([...filtersOf(segments), ...filtersOfLabels(labels)]);
+  const [persons, ofUsers, ofInstallations] = await Promise.all([
+    asksPerson ? readPersons(db, userIds, asked) : [],
     readDefinitions(db, 'USER', named.customAttributes && named.user),
     readDefinitions(db, 'INSTALLATION', named.customAttributes && named.installation),
   ]);
@@ -119,6 +121,9 @@ async function toReaderValues(
   };
   return new Map(rows.map((row) => [row.key, toValues(compiled, row, facts)]));
 }
+
+const filtersOfLabels = (labels: CompiledContent['labels']) =>
+  labels.flatMap(({ cases }) => cases.map(({ filter }) => filter));
 
 interface Facts {
   persons: ReadonlyMap<string, Person>;

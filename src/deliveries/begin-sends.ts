@@ -1,28 +1,29 @@
 import { z } from 'zod';
 import { Channel, DeliveryReason, Platform } from '../generated/prisma/enums.ts';
+import { idSchema } from '../ids.ts';
 import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { isTopicDeclined } from '../topics/topic-declined.ts';
 import { ineligibility } from './eligibility.ts';
 
 const dueDeliverySchema = z.object({
-  id: z.uuid(),
+  id: idSchema,
   /** Sends begun, counting this one, unless it is refused or has to wait. */
   attempts: z.number(),
   /** How often it was queued again after an end. */
   replays: z.number(),
   channel: z.enum(Channel),
   platform: z.enum(Platform).nullable(),
-  userId: z.uuid().nullable(),
+  userId: idSchema.nullable(),
   /** EMAIL, SMS: the address in normal form. */
   address: z.string().nullable(),
   /** PUSH: the sealed address. */
   addressCipher: z.instanceof(Uint8Array).nullable(),
   /** PUSH: when the installation last registered it; null: nobody knows. */
   addressRegisteredAt: z.date().nullable(),
-  installationId: z.uuid().nullable(),
-  recipientId: z.uuid().nullable(),
+  installationId: idSchema.nullable(),
+  recipientId: idSchema.nullable(),
   /** PUSH: the app of the installation. */
-  appId: z.uuid().nullable(),
+  appId: idSchema.nullable(),
   /** When its time to live passes, where that is counted from the user's own time; null: with its notification's. */
   expiresAt: z.date().nullable(),
   /** Why it must not be sent after all. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { contentSchema, sendValuesSchema } from '../content/content.ts';
 import type { Notification } from '../generated/prisma/client.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
-import { newId } from '../ids.ts';
+import { idSchema, newId } from '../ids.ts';
 import { addJob, type Job } from '../queue/job.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import { type Claim, claimDue, releaseClaim } from './claim.ts';
@@ -26,7 +26,7 @@ const deliveriesPerBatch = 256;
  */
 export const deliverJob: Job<Worker, { notificationId: string }> = {
   name: 'deliver',
-  payload: z.object({ notificationId: z.uuid() }),
+  payload: z.object({ notificationId: idSchema }),
   async run(worker, { notificationId }) {
     const notification = await worker.db.notification.findUnique({ where: { id: notificationId } });
     if (!notification) return;

@@ -36,16 +36,19 @@ export async function sendBatch(worker: Worker, { claim, notification }: Batch):
     },
     (worker.leaseSeconds * 1000) / 3,
   );
+  let rest = claim.deliveryIds;
   try {
-    let rest = claim.deliveryIds;
     while (rest.length > 0 && !worker.signal.aborted) {
       const next = rest.slice(0, concurrency);
       const size = worker.rates.countTogether(next.flatMap((id) => claim.channelOf.get(id) ?? []));
-      await sendSlice(worker, { claim, notification }, next.slice(0, size));
       rest = rest.slice(size);
+      await sendSlice(worker, { claim, notification }, next.slice(0, size));
     }
-    const left = rest;
-    await persist(worker, () => releaseClaim(worker.db, claim.token, left));
+    await persist(worker, () => releaseClaim(worker.db, claim.token, rest));
+  } catch (error) {
+    // What this slice has nothing to do with is not to wait until the lease ends.
+    await releaseClaim(worker.db, claim.token, rest).catch(() => undefined);
+    throw error;
   } finally {
     clearInterval(renewal);
   }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DomainError } from '../errors.ts';
-import { isUuid } from '../ids.ts';
+import { idSchema, isUuid } from '../ids.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { parseEmail } from './email.ts';
 import { parseExternalUserId } from './identifier.ts';
@@ -8,8 +8,8 @@ import { parsePhone } from './phone.ts';
 
 /** One way of naming one user, in normal form: what a `UserRef` becomes, and what a notification's target keeps. */
 export const userReferenceSchema = z.discriminatedUnion('by', [
-  z.object({ by: z.literal('id'), id: z.uuid() }),
-  z.object({ by: z.literal('pushRegistrationId'), id: z.uuid() }),
+  z.object({ by: z.literal('id'), id: idSchema }),
+  z.object({ by: z.literal('pushRegistrationId'), id: idSchema }),
   z.object({ by: z.literal('identifier'), kind: z.enum(['EXTERNAL_USER_ID', 'EMAIL', 'PHONE']), value: z.string() }),
 ]);
 export type UserReference = z.infer<typeof userReferenceSchema>;

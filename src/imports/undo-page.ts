@@ -5,6 +5,7 @@ import type { User } from '../generated/prisma/client.ts';
 import { removeIdentifiers } from '../identity/remove-identifiers.ts';
 import { lockUsers, type NamedUser, type OwnedIdentifier } from '../identity/user-identity-store.ts';
 import { updateUsers } from '../identity/user-rows.ts';
+import { idSchema } from '../ids.ts';
 import type { Cipher } from '../storage/cipher.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
@@ -17,7 +18,7 @@ const usersPerPage = 500;
 
 const valuesSchema = z.record(z.string(), z.unknown());
 const changeSchema = z.object({
-  user_id: z.uuid(),
+  user_id: idSchema,
   fingerprint: z.string(),
   /** Null: the import has made the user. */
   change: z

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { contentSchema } from '../content/content.ts';
+import { idSchema } from '../ids.ts';
 import { type Database, type Sql, sql } from '../storage/database.ts';
 
 /** A row of an inbox. `id` is its delivery's. */
 export const inboxItemSchema = z.object({
-  id: z.uuid(),
-  userId: z.uuid(),
+  id: idSchema,
+  userId: idSchema,
   content: contentSchema,
   createdAt: z.date(),
   readAt: z.date().nullable(),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { idSchema } from '../ids.ts';
 import { readMessageId } from './message-id.ts';
 import type { Complaint, ProviderReceipt, Told } from './told.ts';
 import { toMoment, toProviderCode, UnreadableReceiptError } from './told.ts';
@@ -8,7 +9,7 @@ const receiptsMax = 1_000;
 
 const receiptSchema = z.object({
   /** Which message: our id of the delivery … */
-  delivery: z.uuid().optional(),
+  delivery: idSchema.optional(),
   /** … or the mail's Message-ID, as it was sent. */
   messageId: z.string().max(998).optional(),
   status: z.enum(['DELIVERED', 'OPENED', 'CLICKED', 'BOUNCED', 'COMPLAINED']),

@@ -2,7 +2,7 @@ import type { Segment } from '../generated/prisma/client.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
 import type { Database } from '../storage/database.ts';
 import { explainFilter, readFilter } from './filter.ts';
-import { createScope, eventsAskedBy, readSegments } from './known-segments.ts';
+import { createScope, eventsAskedBy, filtersOf, readSegments } from './known-segments.ts';
 import { type Person, readPersons } from './person.ts';
 import type { Reason } from './predicate.ts';
 
@@ -27,7 +27,7 @@ export async function explainMembership(
   const userId = await findUserId(db, user, ['user']);
   const segments = await readSegments(db, [segmentId]);
   const segment = segments.get(segmentId);
-  const asked = eventsAskedBy([...segments.values()].map(({ filter }) => filter));
+  const asked = eventsAskedBy(filtersOf(segments));
   const [person] = userId === null ? [] : await readPersons(db, [userId], asked);
   if (!segment || !person) return null;
   const about = { segmentId, userId: person.id };
@@ -49,7 +49,7 @@ export async function decideDynamicSegments(
   // All others are static.
   const known = new Map(segments.map(({ id, name, filter }) => [id, { name, filter: readFilter(filter) }] as const));
   const scope = createScope(known);
-  const asked = eventsAskedBy([...known.values()].map(({ filter }) => filter));
+  const asked = eventsAskedBy(filtersOf(known));
   const persons = await readPersons(db, userIds, asked);
   const segmentsOf = (person: Person) => segments.filter(({ id }) => scope.decideMember(id, person).holds);
   return new Map(persons.map((person) => [person.id, segmentsOf(person)]));

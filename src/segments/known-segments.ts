@@ -44,13 +44,17 @@ export function segmentsNamedBy(filter: Filter): string[] {
   return [...new Set(listConditions(filter).flatMap(({ condition }) => condition.segmentId ?? []))];
 }
 
-/** The events that filters ask of, each once. */
-export function eventsAskedBy(filters: readonly (Filter | null)[]): EventCondition[] {
-  const asked = filters.flatMap((filter) =>
+/** The events that filters ask of, each once. They ask what the segments ask that they name, too: give those with them. */
+export function eventsAskedBy(filters: Iterable<Filter | null>): EventCondition[] {
+  const asked = [...filters].flatMap((filter) =>
     filter === null ? [] : listConditions(filter).flatMap(({ condition }) => condition.event ?? []),
   );
   return [...new Map(asked.map((event) => [eventKeyOf(event), event])).values()];
 }
+
+/** What segments ask for, and those that they name. */
+export const filtersOf = (segments: KnownSegments): (Filter | null)[] =>
+  [...segments.values()].map(({ filter }) => filter);
 
 /**
  * How filters know of segments. The one place that says, in SQL and in plain code, who is a member: of a static segment whoever

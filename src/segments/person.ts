@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Channel, Gender, Platform, PushStatus, UserType } from '../generated/prisma/enums.ts';
+import { idSchema } from '../ids.ts';
 import { type Sql, sql, type Transaction } from '../storage/database.ts';
 import { now, toDayText, toMomentText } from './clock.ts';
 import { type EventCondition, eventCountMax, eventKeyOf, eventsOf } from './event-condition.ts';
@@ -11,8 +12,8 @@ const attributes = z.custom<Readonly<Record<string, unknown>>>(
 );
 
 const installationSchema = z.object({
-  id: z.uuid(),
-  appId: z.uuid(),
+  id: idSchema,
+  appId: idSchema,
   platform: z.enum(Platform),
   appVersion: z.string().nullable(),
   pushStatus: z.enum(PushStatus),
@@ -25,7 +26,7 @@ const installationSchema = z.object({
 });
 
 const personSchema = z.object({
-  id: z.uuid(),
+  id: idSchema,
   /** The database's clock; moments are texts that sort: `2026-11-22T15:04:05.678Z`. */
   now: moment,
   /** The day that it is where the user is. */
@@ -51,12 +52,12 @@ const personSchema = z.object({
   /** Channels by which there is an address. */
   channels: z.array(z.enum(Channel)),
   /** Static segments that the user was put into. */
-  segmentIds: z.array(z.uuid()),
+  segmentIds: z.array(idSchema),
   topicPreferences: z.array(
-    z.object({ topicId: z.uuid(), channel: z.enum(Channel).nullable(), isSubscribed: z.boolean() }),
+    z.object({ topicId: idSchema, channel: z.enum(Channel).nullable(), isSubscribed: z.boolean() }),
   ),
   /** Topics that everybody is subscribed to who has said nothing. */
-  topicsByDefault: z.array(z.uuid()),
+  topicsByDefault: z.array(idSchema),
 });
 
 /** Events of one condition: how many, up to 1,000, and when the last was. */
@@ -87,7 +88,7 @@ export function findEvents({ events }: Person, condition: EventCondition): Event
 export async function readPersons(
   db: Pick<Transaction, '$queryRaw'>,
   userIds: readonly string[],
-  asked: readonly EventCondition[] = [],
+  asked: readonly EventCondition[],
 ): Promise<Person[]> {
   const rows = await db.$queryRaw<unknown[]>(sql`
     select

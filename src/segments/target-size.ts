@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DomainError } from '../errors.ts';
+import { idSchema } from '../ids.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { readFilter } from './filter.ts';
 import { type AudienceParts, createAudienceCheck, type Filters, filtersOf, tooLarge } from './filter-size.ts';
@@ -9,8 +10,8 @@ type Reader = Pick<Transaction, '$queryRaw'>;
 
 /** What a target has of segments and filters, as `notifications/target` stores it. */
 const targetSchema = z.looseObject({
-  segments: z.array(z.uuid()),
-  excludeSegments: z.array(z.uuid()).default([]),
+  segments: z.array(idSchema),
+  excludeSegments: z.array(idSchema).default([]),
   filter: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 

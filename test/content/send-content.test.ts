@@ -5,6 +5,8 @@ import { makeAttribute } from '../support/attributes.ts';
 import {
   createTemplate,
   listRendered,
+  previewNotification,
+  saveLabel,
   sendWithWarnings,
   setAttributes,
   updateTemplate,
@@ -17,7 +19,9 @@ import {
   sendNotification,
   settledDeliveries,
 } from '../support/operations.ts';
+import { makeDynamicSegment } from '../support/segments/operations.ts';
 import { localIdOf, makePerson, makeSegment, mergeUsers, toSend } from '../support/send-operations.ts';
+import { track } from '../support/topics.ts';
 
 const g = useGatewayAndWorker();
 
@@ -188,6 +192,32 @@ describe('variations: the first that fits is said instead (rule M4)', () => {
     const variationOf = async ({ id }: { id: string }) =>
       (await g.db.delivery.findFirst({ where: { userId: localIdOf(id) } }))?.variation;
     expect([await variationOf(member), await variationOf(outsider)]).toEqual([0, null]);
+  });
+
+  test('by what the user did: a segment, a label and a segment of a segment that ask for events', async () => {
+    const name = `event-${crypto.randomUUID()}`;
+    const [buyer, other] = [await makeReader(), await makeReader()];
+    await track(g.server, { id: buyer.id }, name);
+    const bought = await makeDynamicSegment(g.server, { event: { name } });
+    const notBought = await makeDynamicSegment(g.server, { not: { inSegment: bought } });
+    const label = `label-${crypto.randomUUID()}`;
+    await saveLabel(g.server, {
+      name: label,
+      cases: [{ filter: { noEvent: { name, within: { days: 1 } } }, value: 'buy' }],
+      defaultValue: 'thanks',
+    });
+    const content = {
+      body: 'All',
+      variations: [
+        { segment: bought, body: `Bought: {{ label["${label}"] }}` },
+        { segment: notBought, body: `Not yet: {{ label["${label}"] }}` },
+      ],
+    };
+    const { texts } = await mailTo([buyer, other], content);
+    expect(texts).toEqual({ [buyer.email]: 'Bought: thanks', [other.email]: 'Not yet: buy' });
+    expect(await previewNotification(g.server, { content, user: { id: buyer.id }, channels: ['EMAIL'] })).toMatchObject(
+      { messages: [{ rendered: { text: 'Bought: thanks' } }] },
+    );
   });
 
   test('that names a segment that there is not is refused', async () => {

@@ -6,7 +6,9 @@ import type { SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail } from '../support/addresses.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeNotification, settledDeliveries } from '../support/operations.ts';
+import { makeDynamicSegment } from '../support/segments/operations.ts';
 import { localIdOf, makePerson, makeSegment, settledInAHurry, toSend } from '../support/send-operations.ts';
+import { track } from '../support/topics.ts';
 import { until } from '../support/until.ts';
 
 const g = useGatewayAndWorker();
@@ -53,6 +55,17 @@ test('why it was made is told by what the target says, as far as that still hold
   expect(await codesOf(nobody)).toEqual(['UNKNOWN_USER']);
   await g.pool.query(sql`update users set tags = '{}' where id = ${localIdOf(person.id)}::uuid`);
   expect(await codesOf(left)).toEqual(['NO_LONGER']);
+});
+
+test('why it was made is told also where the target asks what the user did', async () => {
+  const person = await makePerson(g.server, { emails: [newEmail()] });
+  const name = `event-${randomUUID()}`;
+  await track(g.server, { id: person.id }, name);
+  const segment = await makeDynamicSegment(g.server, { event: { name } });
+  const notification = await byEmail({ segments: [segment], filter: { event: { name, count: 1 } } });
+  await g.startWorker();
+  await settledDeliveries(g.server, notification);
+  expect((await explain(notification)).origins.map(({ code }) => code)).toEqual(['SEGMENT', 'FILTER']);
 });
 
 test('each attempt is told, with what the provider said, and why it ended (promise N5)', async () => {

@@ -67,6 +67,20 @@ describe('a target', () => {
     expect(await fatesOf(target)).toEqual(['EMAIL SENT', 'IN_APP SENT', 'PUSH SENT']);
   });
 
+  test('may be named by any id of a UUID’s form, also one that no standard makes', async () => {
+    const pushRegistrationId = `${crypto.randomUUID().slice(0, 24)}beefdeadbeef`.replace(/-4...-....-/, '-dead-beef-');
+    const id = '11111111-1111-1111-1111-111111111111';
+    await makeInstallation(g.server, { pushRegistrationId, platform: 'ANDROID', address: fcmAddress() });
+    const content = { body: '{{ user.type }}' };
+    expect(await fatesOf({ installations: [pushRegistrationId] }, { content })).toEqual(['PUSH SENT']);
+    expect(await fatesOf({ users: [{ pushRegistrationId }] }, { content, channels: ['PUSH'] })).toEqual(['PUSH SENT']);
+    expect(await fatesOf({ users: [{ id }, { pushRegistrationId: id }] })).toEqual([
+      'DISCARDED UNKNOWN_USER',
+      'DISCARDED UNKNOWN_USER',
+    ]);
+    expect(await fatesOf({ installations: [id] })).toEqual(['PUSH DISCARDED NO_ADDRESS']);
+  });
+
   test('of a user that nobody knows is one delivery that says so, however often the user is named (rule M2)', async () => {
     const externalUserId = crypto.randomUUID();
     const notification = await makeNotification(g.server, toSend({ users: [{ externalUserId }, { externalUserId }] }));

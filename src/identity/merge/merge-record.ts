@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { MergeRecord, Prisma } from '../../generated/prisma/client.ts';
 import { Channel, Gender, IdentifierKind } from '../../generated/prisma/enums.ts';
+import { idSchema } from '../../ids.ts';
 import { standardAttributes } from '../../users/user-attributes.ts';
 
 // What a merge record keeps, as it is written and as it is read again.
@@ -40,7 +41,7 @@ const identifierSchema = z.object({ kind: z.enum(IdentifierKind), value: z.strin
 
 /** An inbox's consent as it was. */
 const consentSchema = z.object({
-  id: z.uuid(),
+  id: idSchema,
   isSubscribed: z.boolean(),
   consentAt: z.coerce.date().nullable(),
   consentBy: z.string().nullable(),
@@ -48,7 +49,7 @@ const consentSchema = z.object({
 export type InboxConsent = z.infer<typeof consentSchema>;
 
 const preferenceSchema = z.object({
-  topicId: z.uuid(),
+  topicId: idSchema,
   channel: z.enum(Channel).nullable(),
   isSubscribed: z.boolean(),
   saidAt: z.coerce.date(),
@@ -60,18 +61,18 @@ const movedSchema = z.object({
   identifiers: z.array(identifierSchema.extend({ isAlias: z.boolean() })),
   /** Whether it was its user's primary one, before and after, and how often it had left a user. */
   installations: z.array(
-    z.object({ id: z.uuid(), wasPrimary: z.boolean(), isPrimary: z.boolean(), departures: z.int() }),
+    z.object({ id: idSchema, wasPrimary: z.boolean(), isPrimary: z.boolean(), departures: z.int() }),
   ),
   /** All but the inbox. */
-  recipients: z.array(z.uuid()),
+  recipients: z.array(idSchema),
   /** Memberships. `wasSurvivors`: the survivor had been a member by itself. */
-  segments: z.array(z.object({ id: z.uuid(), addedAt: z.coerce.date(), wasSurvivors: z.boolean() })),
+  segments: z.array(z.object({ id: idSchema, addedAt: z.coerce.date(), wasSurvivors: z.boolean() })),
   /** What clients claimed of the merged user. `isNew`: the survivor has got it thereby. */
   claims: z.array(identifierSchema.extend({ isNew: z.boolean() })),
   /** What clients claimed of the survivor, and the merged user is verified to be called. */
   endedClaims: z.array(identifierSchema),
   /** Users that had been merged into the merged one. */
-  tombstones: z.array(z.uuid()),
+  tombstones: z.array(idSchema),
   /** Standard attributes that the survivor got the merged user's values of. */
   attributes: z.array(z.enum(standardAttributes)),
   /** The same of custom attributes, by name. */
@@ -91,9 +92,9 @@ export type Moved = z.infer<typeof movedSchema>;
 /** What the records of earlier versions say: keys without what they were before. */
 const earlierMovedSchema = z.object({
   identifiers: z.array(identifierSchema),
-  installations: z.array(z.uuid()),
-  recipients: z.array(z.uuid()),
-  segments: z.array(z.uuid()),
+  installations: z.array(idSchema),
+  recipients: z.array(idSchema),
+  segments: z.array(idSchema),
   claims: z.array(identifierSchema).default([]),
 });
 

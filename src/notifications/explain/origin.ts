@@ -1,8 +1,8 @@
 import type { Delivery, Notification } from '../../generated/prisma/client.ts';
 import { resolveUserReferences } from '../../identity/user-reference.ts';
-import { explainFilter, readFilter } from '../../segments/filter.ts';
-import { createScope, prepareFilter, readSegments } from '../../segments/known-segments.ts';
-import { type Person, readPersons } from '../../segments/person.ts';
+import { explainFilter, type Filter, readFilter } from '../../segments/filter.ts';
+import { createScope, eventsAskedBy, filtersOf, readSegments, segmentsNamedBy } from '../../segments/known-segments.ts';
+import { readPersons } from '../../segments/person.ts';
 import { type Database, sql } from '../../storage/database.ts';
 import { type Target, targetSchema } from '../target/target.ts';
 
@@ -67,23 +67,20 @@ async function findLiving(db: Database, userId: string | null): Promise<string |
 
 async function findAudience(db: Database, { userId }: Delivery, target: Target): Promise<Origin[]> {
   const livingId = await findLiving(db, userId);
-  const [person] = livingId === null ? [] : await readPersons(db, [livingId]);
+  const topic = target.topic === null ? null : readFilter({ topic: target.topic });
+  const filter = target.filter === null ? null : readFilter(target.filter);
+  const segments = await readSegments(db, [...target.segments, ...(filter ? segmentsNamedBy(filter) : [])]);
+  const asked = eventsAskedBy([...filtersOf(segments), filter]);
+  const [person] = livingId === null ? [] : await readPersons(db, [livingId], asked);
   if (!person) return [];
-  const segments = await readSegments(db, target.segments);
   const scope = createScope(segments);
+  const holds = (asking: Filter | null) => asking !== null && explainFilter(asking, person, { scope }).holds;
   const inSegments = target.segments
     .filter((id) => scope.decideMember(id, person).holds)
     .map((id): Origin => ({ code: 'SEGMENT', text: `The user is in the segment "${segments.get(id)?.name ?? id}".` }));
-  const isSubscribed = target.topic !== null && (await holdsFor(db, { topic: target.topic }, person));
-  const isUnderFilter = target.filter !== null && (await holdsFor(db, target.filter, person));
   return [
     ...inSegments,
-    ...(isSubscribed ? [{ code: 'TOPIC' as const, text: 'The user is subscribed to the topic of the target.' }] : []),
-    ...(isUnderFilter ? [{ code: 'FILTER' as const, text: "The target's filter holds for the user." }] : []),
+    ...(holds(topic) ? [{ code: 'TOPIC' as const, text: 'The user is subscribed to the topic of the target.' }] : []),
+    ...(holds(filter) ? [{ code: 'FILTER' as const, text: "The target's filter holds for the user." }] : []),
   ];
-}
-
-async function holdsFor(db: Database, stored: unknown, person: Person): Promise<boolean> {
-  const { filter, scope } = await prepareFilter(db, readFilter(stored));
-  return explainFilter(filter, person, { scope }).holds;
 }

@@ -4,6 +4,7 @@ import type { Worker } from '../../deliveries/worker.ts';
 import type { Notification } from '../../generated/prisma/client.ts';
 import type { Channel } from '../../generated/prisma/enums.ts';
 import { holdUsers } from '../../identity/user-identity-store.ts';
+import { idSchema } from '../../ids.ts';
 import { addJob, type Job } from '../../queue/job.ts';
 import { camelCaseKeys, sql, type Transaction } from '../../storage/database.ts';
 import { inTransaction } from '../../storage/transaction.ts';
@@ -31,7 +32,7 @@ import { type AudienceCursor, cursorAfter, prepareAudiencePage, readNamed } from
  */
 export const fanOutJob: Job<Worker, { notificationId: string }> = {
   name: 'fan-out',
-  payload: z.object({ notificationId: z.uuid() }),
+  payload: z.object({ notificationId: idSchema }),
   async run(worker, { notificationId }) {
     const configured = await worker.channels.configuredChannels(worker.defaultAppId);
     let areNew = true;

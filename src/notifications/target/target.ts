@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { userReferenceSchema } from '../../identity/user-reference.ts';
+import { idSchema } from '../../ids.ts';
 import { type Filter, readFilter } from '../../segments/filter.ts';
 
 /**
@@ -8,11 +9,11 @@ import { type Filter, readFilter } from '../../segments/filter.ts';
  */
 export const targetSchema = z.object({
   users: z.array(userReferenceSchema),
-  installations: z.array(z.uuid()),
-  segments: z.array(z.uuid()),
-  excludeSegments: z.array(z.uuid()).default([]),
+  installations: z.array(idSchema),
+  segments: z.array(idSchema),
+  excludeSegments: z.array(idSchema).default([]),
   /** Who is subscribed to it. */
-  topic: z.uuid().nullable().default(null),
+  topic: idSchema.nullable().default(null),
   /** As `segments/filter.ts` stores one. */
   filter: z.record(z.string(), z.unknown()).nullable().default(null),
   /** All users there are: a broadcast. */
@@ -20,7 +21,7 @@ export const targetSchema = z.object({
   /** At most so many users and installations; null: all that are meant. */
   limit: z.int().min(1).nullable().default(null),
   /** Push only to installations of these apps; empty: of any. */
-  apps: z.array(z.uuid()).default([]),
+  apps: z.array(idSchema).default([]),
   /** Only what was subscribed then or later … */
   subscribedFrom: z.iso.datetime().nullable().default(null),
   /** … and before this. */
@@ -55,7 +56,7 @@ const taken = z.int().default(0);
  */
 export const fanOutCursorSchema = z.discriminatedUnion('phase', [
   z.object({ phase: z.literal('references'), taken }),
-  z.object({ phase: z.literal('segments'), after: z.uuid().nullable(), taken }),
-  z.object({ phase: z.literal('merged'), after: z.uuid().nullable(), taken }),
+  z.object({ phase: z.literal('segments'), after: idSchema.nullable(), taken }),
+  z.object({ phase: z.literal('merged'), after: idSchema.nullable(), taken }),
 ]);
 export type FanOutCursor = z.infer<typeof fanOutCursorSchema>;

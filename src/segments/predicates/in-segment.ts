@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { idSchema } from '../../ids.ts';
 import { definePredicate } from '../predicate.ts';
 
 /** Is a member of another segment. */
@@ -9,7 +9,7 @@ export const inSegment = definePredicate({
     description:
       'The user is in this segment, static or dynamic. Global id: `{ inSegment: "U2VnbWVudDox" }`. A dynamic segment cannot name itself, also not through others; at most 16 name each other in a row, with at most 20,000 conditions, groups and values in all.',
   },
-  args: z.uuid(),
+  args: idSchema,
   words: (id) => `is in the segment ${id}`,
   segmentId: (id) => id,
   toSql: (id, scope) => scope.toMemberSql(id),

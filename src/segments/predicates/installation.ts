@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Platform, PushStatus } from '../../generated/prisma/enums.ts';
+import { idSchema } from '../../ids.ts';
 import { type Sql, sql } from '../../storage/database.ts';
 import type { ArgumentObject } from '../argument.ts';
 import { ago } from '../clock.ts';
@@ -39,7 +40,7 @@ type Versions = z.infer<typeof versionSchema>;
 
 const parts = {
   platform: listOf(z.enum(Platform)).optional(),
-  app: listOf(z.uuid()).optional(),
+  app: listOf(idSchema).optional(),
   appVersion: versionSchema.optional(),
   pushStatus: listOf(z.enum(PushStatus)).optional(),
   isPushEnabled: z.boolean().optional(),

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { idSchema } from '../../ids.ts';
 import { sql } from '../../storage/database.ts';
 import { definePredicate } from '../predicate.ts';
 
@@ -10,7 +10,7 @@ export const topic = definePredicate({
     description:
       'The user is subscribed to this topic, by one channel at least: by what was said (`setTopicPreferences`), else by the topic’s `isSubscribedByDefault`. Opt-outs of recipients do not count here. Global id. `{ topic: "VG9waWM6MQ==" }`',
   },
-  args: z.uuid(),
+  args: idSchema,
   words: (id) => `is subscribed to the topic ${id}`,
   topicId: (id) => id,
   toSql: (id) => sql`
