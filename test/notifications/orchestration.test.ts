@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { fallBackTask } from '../../src/deliveries/fall-back-task.ts';
 import { addJob } from '../../src/queue/job.ts';
 import { applyReceipts } from '../../src/receipts/apply-receipts.ts';
@@ -97,6 +97,17 @@ test('the next channel follows one that fails, down to the last (rule M1)', asyn
     'EMAIL BOUNCED HARD_BOUNCE',
     'SMS SENT',
   ]);
+});
+
+test('the next channel follows also where the clock of the worker is wrong', async () => {
+  const notification = await send([await makeReachable('rejected-')], fallback({ ttlSeconds: 120 }));
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 600_000 });
+  try {
+    await g.startWorker();
+    expect(await settled(notification)).toEqual(['PUSH FAILED PROVIDER_REJECTED', 'EMAIL SENT']);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('no channel follows what a provider has taken over, unless there is a time', async () => {

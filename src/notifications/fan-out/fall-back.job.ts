@@ -26,8 +26,7 @@ export const fallBackJob: Job<Worker, { notificationId: string }> = {
   async run(worker, { notificationId }) {
     const notification = await worker.db.notification.findUnique({ where: { id: notificationId } });
     if (!notification) return;
-    const isOver = notification.cancelledAt !== null || notification.expiresAt <= new Date();
-    const count = isOver ? await forgetPage(worker, notificationId) : await followPage(worker, notification);
+    const count = (await forgetPage(worker, notificationId)) || (await followPage(worker, notification));
     worker.bus.wake();
     if (count === usersPerPage) await addJob(worker.db, fallBackTask, { notificationId });
     else await comeBackWhenDue(worker, notificationId);
@@ -38,8 +37,10 @@ export const fallBackJob: Job<Worker, { notificationId: string }> = {
 function forgetPage({ db }: Worker, notificationId: string): Promise<number> {
   return db.$executeRaw(sql`
     delete from fallbacks where (notification_id, user_id) in (
-      select notification_id, user_id from fallbacks where notification_id = ${notificationId}::uuid
-      order by user_id limit ${usersPerPage} for update skip locked
+      select f.notification_id, f.user_id from fallbacks f
+      join notifications n on n.id = f.notification_id and (n.cancelled_at is not null or n.expires_at <= now())
+      where f.notification_id = ${notificationId}::uuid
+      order by f.user_id limit ${usersPerPage} for update of f skip locked
     )
   `);
 }
