@@ -4,7 +4,7 @@ import { type FirstKeys, prepareFirstStart } from './apps/first-start.ts';
 import type { BannerFacts } from './banner.ts';
 import { createChannels } from './channels/registry.ts';
 import { generateVapidKeys, type Vapid } from './channels/web-push.ts';
-import type { Config } from './config.ts';
+import { type Config, listUnreachable } from './config.ts';
 import { type AppChannels, createAppChannels, type ToldProviders } from './deliveries/app-channels.ts';
 import type { Deployment } from './deployment.ts';
 import { createDoor } from './door/door.ts';
@@ -76,6 +76,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
     await prepareQueue(pool, log);
   });
 
+  for (const sentence of listUnreachable(config)) log.warn({}, sentence);
   const cipher = createCipher(place.encryptionKey);
   await checkEncryptionKey(db, cipher);
   const generatedKeys = onlyGenerated(config, await prepareFirstStart(db, place.firstKeys));
@@ -89,7 +90,8 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   const deployment = { db, bus, cipher, log, rules: config.rules, publicUrl: config.publicUrl };
   const intake = createReceiptIntake(deployment);
   closers.unshift(intake.close);
-  const wire = (providers: ToldProviders) => wireReceipts(providers, { deployment, intake });
+  const wire = (providers: ToldProviders) =>
+    wireReceipts(providers, { deployment, intake, callbackUrl: config.callbackUrl });
   const channels = createChannels({ ...config, ...wire(config), db, vapid });
   closers.unshift(channels.close);
 

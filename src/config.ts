@@ -26,8 +26,10 @@ export interface Config {
   databaseUrl: string | null;
   /** Null: wake-ups stay in this process. */
   redisUrl: string | null;
-  /** Where people and providers reach this program, without a slash at the end. Null: nobody has said. */
+  /** Where people reach this program, without a slash at the end: in development this machine, if nobody has said. Null: nobody has. */
   publicUrl: string | null;
+  /** The same for providers, who cannot reach this machine. */
+  callbackUrl: string | null;
   /** IP addresses and networks (`10.0.0.0/8`) whose X-Forwarded-For is believed. */
   trustedProxies: readonly string[];
   /** 32 bytes. Null only with the embedded database: generated. */
@@ -95,6 +97,22 @@ export function readConfig(variables: Environment = process.env): Config {
   return toConfig(parsed.data);
 }
 
+/** What does not work, in a sentence each, as nobody has said where this program is reached. Empty outside of production. */
+export function listUnreachable({ environment, publicUrl, smtp, twilio, whatsApp }: Config): string[] {
+  if (environment !== 'production' || publicUrl !== null) return [];
+  const hasTwilio = twilio !== null || whatsApp?.provider === 'twilio';
+  return [
+    ...(smtp ? ['PUBLIC_URL is not set: MARKETING e-mails have no link to unsubscribe, which receivers demand.'] : []),
+    ...(hasTwilio ? ['PUBLIC_URL is not set: Twilio cannot bring receipts, nor what people answer (STOP).'] : []),
+  ];
+}
+
+/** Null where the port is chosen at the start, and in production, where it would lead people to their own machines. */
+function toOwnUrl({ NODE_ENV, HOST, PORT }: Settings): string | null {
+  if (NODE_ENV === 'production' || PORT === 0) return null;
+  return `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${PORT}`;
+}
+
 function toConfig(settings: Settings): Config {
   const { SMTP_URL, MAIL_FROM } = settings;
   return {
@@ -107,7 +125,8 @@ function toConfig(settings: Settings): Config {
     dataDirectory: settings.DATA_DIR,
     databaseUrl: settings.DATABASE_URL ?? null,
     redisUrl: settings.REDIS_URL ?? null,
-    publicUrl: settings.PUBLIC_URL ?? null,
+    publicUrl: settings.PUBLIC_URL ?? toOwnUrl(settings),
+    callbackUrl: settings.PUBLIC_URL ?? null,
     trustedProxies: settings.TRUSTED_PROXIES ?? [],
     dataEncryptionKey: settings.DATA_ENCRYPTION_KEY ?? null,
     eventRetentionDays: settings.EVENT_RETENTION_DAYS,

@@ -22,6 +22,6 @@ export interface Deployment {
   cipher: Cipher;
   log: Logger;
   rules: IdentityRules;
-  /** Where people and providers reach the program, without a slash at the end. Null: nobody has said. */
+  /** Where people reach the program, without a slash at the end. Null: nobody has said. */
   publicUrl: string | null;
 }

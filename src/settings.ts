@@ -149,9 +149,9 @@ export const settingsSchema = z.object({
     .refine((text) => /^[^?#@]+$/.test(text), 'must be an address without user, query and fragment.')
     .optional()
     .register(texts, {
-      default: 'none',
+      default: 'in development `http://HOST:PORT`, else none',
       meaning:
-        'Where people and providers reach this program: for links to unsubscribe, tracked links, and the signatures of receipts from Twilio.',
+        'Where people and providers reach this program: for links to unsubscribe, tracked links, and the receipts of Twilio, which is told of it where it is set.',
     }),
   TRUSTED_PROXIES: z
     .string()

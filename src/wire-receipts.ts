@@ -12,13 +12,21 @@ import type { ReceiptChannel } from './receipts/told.ts';
  */
 export function wireReceipts(
   { twilio, smpp, whatsApp }: ToldProviders,
-  { deployment, intake }: { deployment: Deployment; intake: ReceiptIntake },
+  {
+    deployment,
+    intake,
+    callbackUrl,
+  }: {
+    deployment: Deployment;
+    intake: ReceiptIntake;
+    /** Where a provider reaches this program. Null: nowhere. */
+    callbackUrl: string | null;
+  },
 ): ToldProviders {
-  const { publicUrl } = deployment;
   const callback = (via: ReceiptChannel): Pick<TwilioOptions, 'toStatusCallback'> =>
-    publicUrl === null
+    callbackUrl === null
       ? {}
-      : { toStatusCallback: (deliveryId) => `${publicUrl}/receipts/${via}?delivery=${deliveryId}` };
+      : { toStatusCallback: (deliveryId) => `${callbackUrl}/receipts/${via}?delivery=${deliveryId}` };
   return {
     twilio: twilio && { ...twilio, ...callback('sms') },
     whatsApp: whatsApp?.provider === 'twilio' ? { ...whatsApp, ...callback('whatsapp') } : whatsApp,

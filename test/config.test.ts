@@ -1,6 +1,6 @@
 import { createECDH, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { readConfig } from '../src/config.ts';
+import { listUnreachable, readConfig } from '../src/config.ts';
 import { StartupError } from '../src/errors.ts';
 import { listSettings } from '../src/settings.ts';
 
@@ -39,7 +39,8 @@ describe('nothing set', () => {
       port: 4000,
       metricsPort: null,
       traces: null,
-      publicUrl: null,
+      publicUrl: 'http://127.0.0.1:4000',
+      callbackUrl: null,
       twilioAuthToken: null,
       dataDirectory: '.data',
       databaseUrl: null,
@@ -92,6 +93,8 @@ const serviceAccount = JSON.stringify({
 const apnsKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   .privateKey.export({ type: 'pkcs8', format: 'pem' })
   .toString();
+
+const twilioVariables = { TWILIO_ACCOUNT_SID: twilioAccount.accountSid, TWILIO_AUTH_TOKEN: twilioAccount.authToken };
 
 describe('everything set', () => {
   test('arrives parsed', () => {
@@ -159,6 +162,7 @@ describe('everything set', () => {
       eventRetentionDays: 3_650,
       trackedEventRetentionDays: 30,
       publicUrl: 'https://carillon.example.com',
+      callbackUrl: 'https://carillon.example.com',
       twilioAuthToken: twilioAccount.authToken,
       rules: {
         blockedIdentifiers: new Set(['nobody', 'n.n.']),
@@ -201,11 +205,33 @@ describe('everything set', () => {
   });
 });
 
-describe('a provider', () => {
-  const twilio = { TWILIO_ACCOUNT_SID: twilioAccount.accountSid, TWILIO_AUTH_TOKEN: twilioAccount.authToken };
+describe('where links lead to', () => {
+  test('is this machine in development, if nobody says, which no provider is told to call', () => {
+    expect(readConfig({ PORT: '4711', HOST: '::1' })).toMatchObject({
+      publicUrl: 'http://[::1]:4711',
+      callbackUrl: null,
+    });
+    expect(readConfig({ PORT: '0' }).publicUrl).toBeNull();
+  });
 
+  test('is nowhere in production, if nobody says, and what does not work then is told', () => {
+    const [smtp, twilio] = [
+      { SMTP_URL: 'smtps://mail.example.com', MAIL_FROM: 'carillon@example.com' },
+      { WHATSAPP_PROVIDER: 'twilio', WHATSAPP_FROM: '+385912345678', ...twilioVariables },
+    ];
+    const told = (variables: Record<string, string>) => listUnreachable(readConfig(variables)).join();
+    expect(readConfig({ NODE_ENV: 'production' }).publicUrl).toBeNull();
+    expect(told({ NODE_ENV: 'production', ...smtp })).toMatch(/link to unsubscribe/);
+    expect(told({ NODE_ENV: 'production', ...twilio })).toMatch(/Twilio/);
+    expect(told({ NODE_ENV: 'production' })).toBe('');
+    expect(told({ ...smtp, ...twilio })).toBe('');
+    expect(told({ NODE_ENV: 'production', ...smtp, ...twilio, PUBLIC_URL: 'https://carillon.example.com' })).toBe('');
+  });
+});
+
+describe('a provider', () => {
   test('of SMS is Twilio, at its own address or another', () => {
-    const variables = { SMS_PROVIDER: 'twilio', SMS_FROM: '+385912345678', ...twilio };
+    const variables = { SMS_PROVIDER: 'twilio', SMS_FROM: '+385912345678', ...twilioVariables };
     expect(readConfig(variables)).toMatchObject({
       infobip: null,
       twilio: { ...twilioAccount, from: '+385912345678' },

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type pg from 'pg';
-import { type Config, readConfig } from '../config.ts';
+import { type Config, listUnreachable, readConfig } from '../config.ts';
 import { StartupError } from '../errors.ts';
 import { createLogger } from '../logger.ts';
 import { openBus } from '../open-bus.ts';
@@ -51,6 +51,7 @@ async function* examine(): AsyncGenerator<Finding> {
     return;
   }
   yield fine('The settings can be read.');
+  yield* listUnreachable(config).map(wrong);
   try {
     yield* await withPlace(config, {}, (place) => examinePlace(config, place));
   } catch (error) {

@@ -22,10 +22,10 @@ async function show({ newSecrets }: { newSecrets?: true }): Promise<void> {
       tell('The secrets are new: restart the gateways, and give them to your providers.');
     }
     const secrets = await openReceiptSecrets(deployment);
-    if (config.publicUrl === null) tell('PUBLIC_URL is not set: put the address of a gateway before the paths.');
+    if (config.callbackUrl === null) tell('PUBLIC_URL is not set: put the address of a gateway before the paths.');
     say(['channel', 'address', 'secret'].join('\t'));
     for (const channel of receiptChannels) {
-      say([channel, `${config.publicUrl ?? ''}/receipts/${channel}`, secrets(channel)].join('\t'));
+      say([channel, `${config.callbackUrl ?? ''}/receipts/${channel}`, secrets(channel)].join('\t'));
     }
   });
 }

@@ -102,12 +102,14 @@ test('the doctor says what is wrong and what to do about it, and tells no secret
   const address = broken.address();
   const port = typeof address === 'object' && address ? address.port : 0;
   const REDIS_URL = `redis://:secret-of-redis@127.0.0.1:${port}`;
+  const mailer = { NODE_ENV: 'production', SMTP_URL: 'smtps://mail.example.com', MAIL_FROM: 'a@example.com' };
   const [ill, misled] = await Promise.all([
-    run(['doctor'], { REDIS_URL }),
+    run(['doctor'], { REDIS_URL, ...mailer }),
     run(['doctor'], { PORT: 'secret-of-port' }),
   ]);
 
   expect(ill.exitCode).toBe(1);
+  expect(ill.stdout).toMatch(/^✗ PUBLIC_URL is not set: .*$/m);
   expect(ill.stdout).toMatch(/^✗ Redis .*$/m);
   expect(ill.stdout).toMatch(/^✗ The oldest job has been waiting for 36\d\d s: start a worker/m);
   expect(ill.stdout.match(/^✓ .+\.$/gm)).toHaveLength(6);

@@ -33,8 +33,8 @@ afterAll(() => Promise.all(fakes.map((fake) => fake.close())));
 const credentialsOf = ({ key, keyId, teamId, topic, baseUrl }: FakeApns) => ({ key, keyId, teamId, topic, baseUrl });
 
 // The environment has an account with APNs, and none with others: what is left goes to the outbox.
-const { dataEncryptionKey, publicUrl } = receiptSettings;
-const g = useApp({ apns: credentialsOf(common), dataEncryptionKey, publicUrl }, { channelPauseMs: 50 });
+const { dataEncryptionKey, publicUrl, callbackUrl } = receiptSettings;
+const g = useApp({ apns: credentialsOf(common), dataEncryptionKey, publicUrl, callbackUrl }, { channelPauseMs: 50 });
 
 let shop: RegisteringApp;
 let news: RegisteringApp;

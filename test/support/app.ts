@@ -27,6 +27,7 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     databaseUrl,
     redisUrl: null,
     publicUrl: null,
+    callbackUrl: null,
     trustedProxies: [],
     dataEncryptionKey: randomBytes(32),
     eventRetentionDays: 30,

@@ -12,6 +12,7 @@ import { localIdOf, makePerson, toSend } from './send-operations.ts';
 export const receiptSettings = {
   dataEncryptionKey: Buffer.alloc(32, 9),
   publicUrl: 'https://carillon.example.com',
+  callbackUrl: 'https://carillon.example.com',
   twilioAuthToken: 'twilio-auth-token-of-the-tests',
 } as const;
 
