@@ -9,18 +9,25 @@ import { programEnvironment } from '../support/program-environment.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
-const readme = await readFile(join(project, 'README.md'), 'utf8');
+const readPage = (name: string) => readFile(join(project, name), 'utf8');
+const readme = await readPage('README.md');
 
-/** The shell blocks of one section, as a reader pastes them one after the other. */
-function shellBlocks(heading: string): string[] {
-  const section = readme.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
-  return [...section.matchAll(/^```bash\n(.*?)^```$/gms)].flatMap(([, code]) => code ?? []);
-}
+/** The shell blocks of a text, as a reader pastes them one after the other. */
+const shellBlocks = (text: string) => [...text.matchAll(/^```bash\n(.*?)^```$/gms)].flatMap(([, code]) => code ?? []);
 
-test('the first session of the README, and what goes on from it, does what it says, as written', async () => {
+/** Those of one section of the README. */
+const blocksUnder = (heading: string) =>
+  shellBlocks(readme.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '');
+
+test('the first session of the README, and what goes on from it there and in docs/sending.md, does what it says, as written', async () => {
   const directory = await makeTemporaryDirectory();
   await using program = await startProgram({}, directory.path);
-  const blocks = [...shellBlocks('First session'), ...shellBlocks('Messages'), ...shellBlocks('Partners')];
+  const blocks = [
+    ...blocksUnder('First session'),
+    ...shellBlocks(await readPage('docs/sending.md')),
+    ...blocksUnder('Messages'),
+    ...blocksUnder('Partners'),
+  ];
   // What is not as written: another program may have the default port here, and the data is in another folder than the code.
   const script = blocks
     .map((code) => `${code}\necho '----'\n`)
@@ -32,7 +39,8 @@ test('the first session of the README, and what goes on from it, does what it sa
     cwd: directory.path,
     env: programEnvironment(),
   });
-  const [, registered, personalized, sent, followed, read, loggedOut, template, partner] = stdout.split('----\n');
+  const [, registered, personalized, sent, followed, read, loggedOut, ...more] = stdout.split('----\n');
+  const [counted, offered, cancelled, explained, reported, template, partner] = more;
 
   expect(registered).toContain('"pushStatus":"ALLOWED","user":{"id":"');
   expect(registered).toContain('"type":"LEAD"');
@@ -51,6 +59,11 @@ test('the first session of the README, and what goes on from it, does what it sa
   expect(read).toContain('"progress":{"total":3,"sent":3,"reached":{"sent":3}}');
   expect(read).toContain('It arrives today.');
   expect(loggedOut).toContain('"user":{"type":"LEAD","externalUserId":null}');
+  expect(counted).toMatch(/"previewAudience":\{"users":1,"total":\d/);
+  expect(offered?.trim()).toMatch(/^[\w+/=]+$/);
+  expect(cancelled).toContain('"status":"CANCELLED"');
+  expect(explained).toContain('{"text":"The target names the user, by EXTERNAL_USER_ID."}');
+  expect(reported).toContain('"delivery":{"status":"OPENED"}');
   expect(template).toContain('{"template":{"name":"parcel"}}');
   expect(template).toMatch(/"sendNotification":\{"notification":\{"id":"[\w+/=]+"\},"warnings":\[/);
   expect(partner).toMatch(/^\{"data":\{"users":\{"totalCount":\d+\}\}/);
