@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { fanOutJob } from '../../src/notifications/fan-out/fan-out.job.ts';
 import { readProgress } from '../../src/notifications/progress.ts';
 import { sql } from '../../src/storage/database.ts';
+import type { SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail } from '../support/addresses.ts';
 import { eraseUser } from '../support/erase-operations.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
@@ -188,6 +189,69 @@ test('a member who is merged between two pages, into somebody whom the walk has 
   await g.startWorker();
   const { deliveries } = await settledDeliveries(g.server, notification);
   expect(deliveries.nodes.map(({ user, status }) => [user?.id, status])).toEqual([[survivor.id, 'SENT']]);
+});
+
+/**
+ * Fans out to two members of a segment, a page each, and merges the second into the first between the two: what has become of
+ * each of the survivor's recipients in the end.
+ */
+async function endsOfMergeBetweenPages(
+  [survivor, merged]: readonly [{ id: string }, { id: string }],
+  { limit, ...rest }: Partial<SendNotificationInput> & { limit?: number },
+): Promise<string[]> {
+  const target = { segments: [await makeSegment(g.server, [survivor.id, merged.id])], ...(limit && { limit }) };
+  const notification = await makeNotification(g.server, toSend(target, rest));
+  const id = localIdOf(notification);
+  await g.pool.query(`
+    create or replace function fail_second_page() returns trigger language plpgsql as $$ begin
+      if exists (select from added where user_id = '${localIdOf(merged.id)}') then raise 'killed'; end if;
+      return null;
+    end $$`);
+  await g.pool.query(sql`
+    create trigger fail_second_page after insert on deliveries referencing new table as added
+    for each statement execute function fail_second_page()`);
+  const dying = await g.startWorker({}, { usersPerPage: 1 });
+  await until(async () => (await g.db.delivery.count({ where: { notificationId: id } })) > 0);
+  await dying.stop();
+  await g.pool.query(sql`drop trigger fail_second_page on deliveries`);
+  await mergeUsers(g.server, { survivor: survivor.id, merged: merged.id });
+  await g.pool.query(
+    sql`select graphile_worker.complete_jobs(array(select id from graphile_worker.jobs where key like 'fan out %'))`,
+  );
+  await g.pool.query(sql`update notifications set fan_out_claim_expires_at = now() where id = ${id}::uuid`);
+  await g.startWorker({}, { usersPerPage: 1 });
+  const { deliveries } = await settledDeliveries(g.server, notification);
+  expect(new Set(deliveries.nodes.map(({ user }) => user?.id))).toEqual(new Set([survivor.id]));
+  return deliveries.nodes.map(({ channel, status, reason }) =>
+    [channel, status, ...(reason ? [reason] : [])].join(' '),
+  );
+}
+
+const byMail = { channels: ['EMAIL' as const, 'SMS' as const] };
+
+test.each([
+  ['by the preferred channel', { ...byMail, orchestration: 'PREFERRED' as const }],
+  ['by the preferred channel, under a limit', { ...byMail, orchestration: 'PREFERRED' as const, limit: 5 }],
+  ['by one channel after the other', { ...byMail, orchestration: 'FALLBACK' as const }],
+])('who had no address is reached by that of whom a merge brings between two pages, %s', async (_, rest) => {
+  const people = [await makePerson(g.server), await makePerson(g.server, { emails: [newEmail()] })] as const;
+  expect(await endsOfMergeBetweenPages(people, rest)).toEqual(['EMAIL DISCARDED NO_ADDRESS', 'EMAIL SENT']);
+});
+
+test('one per user is the installation that a merge brings between two pages, where the own one cannot be reached', async () => {
+  const [survivor, merged] = [await makePerson(g.server), await makePerson(g.server)];
+  const { pushRegistrationId: id } = survivor.installation;
+  await g.db.installation.update({ where: { id }, data: { pushStatus: 'BLOCKED' } });
+  const ends = await endsOfMergeBetweenPages([survivor, merged], { channels: ['PUSH'], onePerUser: true });
+  expect(ends).toEqual(['PUSH DISCARDED PERMISSION_BLOCKED', 'PUSH SENT']);
+});
+
+test('that nobody can be reached is said once, also after a merge between two pages', async () => {
+  const people = [await makePerson(g.server), await makePerson(g.server, { emails: [newEmail()] })] as const;
+  await g.pool.query(sql`
+    update recipients set is_subscribed = false where user_id = ${localIdOf(people[1].id)}::uuid`);
+  const rest = { ...byMail, orchestration: 'PREFERRED' as const };
+  expect(await endsOfMergeBetweenPages(people, rest)).toEqual(['EMAIL DISCARDED NO_ADDRESS']);
 });
 
 test('what was queued for the inbox of a user who is merged then still goes out', async () => {

@@ -39,13 +39,20 @@ export interface PeopleAudience extends Audience {
   onePerUser: boolean;
   /** By all channels, or by which one of them (rule M1). */
   orchestration: Orchestration;
-  /** What the notification has made already: a relation of `target_key` and `user_id`. */
+  /** What the notification has made already: a relation of `target_key`, `user_id` and `is_discarded`. */
   made: Sql;
 }
 
 /** What a notification has made so far. */
-export const madeBy = (notificationId: string): Sql =>
-  sql`(select target_key, user_id from deliveries where notification_id = ${notificationId}::uuid)`;
+export const madeBy = (notificationId: string): Sql => sql`(
+  select target_key, user_id, status = 'DISCARDED' as is_discarded from deliveries where notification_id = ${notificationId}::uuid
+)`;
+
+/**
+ * Whether what is `made` shuts out what was decided: what was discarded is nothing that one has got, and a merge can bring an
+ * address since. That nothing can be sent is still said once.
+ */
+const shutsOut = (decided: Sql): Sql => sql`(not made.is_discarded or ${decided}.reason is not null)`;
 
 /** When deliveries are due that are not due at once. */
 export interface Timing {
@@ -140,7 +147,7 @@ function lastSeenOnly(decided: Sql, { made, timing }: PeopleAudience): Sql {
     ) ranked
     where channel is distinct from 'PUSH' or recipient_id is null or (place = 1 and not exists (
       select from recipients own join ${made} made on made.target_key = own.id
-      where own.user_id = ranked.user_id and own.channel = 'PUSH'
+      where own.user_id = ranked.user_id and own.channel = 'PUSH' and ${shutsOut(sql`ranked`)}
     ))
   `;
 }
@@ -151,7 +158,8 @@ function oneChannelOnly(decided: Sql, { made, ...ranked }: Ranked): Sql {
     select * from (${byFirstChannel(decided, ranked)}) by_channel
     where not exists (
       select from users family join ${made} made on made.user_id = family.id
-      where family.id = by_channel.user_id or family.merged_into_id = by_channel.user_id
+      where (family.id = by_channel.user_id or family.merged_into_id = by_channel.user_id)
+        and ${shutsOut(sql`by_channel`)}
     )
   `;
 }

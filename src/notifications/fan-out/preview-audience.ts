@@ -110,7 +110,7 @@ async function toStatement(tx: Transaction, request: Statement): Promise<Sql> {
   const audienceOfPeople = {
     ...undated,
     onePerUser: target.onePerUser,
-    made: sql`(select recipient_id as target_key, user_id from apart)`,
+    made: sql`(select recipient_id as target_key, user_id, reason is not null as is_discarded from apart)`,
   };
   const decide = (users: Sql, meant: Sql | null) => sql`
     select channel, reason from (${decideUserDeliveries({ ...audienceOfPeople, meant }, users)}) decided

@@ -114,9 +114,10 @@ export async function prepareAudiencePage(
     select r.survivor_id from merge_records r
     where r.created_at >= ${createdAt}::timestamptz - make_interval(mins => ${mergeMinutesMax})
   )`;
-  // Under a limit who was taken before is not counted again.
+  // Under a limit who was taken before is not counted again, unless a merge may reach who got nothing.
   const fresh = sql`not exists (
     select from deliveries d where d.notification_id = ${notificationId}::uuid and d.user_id = u.id
+      ${phase === 'merged' ? sql`and d.status <> 'DISCARDED'` : sql``}
   )`;
   const users = sql`
     select u.id as user_id from users u
