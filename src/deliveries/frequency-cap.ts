@@ -8,7 +8,10 @@ export type FrequencyCap = z.infer<typeof frequencyCapSchema>;
 /** Null: any number. */
 export const readFrequencyCap = (stored: unknown): FrequencyCap | null => frequencyCapSchema.nullable().parse(stored);
 
-/** What makes a delivery's send later than the delivery itself: its time to live, and the user's own time. @default 5 // days */
+/**
+ * What makes a delivery's send later than the delivery itself, unless it was queued again: its time to live, and the user's own
+ * time. @default 5 // days
+ */
 const waitDaysMax = 5;
 
 interface CapQuestion {
@@ -45,12 +48,18 @@ export async function findCapped(
       cross join lateral (
         select count(distinct d.notification_id) as count
         from users family
-        join deliveries d on d.user_id = family.id
-        where (family.id = living.id or family.merged_into_id = living.id)
-          and d.id >= rpad(
+        cross join lateral (
+          select notification_id, begun_at, status from deliveries
+          where user_id = family.id and id >= rpad(
             lpad(to_hex((extract(epoch from now() - make_interval(secs => ${toSeconds(cap.within)}, days => ${waitDaysMax})) * 1000)::bigint), 12, '0'),
             32, '0'
           )::uuid
+          union all
+          -- Queued again, it may have been made at any time.
+          select notification_id, begun_at, status from deliveries
+          where user_id = family.id and replays > 0 and begun_at > now() - make_interval(secs => ${toSeconds(cap.within)})
+        ) d
+        where (family.id = living.id or family.merged_into_id = living.id)
           and d.notification_id <> ${notificationId}::uuid
           and ${topicId === null ? sql`true` : sql`exists (select from notifications n where n.id = d.notification_id and n.topic_id = ${topicId}::uuid)`}
           and d.begun_at > now() - make_interval(secs => ${toSeconds(cap.within)})
