@@ -62,7 +62,7 @@ export async function sendOne(
     const service = toRatedService(delivery.channel, address.kind);
     const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
     return await worker.pauses.guard(provider, {
-      wait: () => worker.rates.take(service, worker.sendSignal),
+      wait: () => worker.rates.take(service, worker.sendSignal, notification.id),
       send: () => via.send(message, worker.sendSignal),
       counts: via.hasManyServices !== true,
     });

@@ -28,27 +28,39 @@ export function toRatedService(channel: Channel, addressKind: AddressKind): Rate
  * second's worth goes at once.
  */
 export interface SendRates {
-  /** Waits for this send's turn; null need not. False: it was given up before. */
-  take(service: RatedService | null, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Waits for this send's turn; null need not. False: it was given up before.
+   *
+   * @param notificationId whose turn it is, which is remembered for a while; absent: nobody's.
+   */
+  take(service: RatedService | null, signal: AbortSignal, notificationId?: string): Promise<boolean>;
   /**
    * How many messages, given by their channels, may be begun together, from the first on: of no channel more than its slowest service
    * takes in a second, so that none that has begun waits for long. One at least.
    */
   countTogether(channels: readonly Channel[]): number;
+  /** How many messages each channel takes in a time, by its slowest service; one at least. Absent: any number. */
+  countWithin(ms: number): ReadonlyMap<Channel, number>;
   /**
    * Channels of which a service has more than a second's sends waiting: to claim more of them would only keep a job from
-   * others' messages.
+   * others' messages. To a notification that has had a turn there just now a channel is busy while any send waits: however much it
+   * has, others come in between.
    */
-  listBusy(): Channel[];
+  listBusy(notificationId?: string): Channel[];
 }
 
 /** @default 1_000 // 1 second */
 const burstMs = 1_000;
 
+/** How long ago a turn is that was just now: others look every second or two whether it is theirs. @default 5_000 // 5 seconds */
+const justNowMs = 5_000;
+
 interface Bucket {
   channel: Channel;
   intervalMs: number;
   freeAt: number;
+  /** When each notification that had a turn just now had its last one, or is to have it: by id, in that order. */
+  turnAt: Map<string, number>;
 }
 
 /**
@@ -64,24 +76,41 @@ export function createSendRates(
       const rate = ratesPerSecond[service];
       return rate === undefined
         ? []
-        : [[service, { channel, intervalMs: 1_000 / rate, freeAt: Number.NEGATIVE_INFINITY }]];
+        : [[service, { channel, intervalMs: 1_000 / rate, freeAt: Number.NEGATIVE_INFINITY, turnAt: new Map() }]];
     }),
   );
+
+  function countWithin(ms: number) {
+    const counts = new Map<Channel, number>();
+    for (const { channel, intervalMs } of buckets.values()) {
+      const count = Math.max(1, Math.floor(ms / intervalMs));
+      counts.set(channel, Math.min(counts.get(channel) ?? Number.POSITIVE_INFINITY, count));
+    }
+    return counts;
+  }
+
+  function remember({ turnAt }: Bucket, notificationId: string, at: number) {
+    turnAt.delete(notificationId);
+    turnAt.set(notificationId, at);
+    for (const [id, lastAt] of turnAt) {
+      if (now() - lastAt <= justNowMs) return;
+      turnAt.delete(id);
+    }
+  }
+
   return {
-    async take(service, signal) {
+    async take(service, signal, notificationId) {
       const bucket = service === null ? undefined : buckets.get(service);
       if (!bucket) return !signal.aborted;
       const startAt = Math.max(bucket.freeAt, now() - burstMs + bucket.intervalMs);
       bucket.freeAt = startAt + bucket.intervalMs;
+      if (notificationId !== undefined) remember(bucket, notificationId, startAt);
       const waitMs = startAt - now();
       if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => undefined);
       return !signal.aborted;
     },
     countTogether(channels) {
-      const left = new Map<Channel, number>();
-      for (const { channel, intervalMs } of buckets.values()) {
-        left.set(channel, Math.min(left.get(channel) ?? Number.POSITIVE_INFINITY, Math.floor(burstMs / intervalMs)));
-      }
+      const left = new Map(countWithin(burstMs));
       const isTooMany = (channel: Channel) => {
         const more = (left.get(channel) ?? Number.POSITIVE_INFINITY) - 1;
         left.set(channel, more);
@@ -90,8 +119,12 @@ export function createSendRates(
       const count = channels.findIndex(isTooMany);
       return count === -1 ? channels.length : Math.max(1, count);
     },
-    listBusy() {
-      const busy = [...buckets.values()].filter(({ freeAt, intervalMs }) => freeAt - intervalMs - now() > burstMs);
+    countWithin,
+    listBusy(notificationId = '') {
+      const busy = [...buckets.values()].filter(({ freeAt, intervalMs, turnAt }) => {
+        const hadTurn = now() - (turnAt.get(notificationId) ?? Number.NEGATIVE_INFINITY) <= justNowMs;
+        return freeAt - intervalMs - now() > (hadTurn ? 0 : burstMs);
+      });
       return [...new Set(busy.map(({ channel }) => channel))];
     },
   };

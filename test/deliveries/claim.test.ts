@@ -64,6 +64,20 @@ test('what is not due yet, and what goes by a paused channel, is not claimed', a
   expect((await claimDue(database.db, { ...request, pausedChannels: ['SMS'] })).deliveryIds).toHaveLength(1);
 });
 
+test('of a channel no more than its limit is claimed, the first of them, and it is told that more are due', async () => {
+  const notificationId = await makeQueued(10);
+  const [first, ...others] = await listDeliveries(notificationId);
+  await database.pool.query(sql`
+    update deliveries set channel = 'SMS' where notification_id = ${notificationId}::uuid and id <> ${first?.id ?? ''}::uuid`);
+  const request = { notificationId, limit: 10, leaseSeconds: 60, pausedChannels: [] };
+  const channelLimits = new Map([['SMS', 4] as const]);
+  const claimNext = () => claimDue(database.db, { ...request, token: newId(), channelLimits });
+  const ids = [first, ...others].map((delivery) => delivery?.id ?? '');
+  expect(await claimNext()).toMatchObject({ deliveryIds: ids.slice(0, 5), rest: 'LIMITED' });
+  expect(await claimNext()).toMatchObject({ deliveryIds: ids.slice(5, 9), rest: 'LIMITED' });
+  expect(await claimNext()).toMatchObject({ deliveryIds: ids.slice(9), rest: 'NONE' });
+});
+
 test('who has lost a claim begins no send and writes no outcome', async () => {
   const notificationId = await makeQueued(3);
   const lost = await claim(notificationId, 10, -1);

@@ -76,6 +76,31 @@ test('no more are begun together than go within a second, by the slowest service
   expect(createSendRates({}).countTogether(['PUSH', 'PUSH'])).toBe(2);
 });
 
+test('a notification that has just had a turn lets others in while its sends wait, and no longer', async () => {
+  const rates = makeRates();
+  const given = new AbortController();
+  const turns = Array.from({ length: 11 }, () => rates.take('SMS', given.signal, 'large'));
+  expect(rates.listBusy('large')).toEqual(['SMS']);
+  expect(rates.listBusy('small')).toEqual([]);
+  nowMs += 500;
+  expect(rates.listBusy('large')).toEqual([]);
+  nowMs += 5_000;
+  for (const _ of Array(15)) turns.push(rates.take('SMS', given.signal, 'small'));
+  expect(rates.listBusy('small')).toEqual(['SMS']);
+  expect(rates.listBusy('large')).toEqual([]);
+  given.abort();
+  await Promise.all(turns);
+});
+
+test('what a channel takes in a time is told by its slowest service, one at least', () => {
+  const rates = createSendRates({ SMS: 2, FCM: 1, APNS: 1_000 });
+  expect([...rates.countWithin(5_000)]).toEqual([
+    ['PUSH', 5],
+    ['SMS', 10],
+  ]);
+  expect(rates.countWithin(100).get('SMS')).toBe(1);
+});
+
 test('the services of push have rates of their own, and keep only their own channel from being claimed', async () => {
   const rates = createSendRates({ FCM: 1, APNS: 1_000 }, { now: () => nowMs });
   const given = new AbortController();
