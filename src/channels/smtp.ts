@@ -2,6 +2,7 @@ import { createTransport } from 'nodemailer';
 import { z } from 'zod';
 import type { Channel, Message, SendOutcome, Verdict } from './channel.ts';
 import { toFailureCode } from './failure-code.ts';
+import { createPlaces } from './places.ts';
 import { renderEmail } from './render-email.ts';
 
 /** Where mail is handed in, and in whose name. */
@@ -10,13 +11,16 @@ export interface SmtpOptions {
   url: string;
   /** The From field: `carillon@example.com`, or `Carillon <carillon@example.com>`. */
   from: string;
-  /** Connections kept open at most. @default 5 */
+  /** Connections kept open at most, and mails handed over at a time. @default 5 */
   connectionsMax?: number;
-  /** Connecting, and the wait for each reply; a whole send may take three times as long. @default 10_000 // 10 seconds */
+  /** Connecting, and the wait for each reply; handing over one mail may take three times as long. @default 10_000 // 10 seconds */
   timeoutMs?: number;
 }
 
-/** E-mail by SMTP (RFC 5321) over a pool of kept-alive connections. */
+/**
+ * E-mail by SMTP (RFC 5321) over a pool of kept-alive connections. A mail waits here until one is free, and only then does its time
+ * begin to count: a server that is slow is no server that is down.
+ */
 export function createSmtpChannel({ url, from, connectionsMax = 5, timeoutMs = 10_000 }: SmtpOptions): Channel {
   const transport = createTransport({
     url,
@@ -34,12 +38,15 @@ export function createSmtpChannel({ url, from, connectionsMax = 5, timeoutMs = 1
   });
   // A pool's connection can fail with nothing to send. Whoever sends next is told by the send itself.
   transport.on('error', () => undefined);
+  const places = createPlaces(connectionsMax);
 
   return {
     name: 'smtp',
-    async send(message, signal) {
+    async send(message, signal, mayBegin = () => true) {
       const mail = toMail(message, from);
+      if (!(await places.enter(signal))) return unsent;
       try {
+        if (signal.aborted || !mayBegin()) return unsent;
         const { response } = await transport.sendMail({
           ...mail,
           signal: AbortSignal.any([signal, AbortSignal.timeout(3 * timeoutMs)]),
@@ -47,6 +54,8 @@ export function createSmtpChannel({ url, from, connectionsMax = 5, timeoutMs = 1
         return { kind: 'accepted', providerCode: toProviderCode(parseReply(response)) };
       } catch (error) {
         return classifySmtpFailure(error);
+      } finally {
+        places.leave();
       }
     },
     async close() {
@@ -54,6 +63,8 @@ export function createSmtpChannel({ url, from, connectionsMax = 5, timeoutMs = 1
     },
   };
 }
+
+const unsent: SendOutcome = { kind: 'retry', providerCode: 'ABORTED', isUnsent: true };
 
 /**
  * The mail for one message. Its Message-ID is made of the delivery's id, so that a mail that is sent again after a crash is

@@ -63,7 +63,7 @@ export async function sendOne(
     const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
     return await worker.pauses.guard(provider, {
       wait: () => worker.rates.take(service, worker.sendSignal),
-      send: () => via.send(message, worker.sendSignal),
+      send: (mayBegin) => via.send(message, worker.sendSignal, mayBegin),
       counts: via.hasManyServices !== true,
     });
   } catch (err) {

@@ -120,6 +120,38 @@ describe('connections', () => {
   });
 });
 
+describe('mails that wait for a connection', () => {
+  test('of a server that is slow are all taken, once each, however long the queue is', async () => {
+    const slow = await startFakeSmtp({ answerMs: 20 });
+    const toSlow = createSmtpChannel({ url: slow.url, from, connectionsMax: 1, timeoutMs: 200 });
+    // Together they take longer than the 600 ms that one of them may.
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => toSlow.send(toAda(), never)));
+    expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['accepted']));
+    expect(slow.mails).toHaveLength(50);
+    await toSlow.close();
+    await slow.close();
+  });
+
+  test('are not sent, and are no attempt, when they are given up meanwhile', async () => {
+    const slow = await startFakeSmtp({ answerMs: 100 });
+    const toSlow = createSmtpChannel({ url: slow.url, from, connectionsMax: 1 });
+    const first = toSlow.send(toAda(), never);
+    const givingUp = new AbortController();
+    const second = toSlow.send(toAda(), givingUp.signal);
+    let isPaused = false;
+    const third = toSlow.send(toAda(), never, () => !isPaused);
+    isPaused = true;
+    const fourth = toSlow.send(toAda(), never);
+    givingUp.abort();
+    const unsent = { kind: 'retry', providerCode: 'ABORTED', isUnsent: true };
+    expect(await Promise.all([second, third])).toEqual([unsent, unsent]);
+    expect(await Promise.all([first, fourth])).toMatchObject([{ kind: 'accepted' }, { kind: 'accepted' }]);
+    expect(slow.mails).toHaveLength(2);
+    await toSlow.close();
+    await slow.close();
+  });
+});
+
 describe('what the server refuses', () => {
   afterEach(async () => {
     // Nothing scripted is left over for the next test.

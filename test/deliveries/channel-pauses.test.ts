@@ -140,6 +140,31 @@ describe('a provider that fails', () => {
   });
 });
 
+describe('a send that its channel has not handed over', () => {
+  const unsent: SendOutcome = { kind: 'retry', providerCode: 'ABORTED', isUnsent: true };
+
+  test('is put off, due at once, and pauses nothing', async () => {
+    const pauses = makeProcess();
+    for (const _ of Array(5)) expect(await send(pauses, unsent)).toEqual({ kind: 'putOff', delayMs: 0 });
+    expect(await listRows()).toEqual([]);
+  });
+
+  test('because its provider was paused while it waited there is put off until that is tried again', async () => {
+    const pauses = makeProcess();
+    const wait = Promise.withResolvers<void>();
+    const waiting = pauses.guard(smtp, {
+      ...toTurn(async () => accepted),
+      async send(mayBegin) {
+        await wait.promise;
+        return mayBegin() ? accepted : unsent;
+      },
+    });
+    await send(pauses, refused);
+    wait.resolve();
+    expect(await waiting).toEqual(putOff);
+  });
+});
+
 describe('a try', () => {
   test('is one of all processes, once a pause', async () => {
     const processes = [makeProcess(), makeProcess(), makeProcess()];

@@ -343,4 +343,25 @@ describe('a worker that is asked to stop', () => {
       select bool_and(next_attempt_at <= now()) as is_due from deliveries where notification_id = ${localIdOf(notification)}::uuid`);
     expect(rows).toEqual([{ is_due: true }]);
   });
+
+  test('counts no attempt of mails that waited for a connection', async () => {
+    const silent = closeAfterTest(await startBrokenServer('silent', { speaksFirst: true }));
+    const smtp = { url: `smtp://127.0.0.1:${silent.port}`, from: 'carillon@example.com' };
+    const person = await makePerson(g.server, { emails: Array.from({ length: 20 }, () => newEmail()) });
+    const notification = await makeNotification(
+      g.server,
+      toSend({ users: [{ id: person.id }] }, { channels: ['EMAIL'] }),
+    );
+    const worker = await g.startWorker({ smtp }, { graceMs: 50 });
+    await silent.connected;
+    await worker.stop();
+    const { rows } = await g.pool.query(sql`
+      select attempts, count(*)::int from deliveries
+      where notification_id = ${localIdOf(notification)}::uuid and status = 'QUEUED' and next_attempt_at <= now()
+      group by attempts order by attempts`);
+    expect(rows).toEqual([
+      { attempts: 0, count: 15 },
+      { attempts: 1, count: 5 },
+    ]);
+  });
 });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SMTPServer } from 'smtp-server';
 import { listenOnLoopback } from './loopback.ts';
 import { type ParsedMail, parseMail } from './parse-mail.ts';
@@ -30,10 +31,13 @@ export interface FakeSmtp {
   close(): Promise<void>;
 }
 
+/** @param answerMs how long each mail takes. */
 export async function startFakeSmtp({
   login = null,
+  answerMs = 0,
 }: {
   login?: { user: string; password: string } | null;
+  answerMs?: number;
 } = {}): Promise<FakeSmtp> {
   const { items: mails, add, received } = createReceived<ReceivedMail>();
   const refusals: { stage: SmtpStage; error: Error }[] = [];
@@ -78,7 +82,7 @@ export async function startFakeSmtp({
           envelopeId: envelope.dsn?.envid ?? null,
           messageId: mail.headers.get('message-id')?.[0] ?? '',
         });
-        callback(null, '2.0.0 Ok');
+        void sleep(answerMs).then(() => callback(null, '2.0.0 Ok'));
       });
     },
   });
