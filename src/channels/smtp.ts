@@ -22,7 +22,56 @@ export interface SmtpOptions {
  * begin to count: a server that is slow is no server that is down.
  */
 export function createSmtpChannel({ url, from, connectionsMax = 5, timeoutMs = 10_000 }: SmtpOptions): Channel {
-  const transport = createTransport({
+  const places = createPlaces(connectionsMax);
+  let pool: ReturnType<typeof openPool> | null = null;
+  let sendsUnderWay = 0;
+  let isClosed = false;
+
+  /** Sends under way, and those that wait, keep the pool, which would fail them. One that begins after the end opens another. */
+  function hangUpWhenIdle() {
+    if (sendsUnderWay > 0) return;
+    pool?.close();
+    pool = null;
+  }
+
+  async function deliver(message: Message, signal: AbortSignal, mayBegin: () => boolean): Promise<SendOutcome> {
+    const mail = toMail(message, from);
+    if (!(await places.enter(signal))) return unsent;
+    try {
+      if (signal.aborted || !mayBegin()) return unsent;
+      pool ??= openPool({ url, connectionsMax, timeoutMs });
+      const { response } = await pool.sendMail({
+        ...mail,
+        signal: AbortSignal.any([signal, AbortSignal.timeout(3 * timeoutMs)]),
+      });
+      return { kind: 'accepted', providerCode: toProviderCode(parseReply(response)) };
+    } catch (error) {
+      return classifySmtpFailure(error);
+    } finally {
+      places.leave();
+    }
+  }
+
+  return {
+    name: 'smtp',
+    async send(message, signal, mayBegin = () => true) {
+      sendsUnderWay += 1;
+      try {
+        return await deliver(message, signal, mayBegin);
+      } finally {
+        sendsUnderWay -= 1;
+        if (isClosed) hangUpWhenIdle();
+      }
+    },
+    async close() {
+      isClosed = true;
+      hangUpWhenIdle();
+    },
+  };
+}
+
+function openPool({ url, connectionsMax, timeoutMs }: Required<Omit<SmtpOptions, 'from'>>) {
+  const pool = createTransport({
     url,
     pool: true,
     maxConnections: connectionsMax,
@@ -37,31 +86,8 @@ export function createSmtpChannel({ url, from, connectionsMax = 5, timeoutMs = 1
     disableUrlAccess: true,
   });
   // A pool's connection can fail with nothing to send. Whoever sends next is told by the send itself.
-  transport.on('error', () => undefined);
-  const places = createPlaces(connectionsMax);
-
-  return {
-    name: 'smtp',
-    async send(message, signal, mayBegin = () => true) {
-      const mail = toMail(message, from);
-      if (!(await places.enter(signal))) return unsent;
-      try {
-        if (signal.aborted || !mayBegin()) return unsent;
-        const { response } = await transport.sendMail({
-          ...mail,
-          signal: AbortSignal.any([signal, AbortSignal.timeout(3 * timeoutMs)]),
-        });
-        return { kind: 'accepted', providerCode: toProviderCode(parseReply(response)) };
-      } catch (error) {
-        return classifySmtpFailure(error);
-      } finally {
-        places.leave();
-      }
-    },
-    async close() {
-      transport.close();
-    },
-  };
+  pool.on('error', () => undefined);
+  return pool;
 }
 
 const unsent: SendOutcome = { kind: 'retry', providerCode: 'ABORTED', isUnsent: true };

@@ -3,6 +3,7 @@ import type { Message, MessageContent } from '../../src/channels/channel.ts';
 import { classifySmtpReply, createSmtpChannel, toMessageId } from '../../src/channels/smtp.ts';
 import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { makeMessage } from '../support/make-message.ts';
+import { until } from '../support/until.ts';
 
 const from = 'Carillon <carillon@example.com>';
 const never = new AbortController().signal;
@@ -149,6 +150,28 @@ describe('mails that wait for a connection', () => {
     expect(slow.mails).toHaveLength(2);
     await toSlow.close();
     await slow.close();
+  });
+});
+
+describe('a channel that is closed', () => {
+  test('hangs up after what is being sent, and what waits for that', async () => {
+    const slow = await startFakeSmtp({ answerMs: 20 });
+    const toSlow = createSmtpChannel({ url: slow.url, from });
+    const outcomes = Array.from({ length: 32 }, () => toSlow.send(toAda(), never));
+    await slow.received(1);
+    await toSlow.close();
+    expect(new Set((await Promise.all(outcomes)).map(({ kind }) => kind))).toEqual(new Set(['accepted']));
+    expect(slow.mails).toHaveLength(32);
+    await until(async () => slow.openCount() === 0);
+    await slow.close();
+  });
+
+  test('keeps no connection for a send that comes late', async () => {
+    const fresh = createSmtpChannel({ url: server.url, from });
+    const before = server.openCount();
+    await fresh.close();
+    expect(await fresh.send(toAda(), never)).toMatchObject({ kind: 'accepted' });
+    await until(async () => server.openCount() === before);
   });
 });
 

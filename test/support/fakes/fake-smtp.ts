@@ -28,6 +28,8 @@ export interface FakeSmtp {
   /** Answers the next command of that stage with `code` and `text` (`5.1.1 nobody here`). */
   refuseNext(stage: SmtpStage, code: number, text: string): void;
   connectionCount(): number;
+  /** Connections that are open now. */
+  openCount(): number;
   close(): Promise<void>;
 }
 
@@ -97,6 +99,7 @@ export async function startFakeSmtp({
     received,
     refuseNext: (stage, code, text) => refusals.push({ stage, error: toRefusal(code, text) }),
     connectionCount: () => connectionCount,
+    openCount: () => server.connections.size,
     close() {
       const { promise, resolve } = Promise.withResolvers<void>();
       server.close(() => resolve());
