@@ -65,6 +65,8 @@ export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAIL
  * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff). With `isMessageOnly` the provider works, and
  *   puts off this message or its recipient alone; many others in a row mean that it is down. With `isUnsent` nothing was handed
  *   to the provider, as the send waited for its turn until it was given up: that is no attempt, and says nothing of the provider.
+ *   With `isThrottled` the provider works, and wants fewer messages at a time from all of us: that is no attempt either, neither a
+ *   failure of the provider nor a success, and others are held back meanwhile. Never where each address names its own service.
  * - `rejected`: this message will never be accepted; the address may be good.
  * - `gone`: the address is no longer anybody's; retire it, unless the installation has registered it later than `since`
  *   (absent: the provider does not tell since when).
@@ -80,7 +82,14 @@ export type SendOutcome =
       receipt?: 'DELIVERED' | 'BOUNCED';
       providerMessageId?: string | undefined;
     }
-  | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number; isMessageOnly?: true; isUnsent?: true }
+  | {
+      kind: 'retry';
+      providerCode: string | null;
+      retryAfterMs?: number;
+      isMessageOnly?: true;
+      isUnsent?: true;
+      isThrottled?: true;
+    }
   | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason }
   | { kind: 'gone'; providerCode: string | null; since?: Date }
   | { kind: 'channelDown'; providerCode: string | null };

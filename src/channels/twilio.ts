@@ -78,6 +78,9 @@ const gone: Verdict = { kind: 'gone' };
 const retry: Verdict = { kind: 'retry' };
 const channelDown: Verdict = { kind: 'channelDown' };
 
+/** More than the account, its sender or WhatsApp takes at a time. */
+const throttled: Verdict = { kind: 'retry', isThrottled: true };
+
 /** What is wrong with this number alone, for now. */
 const notNow: Verdict = { kind: 'retry', isMessageOnly: true };
 
@@ -92,7 +95,7 @@ const byErrorCode = new Map<number, Verdict>([
   [20005, channelDown], // the account is not active
   [20006, channelDown], // access denied
   [20404, channelDown], // there is no such account
-  [20429, retry], // too many requests
+  [20429, throttled], // too many requests
   [20500, retry],
   [20503, retry],
   [21211, gone], // "To" is no phone number
@@ -104,7 +107,7 @@ const byErrorCode = new Map<number, Verdict>([
   [21604, unsendable], // no "To"
   [21608, refused], // a trial account sends to verified numbers only
   [21610, optedOut], // the person has answered STOP to this sender
-  [21611, retry], // the sender's queue is full
+  [21611, throttled], // the sender's queue is full
   [21612, refused], // not from this sender to this number
   [21614, hardBounce], // "To" is no mobile number
   [21617, unsendable], // more than 1,600 characters
@@ -121,7 +124,7 @@ const byErrorCode = new Map<number, Verdict>([
   [21704, channelDown], // the Messaging Service has no sender
   [21705, channelDown], // the id is of no Messaging Service
   [21730, retry], // "system under maintenance"
-  [30001, retry], // the queue is full
+  [30001, throttled], // the queue is full
   [30002, channelDown], // the account is suspended
   [30003, notNow], // the handset cannot be reached: switched off, or without signal
   [30004, refused], // blocked
@@ -144,8 +147,8 @@ const byErrorCode = new Map<number, Verdict>([
   [63013, refused], // against the channel's policy
   [63014, optedOut], // the person has blocked the sender
   [63016, refused], // free text outside of the 24 hours after the person's last message: send a template
-  [63017, retry], // too many
-  [63018, retry], // too many for the channel
+  [63017, throttled], // too many
+  [63018, throttled], // too many for the channel
   [63020, channelDown], // "Business Manager account error", which is WhatsApp's 402: payment
   [63021, unsendable], // the channel refuses the content
   [63024, hardBounce], // "To" is no recipient of the channel
@@ -171,7 +174,7 @@ const byHttpStatus = new Map<number, Verdict>([
   [404, channelDown], // no Twilio base URL
   [405, channelDown],
   [408, retry],
-  [429, retry],
+  [429, throttled],
 ]);
 
 /** A message's `status` right after it was created. `failed` and `undelivered` are known by their error code. */

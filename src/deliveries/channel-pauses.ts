@@ -119,6 +119,7 @@ export function createChannelPauses(options: ChannelPausesOptions): ChannelPause
 
   async function note(provider: Provider, outcome: SendOutcome, counts: boolean) {
     if (outcome.kind === 'channelDown') return begin(provider, 'REFUSED', outcome.providerCode);
+    if (outcome.kind === 'retry' && outcome.isThrottled) return;
     if (outcome.kind !== 'retry' || outcome.isMessageOnly) {
       failures.delete(toKey(provider));
       return end(provider);

@@ -133,7 +133,12 @@ describe('the reply', () => {
 
   test('that asks to wait is obeyed', async () => {
     twilio.replyNext({ status: 429, headers: { 'retry-after': '2' }, body: '{"code":20429}' });
-    expect(await sms.send(toPhone(), never)).toEqual({ kind: 'retry', providerCode: '20429', retryAfterMs: 2_000 });
+    expect(await sms.send(toPhone(), never)).toEqual({
+      kind: 'retry',
+      providerCode: '20429',
+      isThrottled: true,
+      retryAfterMs: 2_000,
+    });
   });
 
   test.each([
@@ -157,7 +162,7 @@ describe('the reply', () => {
     [405, 'channelDown'],
     [408, 'retry'],
     [413, 'rejected PROVIDER_REJECTED'],
-    [429, 'retry'],
+    [429, 'retry throttled'],
     [500, 'retry'],
     [502, 'retry'],
     [503, 'retry'],
@@ -204,7 +209,8 @@ test.each([
     [10001, 20003, 20005, 20006, 20404, 21212, 21601, 21603, 21660, 21661, 21701, 21702, 21704, 21705, 30002],
   ],
   ['channelDown', [63001, 63002, 63007, 63008, 63020, 63051, 63112]],
-  ['retry', [20429, 20500, 20503, 21611, 21730, 30001, 30008, 63009, 63010, 63012, 63017, 63018, 63038]],
+  ['retry', [20500, 20503, 21730, 30008, 63009, 63010, 63012, 63038]],
+  ['retry throttled', [20429, 21611, 30001, 63017, 63018]],
   ['retry this one', [14107, 30003]],
   ['gone', [21211, 30005]],
   ['rejected HARD_BOUNCE', [21614, 21635, 30006, 63003, 63024]],
@@ -232,5 +238,8 @@ function toWords(outcome: Awaited<ReturnType<Channel['send']>>): string {
   const detail =
     outcome.kind === 'rejected' ? outcome.reason : outcome.kind === 'accepted' ? outcome.receipt : undefined;
   const extent = outcome.kind === 'retry' && outcome.isMessageOnly ? 'this one' : undefined;
-  return [outcome.kind, detail, extent, `(${outcome.providerCode})`].filter(Boolean).join(' ');
+  const isThrottled = outcome.kind === 'retry' && outcome.isThrottled;
+  return [outcome.kind, detail, extent, isThrottled && 'throttled', `(${outcome.providerCode})`]
+    .filter(Boolean)
+    .join(' ');
 }

@@ -14,6 +14,7 @@ const rejected: SendOutcome = { kind: 'rejected', reason: 'PROVIDER_REJECTED', p
 const refused: SendOutcome = { kind: 'channelDown', providerCode: '535' };
 const greylisted: SendOutcome = { kind: 'retry', providerCode: '451', isMessageOnly: true };
 const failed: SendOutcome = { kind: 'retry', providerCode: 'TIMEOUT' };
+const throttled: SendOutcome = { kind: 'retry', providerCode: '429', isThrottled: true };
 const putOff = { kind: 'putOff', delayMs: pauseMs };
 
 let smtp: Provider;
@@ -111,6 +112,14 @@ describe('a provider that fails', () => {
     for (const next of [failed, failed, outcome, failed, failed]) await send(pauses, next);
     expect(pauses.listPaused()).toEqual([]);
     expect(await listRows()).toEqual([]);
+  });
+
+  test('is not paused for being too busy, which does not make up for failures either', async () => {
+    const pauses = makeProcess();
+    for (const _ of Array(10)) expect(await send(pauses, throttled)).toEqual(throttled);
+    expect(pauses.listPaused()).toEqual([]);
+    for (const next of [failed, throttled, failed, throttled, failed]) await send(pauses, next);
+    expect(await listRows()).toMatchObject([{ cause: 'UNAVAILABLE', providerCode: 'TIMEOUT' }]);
   });
 
   test('because this process cuts it off is not', async () => {

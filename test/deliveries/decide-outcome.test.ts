@@ -103,6 +103,31 @@ test('a channel that is down costs no attempt and fails nothing, however often',
   });
 });
 
+describe('a provider that says that messages come too fast', () => {
+  const throttled = { kind: 'retry', providerCode, isThrottled: true } as const;
+
+  test('costs no attempt and fails nothing, however often: the message comes back after a second', () => {
+    expect(decideOutcome({ ...delivery, attempts: 1_000 }, throttled, { ...chance, random: 0 })).toEqual({
+      deliveryId: 'delivery',
+      status: 'QUEUED',
+      reason: null,
+      providerCode,
+      delayMs: 1_000,
+      isUncounted: true,
+    });
+  });
+
+  test.each([
+    [0, 1_000, 1_250],
+    [60_000, 60_000, 75_000],
+  ])('and asks for %i ms is left alone for %i to %i ms', (retryAfterMs, least, most) => {
+    const waits = [0, 1].map(
+      (random) => decideOutcome(delivery, { ...throttled, retryAfterMs }, { ...chance, random }).delayMs,
+    );
+    expect(waits).toEqual([least, most]);
+  });
+});
+
 test.each(Object.values(DeliveryReason))('a send refused for %s ends in a state that may follow a claim', (reason) => {
   const status = decideRefusal(reason);
   expect(mayFollow('SENDING', status)).toBe(true);
