@@ -142,24 +142,26 @@ const refused: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED' };
 const gone: Verdict = { kind: 'gone' };
 const channelDown: Verdict = { kind: 'channelDown' };
 
-/** Enhanced status codes (RFC 3463, section 3) that say the same wherever they come. They go before reply codes. */
-const byEnhancedCode = new Map<string, Verdict>([
+/** Enhanced status codes (RFC 3463, section 3) of a recipient. They go before reply codes, where a recipient is what is refused. */
+const byRecipientCode = new Map<string, Verdict>([
   ['5.1.1', gone], // bad destination mailbox address: nobody of that name
   ['5.1.2', gone], // bad destination system address: no such domain
   ['5.1.3', gone], // bad destination mailbox address syntax
   ['5.1.6', gone], // destination mailbox has moved, no forwarding address
   ['5.1.10', gone], // recipient address has null MX (RFC 7505)
-  ['5.1.7', channelDown], // bad sender's mailbox address syntax: MAIL_FROM
-  ['5.1.8', channelDown], // bad sender's system address: MAIL_FROM
 ]);
+
+/** Those of a sender (the same section), whatever the command: MAIL_FROM's syntax, and its domain. */
+const senderCodes = new Set(['5.1.7', '5.1.8']);
 
 /** Reply codes of authentication (RFC 4954, section 6): nothing can be sent with these credentials. */
 const authenticationCodes = new Set([530, 534, 535, 538]);
 
-/** The commands of a transaction that are about one message and its recipient, not about us. */
-const recipientCommand = 'RCPT TO';
 const senderCommand = 'MAIL FROM';
-const connectionCommands = new Set(['CONN', 'EHLO', 'HELO']);
+const recipientCommand = 'RCPT TO';
+/** By these one message and its recipient are refused, by the others we are. */
+const messageCommands = new Set([recipientCommand, 'DATA']);
+const connectionCommands = new Set(['CONN', 'EHLO', 'HELO', 'STARTTLS']);
 
 /**
  * What a refusal means (RFC 5321, section 4.2.1: 4yz is transient, 5yz permanent). Some replies mean another thing
@@ -167,14 +169,14 @@ const connectionCommands = new Set(['CONN', 'EHLO', 'HELO']);
  *
  * | Reply | After | Outcome |
  * |---|---|---|
- * | 5.1.1 5.1.2 5.1.3 5.1.6 5.1.10 | any | gone |
+ * | 5.1.1 5.1.2 5.1.3 5.1.6 5.1.10 | RCPT TO, DATA | gone. After MAIL FROM some say so of MAIL_FROM |
  * | 5.1.7 5.1.8 | any | channelDown: it is our sender that is refused |
  * | 530 534 535 538, any 5yz | any, AUTH | channelDown |
  * | 421, 4.3.z | any | retry: the service, or its system, is in trouble (section 3.8; RFC 3463, section 3.4) |
  * | 4yz | RCPT TO | retry, of this message only: greylisting, a full mailbox |
  * | 4yz | any other | retry |
  * | 503 | any | retry: the session was in a wrong state (RFC 5321, section 4.2.4), not the message |
- * | 5yz | connecting (554: "no SMTP service here", section 3.1) | channelDown |
+ * | 5yz | connecting (554: "no SMTP service here", section 3.1), STARTTLS | channelDown |
  * | 552, 5.3.4 | any | rejected: this message is too big, or the mailbox is full |
  * | 5yz | MAIL FROM | channelDown: MAIL_FROM is the same in every message |
  * | 5.7.z | any other | rejected: policy, says nothing of the address (RFC 3463, section 3.8) |
@@ -182,8 +184,9 @@ const connectionCommands = new Set(['CONN', 'EHLO', 'HELO']);
  * | 5yz | DATA | rejected |
  */
 export function classifySmtpReply({ code, enhancedCode }: SmtpReply, command: string): Verdict {
-  const verdict = enhancedCode === null ? undefined : byEnhancedCode.get(enhancedCode);
+  const verdict = messageCommands.has(command) ? byRecipientCode.get(enhancedCode ?? '') : undefined;
   if (verdict) return verdict;
+  if (senderCodes.has(enhancedCode ?? '')) return channelDown;
   if (code < 500 && code !== 421 && command === recipientCommand && !enhancedCode?.startsWith('4.3.')) {
     return { kind: 'retry', isMessageOnly: true };
   }
