@@ -294,7 +294,7 @@ describe('FCM’s answer', () => {
     [
       'THIRD_PARTY_AUTH_ERROR',
       about(401, 'THIRD_PARTY_AUTH_ERROR'),
-      { kind: 'retry', retryAfterMs: 600_000, providerCode: 'THIRD_PARTY_AUTH_ERROR' },
+      { kind: 'retry', isMessageOnly: true, retryAfterMs: 600_000, providerCode: 'THIRD_PARTY_AUTH_ERROR' },
     ],
     ['UNSPECIFIED_ERROR', about(500, 'UNSPECIFIED_ERROR'), { kind: 'retry', providerCode: 'UNSPECIFIED_ERROR' }],
     [
