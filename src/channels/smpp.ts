@@ -3,7 +3,7 @@ import smpp, { type Pdu } from 'smpp';
 import type { Channel, Message, SendOutcome, Verdict } from './channel.ts';
 import { renderSms } from './render-sms.ts';
 import { parseSmppMessage, type SmppMessage } from './smpp-message.ts';
-import { parseSmppReceipt, type SmppReceipt } from './smpp-receipt.ts';
+import { messageIdPattern, parseSmppReceipt, type SmppReceipt } from './smpp-receipt.ts';
 import { openSmppSession, SmppBindRefused, SmppFailure, type SmppSession, type SmscAccount } from './smpp-session.ts';
 import { encodeSmppText } from './smpp-text.ts';
 
@@ -116,8 +116,9 @@ export function createSmppChannel(options: SmppOptions): Channel {
     if (partsTaken > 0 && outcome.kind === 'retry' && outcome.isThrottled) {
       return { kind: 'retry', providerCode: outcome.providerCode, isMessageOnly: true };
     }
-    if (outcome.kind !== 'accepted' || !listener || !answer?.message_id) return outcome;
-    return { ...outcome, providerMessageId: toProviderMessageId(answer.message_id) };
+    const messageId = answer?.message_id ?? '';
+    if (outcome.kind !== 'accepted' || !listener || !messageIdPattern.test(messageId)) return outcome;
+    return { ...outcome, providerMessageId: toProviderMessageId(messageId) };
   }
 
   return {

@@ -19,6 +19,9 @@ export interface TwilioOptions {
   timeoutMs?: number;
 }
 
+/** Whether a sender is a Messaging Service, by its SID. Other senders may begin so too: `MG Motor`. */
+export const isMessagingService = (from: string): boolean => /^MG[0-9a-f]{32}$/i.test(from);
+
 /** Twilio keeps a message in its queue for no longer: 10 hours (https://www.twilio.com/docs/api/errors/90007). */
 const validitySecondsMax = 36_000;
 
@@ -50,7 +53,7 @@ export async function sendByTwilio(
   const secondsLeft = Math.floor((message.expiresAt.getTime() - Date.now()) / 1_000);
   const form = new URLSearchParams({
     To: message.to,
-    [message.from.startsWith('MG') ? 'MessagingServiceSid' : 'From']: message.from,
+    [isMessagingService(message.from) ? 'MessagingServiceSid' : 'From']: message.from,
     ValidityPeriod: String(Math.min(Math.max(secondsLeft, 1), validitySecondsMax)),
     ...message.content,
     ...(toStatusCallback && { StatusCallback: toStatusCallback(message.deliveryId) }),
@@ -192,7 +195,16 @@ const byMessageStatus = new Map<string, Verdict>([
 ]);
 
 const errorSchema = z.object({ code: z.int().min(0) });
-const messageSchema = z.object({ status: z.string(), error_code: z.int().nullish(), sid: z.string().optional() });
+const messageSchema = z.object({
+  status: z.string(),
+  error_code: z.int().nullish(),
+  /** `SM` and 32 hexadecimal digits. One that could not be stored is none: the message was taken all the same. */
+  sid: z
+    .string()
+    .regex(/^[!-~]{1,100}$/)
+    .optional()
+    .catch(undefined),
+});
 
 /** What came of a request. What is not Twilio's form is `retry`. */
 function classifyTwilio(result: HttpResult, sender: { isShortCode: boolean }): SendOutcome {

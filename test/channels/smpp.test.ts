@@ -340,6 +340,15 @@ describe('a receipt', () => {
     expect(receipts).toMatchObject([{ providerMessageId: providerMessageId ?? 'none' }]);
   });
 
+  test.each([
+    '9'.repeat(65),
+    'mess age',
+  ])('of a message whose id could not be stored, %s, is not waited for', async (messageId) => {
+    const { smsc, channel } = await open({ listener: makeListener().listener });
+    smsc.nameNext(messageId);
+    expect(await channel.send(toPhone(), never)).toEqual(accepted);
+  });
+
   test('of a message in parts is asked for once, and is that of the last', async () => {
     const { listener } = makeListener();
     const { smsc, channel } = await open({ listener });

@@ -53,6 +53,12 @@ describe('an SMS', () => {
     expect(twilio.messages.at(-1)).not.toHaveProperty('From');
   });
 
+  test.each(['MG Motor', 'MGM', `MG${'0'.repeat(31)}`])('goes by %s, which only begins like one', async (name) => {
+    await createTwilioSmsChannel(account({ from: name })).send(toPhone(), never);
+    expect(twilio.messages.at(-1)).toMatchObject({ From: name });
+    expect(twilio.messages.at(-1)).not.toHaveProperty('MessagingServiceSid');
+  });
+
   test('says where its receipts go, and of which delivery they are', async () => {
     const toStatusCallback = (deliveryId: string) => `https://carillon.example/receipts/sms?delivery=${deliveryId}`;
     const message = toPhone();
@@ -190,6 +196,16 @@ describe('the reply', () => {
   ])('of a message that is %s is %s', async (status, expected) => {
     twilio.replyNextStatus(status);
     expect(toWords(await sms.send(toPhone(), never))).toBe(`${expected} (${status})`);
+  });
+
+  test.each([
+    ['with a NUL', 'SM\u0000'],
+    ['of three kilobytes', 'S'.repeat(3_000)],
+    ['that is no text', 7],
+    ['that is empty', ''],
+  ])('whose id cannot be stored, %s, is accepted without one: it would be sent again', async (_, sid) => {
+    twilio.replyNext({ status: 201, body: JSON.stringify({ status: 'queued', sid }) });
+    expect(await sms.send(toPhone(), never)).toEqual({ kind: 'accepted', providerCode: 'queued' });
   });
 
   test('of a status of tomorrow is tried again', async () => {
