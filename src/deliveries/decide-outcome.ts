@@ -63,7 +63,12 @@ export function decideOutcome(
       }
       if (delivery.attempts >= attemptsMax) return { ...base, status: 'FAILED', reason: 'PROVIDER_UNAVAILABLE' };
       const backoffMs = Math.min(retryMsMax, firstRetryMs * 2 ** (delivery.attempts - 1)) * (0.5 + random);
-      return { ...base, status: 'QUEUED', reason: null, delayMs: Math.max(outcome.retryAfterMs ?? 0, backoffMs) };
+      return {
+        ...base,
+        status: 'QUEUED',
+        reason: null,
+        delayMs: Math.max(spreadMs(outcome.retryAfterMs ?? 0, random), backoffMs),
+      };
     }
   }
 }

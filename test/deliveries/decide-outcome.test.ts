@@ -74,8 +74,12 @@ test('chance spreads the wait from a half to one and a half of it', () => {
   expect(waits).toEqual([1_000, 3_000]);
 });
 
-test('a provider that asks for more time is given it', () => {
-  expect(decide({ kind: 'retry', providerCode, retryAfterMs: 60_000 }).delayMs).toBe(60_000);
+test('a provider that asks for more time is given it, and up to a quarter more, so that not all come back at once', () => {
+  const waits = [0, 0.5, 1].map(
+    (random) =>
+      decideOutcome(delivery, { kind: 'retry', providerCode, retryAfterMs: 60_000 }, { ...chance, random }).delayMs,
+  );
+  expect(waits).toEqual([60_000, 67_500, 75_000]);
 });
 
 test('a provider that asks for less time than the usual wait gets the usual wait', () => {
