@@ -63,7 +63,10 @@ export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAIL
  * - `accepted`: the provider took it over. `receipt` says whether it already confirmed more than that, `providerMessageId`
  *   what the provider calls it in later receipts, where that is not the delivery's id.
  * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff). With `isMessageOnly` the provider works, and
- *   puts off this message or its recipient alone; many others in a row mean that it is down.
+ *   puts off this message or its recipient alone; many others in a row mean that it is down. With `isUnsent` nothing was handed
+ *   to the provider, as the send waited for its turn until it was given up: that is no attempt, and says nothing of the provider.
+ *   With `isThrottled` the provider works, and wants fewer messages at a time from all of us: that is no attempt either, neither a
+ *   failure of the provider nor a success, and others are held back meanwhile. Never where each address names its own service.
  * - `rejected`: this message will never be accepted; the address may be good.
  * - `gone`: the address is no longer anybody's; retire it, unless the installation has registered it later than `since`
  *   (absent: the provider does not tell since when).
@@ -79,7 +82,14 @@ export type SendOutcome =
       receipt?: 'DELIVERED' | 'BOUNCED';
       providerMessageId?: string | undefined;
     }
-  | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number; isMessageOnly?: true }
+  | {
+      kind: 'retry';
+      providerCode: string | null;
+      retryAfterMs?: number;
+      isMessageOnly?: true;
+      isUnsent?: true;
+      isThrottled?: true;
+    }
   | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason }
   | { kind: 'gone'; providerCode: string | null; since?: Date }
   | { kind: 'channelDown'; providerCode: string | null };
@@ -102,8 +112,11 @@ export interface Channel {
    * Sends one message. Answers `retry` when `signal` aborts or the provider does not answer in time; whether the provider
    * took it is then unknown, and a repeat carries the same id. Throws only for what is ours: a lost database (outbox), or
    * an address of another channel.
+   *
+   * @param mayBegin asked by a channel that hands over only so many messages at a time, when the wait for that is over: false
+   *   gives the send up (`isUnsent`). @default always
    */
-  send(message: Message, signal: AbortSignal): Promise<SendOutcome>;
+  send(message: Message, signal: AbortSignal, mayBegin?: () => boolean): Promise<SendOutcome>;
   /**
    * Of a provider that tells of messages over its session: opens that, if it is not open, so that it tells without anything
    * being sent. Rejects when it cannot be.

@@ -120,6 +120,7 @@ const refused: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED' };
 const unsendable: Verdict = { kind: 'rejected', reason: 'RENDER_FAILED' };
 const channelDown: Verdict = { kind: 'channelDown' };
 const retry: Verdict = { kind: 'retry' };
+const overQuota: Verdict = { kind: 'retry', isThrottled: true, retryAfterMs: 60_000 };
 
 /** FCM's error codes (https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode). */
 const byErrorCode = new Map<string, Verdict>([
@@ -127,12 +128,12 @@ const byErrorCode = new Map<string, Verdict>([
   // 403: the token is another project's. Of the wrong service account all of them are, so that none is retired.
   ['SENDER_ID_MISMATCH', refused],
   ['INVALID_ARGUMENT', unsendable], // 400: but see classifyFcmReply for one about the token
-  ['QUOTA_EXCEEDED', { kind: 'retry', retryAfterMs: 60_000 }], // 429: "retry with a minimum initial delay of 1 minute"
+  ['QUOTA_EXCEEDED', overQuota], // 429: "retry with a minimum initial delay of 1 minute"
   ['UNAVAILABLE', { kind: 'retry', retryAfterMs: 10_000 }], // 503: "initial retry timeout 10 seconds"
   ['INTERNAL', { kind: 'retry', retryAfterMs: 10_000 }], // 500: as for 503
   // 401: the project's key for APNs, or for web push, is missing or wrong. Android is served all the same, so that the
   // channel is not stopped; with eight attempts there is more than an hour to set it right.
-  ['THIRD_PARTY_AUTH_ERROR', { kind: 'retry', retryAfterMs: 600_000 }],
+  ['THIRD_PARTY_AUTH_ERROR', { kind: 'retry', isMessageOnly: true, retryAfterMs: 600_000 }],
   ['UNSPECIFIED_ERROR', retry], // "no more information is available about this error"
 ]);
 
@@ -147,7 +148,7 @@ const byHttpStatus = new Map<number, Verdict>([
   [404, channelDown], // NOT_FOUND: no such project, or not FCM's base URL
   [405, channelDown],
   [408, retry],
-  [429, { kind: 'retry', retryAfterMs: 60_000 }], // RESOURCE_EXHAUSTED: the project's quota
+  [429, overQuota], // RESOURCE_EXHAUSTED: the project's quota
 ]);
 
 const acceptedSchema = z.object({ name: z.string() });
@@ -164,7 +165,7 @@ function classifyFcmReply({ status, retryAfter, text }: HttpReply): SendOutcome 
   const verdict = decideVerdict(status, error);
   if (verdict.kind !== 'retry') return { ...verdict, providerCode };
   const retryAfterMs = parseRetryAfter(retryAfter) ?? error.retryDelayMs ?? verdict.retryAfterMs;
-  return { kind: 'retry', providerCode, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  return { ...verdict, providerCode, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 
 function decideVerdict(httpStatus: number, { code, status, isAboutToken }: FcmError): Verdict {

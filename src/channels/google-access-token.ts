@@ -6,7 +6,7 @@ import type { ServiceAccount } from './service-account.ts';
 
 /** The access tokens of a service account, one at a time, however many ask. */
 export interface AccessTokens {
-  /** The present one, or a new one when that has less than five minutes to live. */
+  /** The present one for as long as it lives, then a new one. In its last five minutes it is replaced while it is used. */
   get(): Promise<string>;
   /** One that is newer than `refused`, which the API did not take. */
   renew(refused: string): Promise<string>;
@@ -43,13 +43,10 @@ export function createAccessTokens(account: ServiceAccount, options: TokenOption
   return {
     async get() {
       const google = await open();
-      try {
-        return await ask(google, false);
-      } catch (error) {
-        // It could not be replaced early, and there is time to try that again.
-        if (google.accessToken !== undefined && !google.hasExpired()) return google.accessToken;
-        throw error;
-      }
+      if (google.accessToken === undefined || google.hasExpired()) return ask(google, false);
+      // Nobody waits for it, and there is time to try again: what is wrong is told when the present one has ended.
+      if (google.isTokenExpiring()) ask(google, false).catch(() => undefined);
+      return google.accessToken;
     },
     async renew(refused) {
       const google = await open();

@@ -87,7 +87,7 @@ const byHttpStatus = new Map<number, Verdict>([
   [307, channelDown],
   [308, channelDown],
   [408, retry],
-  [429, retry], // too many requests
+  [429, { kind: 'retry', isThrottled: true }], // too many requests
 ]);
 
 /** What an HTTP status other than 2xx means. `retryAfter` is the header's text. */
@@ -96,7 +96,7 @@ export function classifyInfobipStatus(status: number, retryAfter: string | null 
   const providerCode = String(status);
   if (verdict.kind !== 'retry') return { ...verdict, providerCode };
   const retryAfterMs = parseRetryAfter(retryAfter);
-  return { kind: 'retry', providerCode, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  return { ...verdict, providerCode, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 
 /**

@@ -13,8 +13,8 @@ export interface SmppReceipt {
 /** `esm_class` of a delivery receipt (SMPP 3.4, section 5.2.12). */
 const receiptKind = 0x04;
 
-/** `message_id` (section 5.2.23): at most 64 characters before its NUL. Anything else is no id that an answer has named. */
-const messageIdPattern = /^[!-~]{1,64}$/;
+/** `message_id` (section 5.2.23): at most 64 characters before its NUL. Anything else is no id that could be stored. */
+export const messageIdPattern = /^[!-~]{1,64}$/;
 
 /** States by the text of a receipt (Appendix B). Those that are no end are not here. */
 const byText: Readonly<Record<string, SmppReceipt['status']>> = {

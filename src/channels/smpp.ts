@@ -3,7 +3,7 @@ import smpp, { type Pdu } from 'smpp';
 import type { Channel, Message, SendOutcome, Verdict } from './channel.ts';
 import { renderSms } from './render-sms.ts';
 import { parseSmppMessage, type SmppMessage } from './smpp-message.ts';
-import { parseSmppReceipt, type SmppReceipt } from './smpp-receipt.ts';
+import { messageIdPattern, parseSmppReceipt, type SmppReceipt } from './smpp-receipt.ts';
 import { openSmppSession, SmppBindRefused, SmppFailure, type SmppSession, type SmscAccount } from './smpp-session.ts';
 import { encodeSmppText } from './smpp-text.ts';
 
@@ -90,6 +90,7 @@ export function createSmppChannel(options: SmppOptions): Channel {
     if (!text) return { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: 'TEXT_TOO_LONG' };
     const bound = await getSession();
     let answer: Pdu | undefined;
+    let partsTaken = 0;
     for (const [index, part] of text.parts.entries()) {
       const isLast = index === text.parts.length - 1;
       const submission = {
@@ -105,13 +106,19 @@ export function createSmppChannel(options: SmppOptions): Channel {
       };
       answer = await bound.request('submit_sm', submission, signal);
       if (answer.command_status !== 0) break;
+      partsTaken += 1;
     }
     const status = answer?.command_status ?? smpp.errors.ESME_RSYSERR;
     // Not bound, to the SMSC's mind: the next one binds again.
     if (status === smpp.errors.ESME_RINVBNDSTS) await bound.close();
     const outcome = classifySmppStatus(status ?? 0);
-    if (outcome.kind !== 'accepted' || !listener || !answer?.message_id) return outcome;
-    return { ...outcome, providerMessageId: toProviderMessageId(answer.message_id) };
+    // What is sent again from its first part, and paid for again, is an attempt.
+    if (partsTaken > 0 && outcome.kind === 'retry' && outcome.isThrottled) {
+      return { kind: 'retry', providerCode: outcome.providerCode, isMessageOnly: true };
+    }
+    const messageId = answer?.message_id ?? '';
+    if (outcome.kind !== 'accepted' || !listener || !messageIdPattern.test(messageId)) return outcome;
+    return { ...outcome, providerMessageId: toProviderMessageId(messageId) };
   }
 
   return {
@@ -187,6 +194,7 @@ const refused: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED' };
 const hardBounce: Verdict = { kind: 'rejected', reason: 'HARD_BOUNCE' };
 const unsendable: Verdict = { kind: 'rejected', reason: 'RENDER_FAILED' };
 const retry: Verdict = { kind: 'retry' };
+const throttled: Verdict = { kind: 'retry', isThrottled: true };
 const channelDown: Verdict = { kind: 'channelDown' };
 
 /**
@@ -204,7 +212,7 @@ const bySubmitStatus: Readonly<Record<string, Verdict>> = {
   ESME_RSYSERR: retry,
   ESME_RINVSRCADR: channelDown, // our sender
   ESME_RINVDSTADR: hardBounce,
-  ESME_RMSGQFUL: retry,
+  ESME_RMSGQFUL: throttled,
   ESME_RINVSERTYP: channelDown,
   ESME_RINVESMCLASS: unsendable,
   ESME_RSUBMITFAIL: refused,
@@ -212,7 +220,7 @@ const bySubmitStatus: Readonly<Record<string, Verdict>> = {
   ESME_RINVSRCNPI: channelDown,
   ESME_RINVDSTTON: channelDown, // as in every message
   ESME_RINVDSTNPI: channelDown,
-  ESME_RTHROTTLED: retry,
+  ESME_RTHROTTLED: throttled,
   ESME_RINVEXPIRY: unsendable,
   ESME_RX_T_APPN: retry, // temporary
   ESME_RX_P_APPN: refused, // permanent
@@ -231,8 +239,8 @@ const bySubmitStatus: Readonly<Record<string, Verdict>> = {
 const byBindStatus: Readonly<Record<string, Verdict>> = {
   ESME_RALYBND: retry, // the session before is not over yet, to the SMSC's mind
   ESME_RSYSERR: retry,
-  ESME_RMSGQFUL: retry,
-  ESME_RTHROTTLED: retry,
+  ESME_RMSGQFUL: throttled,
+  ESME_RTHROTTLED: throttled,
   ESME_RX_T_APPN: retry,
 };
 

@@ -1,6 +1,6 @@
 import type { Channel, MessageContent } from './channel.ts';
 import { renderWhatsApp } from './render-whatsapp.ts';
-import { sendByTwilio, type TwilioOptions } from './twilio.ts';
+import { isMessagingService, sendByTwilio, type TwilioOptions } from './twilio.ts';
 
 /**
  * WhatsApp by Twilio: the same request as an SMS, between addresses of the form `whatsapp:+385…`
@@ -8,7 +8,8 @@ import { sendByTwilio, type TwilioOptions } from './twilio.ts';
  * 24 hours ends as PROVIDER_REJECTED, with code 63016.
  */
 export function createTwilioWhatsAppChannel(options: TwilioOptions): Channel {
-  const from = /^(MG|whatsapp:)/.test(options.from) ? options.from : `whatsapp:${options.from}`;
+  const isComplete = options.from.startsWith('whatsapp:') || isMessagingService(options.from);
+  const from = isComplete ? options.from : `whatsapp:${options.from}`;
   return {
     name: 'twilio',
     async send({ address, content, deliveryId, expiresAt }, signal) {

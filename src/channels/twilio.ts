@@ -19,6 +19,9 @@ export interface TwilioOptions {
   timeoutMs?: number;
 }
 
+/** Whether a sender is a Messaging Service, by its SID. Other senders may begin so too: `MG Motor`. */
+export const isMessagingService = (from: string): boolean => /^MG[0-9a-f]{32}$/i.test(from);
+
 /** Twilio keeps a message in its queue for no longer: 10 hours (https://www.twilio.com/docs/api/errors/90007). */
 const validitySecondsMax = 36_000;
 
@@ -50,7 +53,7 @@ export async function sendByTwilio(
   const secondsLeft = Math.floor((message.expiresAt.getTime() - Date.now()) / 1_000);
   const form = new URLSearchParams({
     To: message.to,
-    [message.from.startsWith('MG') ? 'MessagingServiceSid' : 'From']: message.from,
+    [isMessagingService(message.from) ? 'MessagingServiceSid' : 'From']: message.from,
     ValidityPeriod: String(Math.min(Math.max(secondsLeft, 1), validitySecondsMax)),
     ...message.content,
     ...(toStatusCallback && { StatusCallback: toStatusCallback(message.deliveryId) }),
@@ -78,6 +81,9 @@ const gone: Verdict = { kind: 'gone' };
 const retry: Verdict = { kind: 'retry' };
 const channelDown: Verdict = { kind: 'channelDown' };
 
+/** More than the account, its sender or WhatsApp takes at a time. */
+const throttled: Verdict = { kind: 'retry', isThrottled: true };
+
 /** What is wrong with this number alone, for now. */
 const notNow: Verdict = { kind: 'retry', isMessageOnly: true };
 
@@ -92,7 +98,7 @@ const byErrorCode = new Map<number, Verdict>([
   [20005, channelDown], // the account is not active
   [20006, channelDown], // access denied
   [20404, channelDown], // there is no such account
-  [20429, retry], // too many requests
+  [20429, throttled], // too many requests
   [20500, retry],
   [20503, retry],
   [21211, gone], // "To" is no phone number
@@ -104,7 +110,7 @@ const byErrorCode = new Map<number, Verdict>([
   [21604, unsendable], // no "To"
   [21608, refused], // a trial account sends to verified numbers only
   [21610, optedOut], // the person has answered STOP to this sender
-  [21611, retry], // the sender's queue is full
+  [21611, throttled], // the sender's queue is full
   [21612, refused], // not from this sender to this number
   [21614, hardBounce], // "To" is no mobile number
   [21617, unsendable], // more than 1,600 characters
@@ -121,7 +127,7 @@ const byErrorCode = new Map<number, Verdict>([
   [21704, channelDown], // the Messaging Service has no sender
   [21705, channelDown], // the id is of no Messaging Service
   [21730, retry], // "system under maintenance"
-  [30001, retry], // the queue is full
+  [30001, throttled], // the queue is full
   [30002, channelDown], // the account is suspended
   [30003, notNow], // the handset cannot be reached: switched off, or without signal
   [30004, refused], // blocked
@@ -144,8 +150,8 @@ const byErrorCode = new Map<number, Verdict>([
   [63013, refused], // against the channel's policy
   [63014, optedOut], // the person has blocked the sender
   [63016, refused], // free text outside of the 24 hours after the person's last message: send a template
-  [63017, retry], // too many
-  [63018, retry], // too many for the channel
+  [63017, throttled], // too many
+  [63018, throttled], // too many for the channel
   [63020, channelDown], // "Business Manager account error", which is WhatsApp's 402: payment
   [63021, unsendable], // the channel refuses the content
   [63024, hardBounce], // "To" is no recipient of the channel
@@ -171,7 +177,7 @@ const byHttpStatus = new Map<number, Verdict>([
   [404, channelDown], // no Twilio base URL
   [405, channelDown],
   [408, retry],
-  [429, retry],
+  [429, throttled],
 ]);
 
 /** A message's `status` right after it was created. `failed` and `undelivered` are known by their error code. */
@@ -189,7 +195,16 @@ const byMessageStatus = new Map<string, Verdict>([
 ]);
 
 const errorSchema = z.object({ code: z.int().min(0) });
-const messageSchema = z.object({ status: z.string(), error_code: z.int().nullish(), sid: z.string().optional() });
+const messageSchema = z.object({
+  status: z.string(),
+  error_code: z.int().nullish(),
+  /** `SM` and 32 hexadecimal digits. One that could not be stored is none: the message was taken all the same. */
+  sid: z
+    .string()
+    .regex(/^[!-~]{1,100}$/)
+    .optional()
+    .catch(undefined),
+});
 
 /** What came of a request. What is not Twilio's form is `retry`. */
 function classifyTwilio(result: HttpResult, sender: { isShortCode: boolean }): SendOutcome {

@@ -129,7 +129,9 @@ const byStatus = new Map<number, Verdict>([
   [410, { kind: 'gone' }], // RFC 8030, section 7.3
   [413, { kind: 'rejected', reason: 'RENDER_FAILED' }], // RFC 8030, section 7.2: the payload is too large
   [425, { kind: 'retry' }], // RFC 8470, section 5.2
-  [429, { kind: 'retry' }], // RFC 8030, section 8.4: too many requests, with Retry-After
+  // RFC 8030, section 8.4: too many requests, with Retry-After. An attempt like any other: the endpoint is a client's choice, and
+  // one that answers so for ever would be tried each second for as long as its message lives.
+  [429, { kind: 'retry' }],
 ]);
 
 /**

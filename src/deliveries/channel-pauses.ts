@@ -14,7 +14,8 @@ interface PutOff {
 interface Turn {
   /** Waits until it may be sent, at the channel's rate. False: it was given up before. */
   wait(): Promise<boolean>;
-  send(): Promise<SendOutcome>;
+  /** `mayBegin` is asked after a wait of the channel's own: false when the provider has been paused meanwhile. */
+  send(mayBegin: () => boolean): Promise<SendOutcome>;
   /** Whether failures in a row mean that the provider is down. */
   counts: boolean;
 }
@@ -118,6 +119,7 @@ export function createChannelPauses(options: ChannelPausesOptions): ChannelPause
 
   async function note(provider: Provider, outcome: SendOutcome, counts: boolean) {
     if (outcome.kind === 'channelDown') return begin(provider, 'REFUSED', outcome.providerCode);
+    if (outcome.kind === 'retry' && outcome.isThrottled) return;
     if (outcome.kind !== 'retry' || outcome.isMessageOnly) {
       failures.delete(toKey(provider));
       return end(provider);
@@ -133,8 +135,10 @@ export function createChannelPauses(options: ChannelPausesOptions): ChannelPause
   async function run(provider: Provider, turn: Turn, { isProbe = false } = {}): Promise<TurnEnd> {
     if (!(await turn.wait())) return { kind: 'putOff', delayMs: 0 };
     // Those before it may have found out meanwhile.
-    if (!isProbe && pauses.has(toKey(provider))) return putOff();
-    const outcome = await turn.send();
+    const mayBegin = () => isProbe || !pauses.has(toKey(provider));
+    if (!mayBegin()) return putOff();
+    const outcome = await turn.send(mayBegin);
+    if (outcome.kind === 'retry' && outcome.isUnsent) return mayBegin() ? { kind: 'putOff', delayMs: 0 } : putOff();
     await note(provider, outcome, turn.counts);
     return outcome;
   }

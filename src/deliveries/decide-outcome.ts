@@ -9,6 +9,8 @@ export const attemptsMax = 8;
 const firstRetryMs = 2_000;
 /** @default 600_000 // 10 minutes */
 const retryMsMax = 600_000;
+/** @default 1_000 // 1 second, where a provider says that messages come too fast and not for how long */
+const throttledMs = 1_000;
 
 const rejectionStatuses = {
   PROVIDER_REJECTED: 'FAILED',
@@ -16,6 +18,13 @@ const rejectionStatuses = {
   HARD_BOUNCE: 'BOUNCED',
   OPTED_OUT: 'DISCARDED',
 } as const satisfies Record<RejectionReason, Outcome['status']>;
+
+/** How long a provider is left alone that says that messages come too fast, in milliseconds: a second at least. */
+export const toHoldMs = ({ retryAfterMs = 0 }: { retryAfterMs?: number }): number =>
+  Math.max(retryAfterMs, throttledMs);
+
+/** Up to a quarter more, so that those who were told the same time do not come back in the same moment. */
+export const spreadMs = (waitMs: number, random: number): number => waitMs * (1 + random / 4);
 
 /**
  * What a channel's answer means for the delivery. Pure but for the jitter (`random`, 0 to 1), which keeps a batch that
@@ -43,9 +52,23 @@ export function decideOutcome(
     case 'channelDown':
       return { ...base, status: 'QUEUED', reason: null, delayMs: channelDownMs, isUncounted: true };
     case 'retry': {
+      if (outcome.isThrottled) {
+        return {
+          ...base,
+          status: 'QUEUED',
+          reason: null,
+          delayMs: spreadMs(toHoldMs(outcome), random),
+          isUncounted: true,
+        };
+      }
       if (delivery.attempts >= attemptsMax) return { ...base, status: 'FAILED', reason: 'PROVIDER_UNAVAILABLE' };
       const backoffMs = Math.min(retryMsMax, firstRetryMs * 2 ** (delivery.attempts - 1)) * (0.5 + random);
-      return { ...base, status: 'QUEUED', reason: null, delayMs: Math.max(outcome.retryAfterMs ?? 0, backoffMs) };
+      return {
+        ...base,
+        status: 'QUEUED',
+        reason: null,
+        delayMs: Math.max(spreadMs(outcome.retryAfterMs ?? 0, random), backoffMs),
+      };
     }
   }
 }

@@ -77,9 +77,11 @@ async function retireRecipients(tx: Transaction, ends: readonly SendEnd[]): Prom
   `);
 }
 
-/** What was put off has no event. */
+/** What was put off has no event. What was no attempt is not kept: it comes back too often for that. */
 async function recordRetries(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
-  const retried = ends.filter(({ sent, outcome }) => sent?.kind === 'retry' && outcome.status === 'QUEUED');
+  const retried = ends.filter(
+    ({ sent, outcome }) => sent?.kind === 'retry' && outcome.status === 'QUEUED' && !outcome.isUncounted,
+  );
   if (retried.length === 0) return;
   await tx.$executeRaw(sql`
     insert into delivery_attempts (delivery_id, attempt, provider_code)

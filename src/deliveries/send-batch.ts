@@ -148,7 +148,7 @@ async function endOf(worker: Worker, { notification, delivery, rendering }: Turn
 
 /** What was cut off because this process stops is due at once for the next one, and is never given up for that. */
 function toOutcome(worker: Worker, delivery: DueDelivery, sent: SendOutcome): Outcome {
-  if (sent.kind === 'retry' && worker.sendSignal.aborted) {
+  if (sent.kind === 'retry' && !sent.isThrottled && worker.sendSignal.aborted) {
     return { deliveryId: delivery.id, status: 'QUEUED', reason: null, providerCode: sent.providerCode };
   }
   return decideOutcome(delivery, sent, { random: Math.random(), channelDownMs: worker.pauses.pauseMs });

@@ -3,7 +3,7 @@ import type { ContentToRender } from '../content/render-deliveries.ts';
 import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
 import type { TurnEnd } from './channel-pauses.ts';
-import { attemptsMax } from './decide-outcome.ts';
+import { attemptsMax, spreadMs, toHoldMs } from './decide-outcome.ts';
 import type { FrequencyCap } from './frequency-cap.ts';
 import { type LinkWishes, linkContent } from './message-links.ts';
 import { createReceiptToken } from './receipt-token.ts';
@@ -21,7 +21,7 @@ export interface NotificationToSend extends ContentToRender {
 }
 
 /**
- * Sends one delivery when its channel is not paused and at its rate, and answers how that ended; null when nothing is
+ * Sends one delivery when its channel is neither paused nor held back, and at its rate, and answers how that ended; null when nothing is
  * configured for its address. Never throws, so that
  * one delivery cannot take others down with it: an address that cannot be read fails for good, and what a channel throws
  * is tried again as often as anything else.
@@ -61,9 +61,17 @@ export async function sendOne(
     };
     const service = toRatedService(delivery.channel, address.kind);
     const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
+    const heldMs = worker.rates.heldMs(provider);
+    if (heldMs > 0) return { kind: 'putOff', delayMs: spreadMs(heldMs, Math.random()) };
     return await worker.pauses.guard(provider, {
-      wait: () => worker.rates.take(service, worker.sendSignal, notification.id),
-      send: () => via.send(message, worker.sendSignal),
+      // It may be held back meanwhile.
+      wait: async () =>
+        (await worker.rates.take(service, worker.sendSignal, notification.id)) && worker.rates.heldMs(provider) === 0,
+      send: async (mayBegin) => {
+        const outcome = await via.send(message, worker.sendSignal, mayBegin);
+        if (outcome.kind === 'retry' && outcome.isThrottled) worker.rates.hold(provider, toHoldMs(outcome));
+        return outcome;
+      },
       counts: via.hasManyServices !== true,
     });
   } catch (err) {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddressKind } from '../channels/channel.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
+import type { Provider } from './channel-pause-store.ts';
 
 /** What has a rate of its own: who pushes to a form of address, or what serves a whole channel. */
 export type RatedService = 'FCM' | 'APNS' | 'WEB_PUSH' | Exclude<Channel, 'PUSH' | 'IN_APP'>;
@@ -42,11 +43,18 @@ export interface SendRates {
   /** How many messages each channel takes in a time, by its slowest service; one at least. Absent: any number. */
   countWithin(ms: number): ReadonlyMap<Channel, number>;
   /**
-   * Channels of which a service has more than a second's sends waiting: to claim more of them would only keep a job from
-   * others' messages. To a notification that has had a turn there just now a channel is busy while any send waits: however much it
-   * has, others come in between.
+   * Channels of which a service has more than a second's sends waiting, or whose provider is held back: to claim more of them would
+   * only keep a job from others' messages. To a notification that has had a turn there just now a channel is busy while any send
+   * waits: however much it has, others come in between.
    */
   listBusy(notificationId?: string): Channel[];
+  /**
+   * Holds a provider back that has said that messages come too fast: for a minute at most, so that one answer does not stop it
+   * for longer.
+   */
+  hold(provider: Provider, forMs: number): void;
+  /** How much longer a provider is held back, in milliseconds. 0: it is not. */
+  heldMs(provider: Provider): number;
 }
 
 /** @default 1_000 // 1 second */
@@ -54,6 +62,10 @@ const burstMs = 1_000;
 
 /** How long ago a turn is that was just now: others look every second or two whether it is theirs. @default 5_000 // 5 seconds */
 const justNowMs = 5_000;
+/** @default 60_000 // 1 minute */
+const holdMsMax = 60_000;
+
+const toKey = ({ appId, channel, provider }: Provider): string => [appId, channel, provider].join(' ');
 
 interface Bucket {
   channel: Channel;
@@ -98,6 +110,7 @@ export function createSendRates(
     }
   }
 
+  const held = new Map<string, { channel: Channel; until: number }>();
   return {
     async take(service, signal, notificationId) {
       const bucket = service === null ? undefined : buckets.get(service);
@@ -125,7 +138,14 @@ export function createSendRates(
         const hadTurn = now() - (turnAt.get(notificationId) ?? Number.NEGATIVE_INFINITY) <= justNowMs;
         return freeAt - intervalMs - now() > (hadTurn ? 0 : burstMs);
       });
-      return [...new Set(busy.map(({ channel }) => channel))];
+      // Push has several providers: what one of them does not take now is put off one by one, and the others go on.
+      const waiting = [...held.values()].filter(({ channel, until }) => channel !== 'PUSH' && until > now());
+      return [...new Set([...busy, ...waiting].map(({ channel }) => channel))];
     },
+    hold(provider, forMs) {
+      const until = Math.max(held.get(toKey(provider))?.until ?? 0, now() + Math.min(forMs, holdMsMax));
+      held.set(toKey(provider), { channel: provider.channel, until });
+    },
+    heldMs: (provider) => Math.max((held.get(toKey(provider))?.until ?? 0) - now(), 0),
   };
 }

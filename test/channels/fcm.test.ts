@@ -6,6 +6,7 @@ import { type FakeFcm, startFakeFcm, toFcmError } from '../support/fakes/fake-fc
 import type { ScriptedReply } from '../support/fakes/loopback.ts';
 import { testCertificate } from '../support/fakes/test-certificate.ts';
 import { makeMessage } from '../support/make-message.ts';
+import { until } from '../support/until.ts';
 
 const never = new AbortController().signal;
 
@@ -159,15 +160,21 @@ describe('the access token', () => {
     expect(fcm.tokenCount()).toBe(before + 1);
   });
 
-  test('is replaced before it ends', async () => {
+  test('is replaced before it ends, and nobody waits for that', async () => {
     const hurried = await startFakeFcm({ expiresInSeconds: 299 });
-    const inAHurry = openChannel(hurried);
+    const inAHurry = openChannel(hurried, { timeoutMs: 1_000 });
+    const accepted = { kind: 'accepted', providerCode: '200' };
     await inAHurry.send(toApp(), never);
-    await inAHurry.send(toApp(), never);
-    expect(hurried.tokenCount()).toBe(2);
-    // It cannot be replaced now, and is good for a while.
-    hurried.replyNextToken({ status: 503 });
-    expect(await inAHurry.send(toApp(), never)).toEqual({ kind: 'accepted', providerCode: '200' });
+    const { promise, resolve } = Promise.withResolvers<ScriptedReply>();
+    hurried.replyNextToken(promise);
+    expect(await inAHurry.send(toApp(), never)).toEqual(accepted);
+    expect(hurried.tokenCount()).toBe(1);
+    // It cannot be replaced now, and is good for a while: it is tried again.
+    resolve({ status: 503 });
+    await until(async () => {
+      expect(await inAHurry.send(toApp(), never)).toEqual(accepted);
+      return hurried.tokenCount() > 1;
+    });
     await hurried.close();
   });
 
@@ -267,22 +274,22 @@ describe('FCM’s answer', () => {
     [
       'QUOTA_EXCEEDED',
       about(429, 'QUOTA_EXCEEDED'),
-      { kind: 'retry', retryAfterMs: 60_000, providerCode: 'QUOTA_EXCEEDED' },
+      { kind: 'retry', isThrottled: true, retryAfterMs: 60_000, providerCode: 'QUOTA_EXCEEDED' },
     ],
     [
       'QUOTA_EXCEEDED with Retry-After',
       { ...about(429, 'QUOTA_EXCEEDED'), headers: { 'retry-after': '7' } },
-      { kind: 'retry', retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
+      { kind: 'retry', isThrottled: true, retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
     ],
     [
       'QUOTA_EXCEEDED with RetryInfo',
       about(429, 'QUOTA_EXCEEDED', { retryDelay: '53s' }),
-      { kind: 'retry', retryAfterMs: 53_000, providerCode: 'QUOTA_EXCEEDED' },
+      { kind: 'retry', isThrottled: true, retryAfterMs: 53_000, providerCode: 'QUOTA_EXCEEDED' },
     ],
     [
       'QUOTA_EXCEEDED with both',
       { ...about(429, 'QUOTA_EXCEEDED', { retryDelay: '53s' }), headers: { 'retry-after': '7' } },
-      { kind: 'retry', retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
+      { kind: 'retry', isThrottled: true, retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
     ],
     ['UNAVAILABLE', about(503, 'UNAVAILABLE'), { kind: 'retry', retryAfterMs: 10_000, providerCode: 'UNAVAILABLE' }],
     [
@@ -294,7 +301,7 @@ describe('FCM’s answer', () => {
     [
       'THIRD_PARTY_AUTH_ERROR',
       about(401, 'THIRD_PARTY_AUTH_ERROR'),
-      { kind: 'retry', retryAfterMs: 600_000, providerCode: 'THIRD_PARTY_AUTH_ERROR' },
+      { kind: 'retry', isMessageOnly: true, retryAfterMs: 600_000, providerCode: 'THIRD_PARTY_AUTH_ERROR' },
     ],
     ['UNSPECIFIED_ERROR', about(500, 'UNSPECIFIED_ERROR'), { kind: 'retry', providerCode: 'UNSPECIFIED_ERROR' }],
     [
@@ -315,7 +322,7 @@ describe('FCM’s answer', () => {
     [
       'a project’s quota',
       toFcmError(429, { status: 'RESOURCE_EXHAUSTED' }),
-      { kind: 'retry', retryAfterMs: 60_000, providerCode: 'RESOURCE_EXHAUSTED' },
+      { kind: 'retry', isThrottled: true, retryAfterMs: 60_000, providerCode: 'RESOURCE_EXHAUSTED' },
     ],
     ['no FCM', { status: 404, body: '<html>' }, { kind: 'channelDown', providerCode: '404' }],
     ['no method', { status: 405 }, { kind: 'channelDown', providerCode: '405' }],

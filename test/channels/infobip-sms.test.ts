@@ -87,7 +87,12 @@ describe('the reply', () => {
 
   test('that asks to wait is obeyed', async () => {
     infobip.replyNext({ status: 429, headers: { 'retry-after': '2' } });
-    expect(await channel.send(toPhone(), never)).toEqual({ kind: 'retry', providerCode: '429', retryAfterMs: 2_000 });
+    expect(await channel.send(toPhone(), never)).toEqual({
+      kind: 'retry',
+      providerCode: '429',
+      isThrottled: true,
+      retryAfterMs: 2_000,
+    });
   });
 
   test.each([

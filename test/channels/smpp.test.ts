@@ -147,6 +147,15 @@ describe('a text', () => {
   });
 });
 
+test('a text of which the SMSC has taken a part is an attempt when the next one comes too fast: it is sent from its start again', async () => {
+  const { smsc, channel } = await open();
+  const outcome = channel.send(toPhone('a'.repeat(400)), never);
+  await smsc.received(1);
+  smsc.refuseNext('submit_sm', smpp.errors.ESME_RTHROTTLED ?? 0);
+  expect(await outcome).toEqual({ kind: 'retry', providerCode: 'ESME_RTHROTTLED', isMessageOnly: true });
+  expect(smsc.parts.length).toBeGreaterThan(0);
+});
+
 describe('a session', () => {
   test('by TLS is taken from an SMSC whose certificate is trusted, and from no other', async () => {
     const { smsc, channel } = await open({ isSecure: true, ca: testCertificate.cert });
@@ -331,6 +340,15 @@ describe('a receipt', () => {
     expect(receipts).toMatchObject([{ providerMessageId: providerMessageId ?? 'none' }]);
   });
 
+  test.each([
+    '9'.repeat(65),
+    'mess age',
+  ])('of a message whose id could not be stored, %s, is not waited for', async (messageId) => {
+    const { smsc, channel } = await open({ listener: makeListener().listener });
+    smsc.nameNext(messageId);
+    expect(await channel.send(toPhone(), never)).toEqual(accepted);
+  });
+
   test('of a message in parts is asked for once, and is that of the last', async () => {
     const { listener } = makeListener();
     const { smsc, channel } = await open({ listener });
@@ -465,7 +483,8 @@ const submitStatuses: Record<string, string[]> = {
     'RSERTYPUNAUTH',
     'RPROHIBITED',
   ],
-  retry: ['RINVBNDSTS', 'RSYSERR', 'RMSGQFUL', 'RTHROTTLED', 'RX_T_APPN', 'RUNKNOWNERR', 'RSERTYPUNAVAIL'],
+  retry: ['RINVBNDSTS', 'RSYSERR', 'RX_T_APPN', 'RUNKNOWNERR', 'RSERTYPUNAVAIL'],
+  'retry throttled': ['RMSGQFUL', 'RTHROTTLED'],
 };
 
 test.each(Object.entries(submitStatuses))('%s is what these answers to a submit mean: %j', async (expected, names) => {
@@ -492,7 +511,8 @@ test('a session that is not bound to the SMSC’s mind is opened again', async (
 
 test.each([
   ['channelDown', ['RBINDFAIL', 'RINVPASWD', 'RINVSYSID', 'RINVSYSTYP', 'RPROHIBITED']],
-  ['retry', ['RALYBND', 'RSYSERR', 'RMSGQFUL', 'RTHROTTLED', 'RX_T_APPN']],
+  ['retry', ['RALYBND', 'RSYSERR', 'RX_T_APPN']],
+  ['retry throttled', ['RMSGQFUL', 'RTHROTTLED']],
 ])('%s is what these answers to a bind mean: %j', async (expected, names) => {
   const { smsc, channel } = await open();
   for (const name of names) {
@@ -503,5 +523,6 @@ test.each([
 
 function toWords(outcome: Awaited<ReturnType<Channel['send']>>): string {
   const detail = outcome.kind === 'rejected' ? outcome.reason : undefined;
-  return [outcome.kind, detail, `(${outcome.providerCode})`].filter(Boolean).join(' ');
+  const extent = outcome.kind === 'retry' && outcome.isThrottled ? 'throttled' : undefined;
+  return [outcome.kind, detail, extent, `(${outcome.providerCode})`].filter(Boolean).join(' ');
 }

@@ -3,6 +3,7 @@ import type { Message, MessageContent } from '../../src/channels/channel.ts';
 import { classifySmtpReply, createSmtpChannel, toMessageId } from '../../src/channels/smtp.ts';
 import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { makeMessage } from '../support/make-message.ts';
+import { until } from '../support/until.ts';
 
 const from = 'Carillon <carillon@example.com>';
 const never = new AbortController().signal;
@@ -120,6 +121,60 @@ describe('connections', () => {
   });
 });
 
+describe('mails that wait for a connection', () => {
+  test('of a server that is slow are all taken, once each, however long the queue is', async () => {
+    const slow = await startFakeSmtp({ answerMs: 20 });
+    const toSlow = createSmtpChannel({ url: slow.url, from, connectionsMax: 1, timeoutMs: 200 });
+    // Together they take longer than the 600 ms that one of them may.
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => toSlow.send(toAda(), never)));
+    expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['accepted']));
+    expect(slow.mails).toHaveLength(50);
+    await toSlow.close();
+    await slow.close();
+  });
+
+  test('are not sent, and are no attempt, when they are given up meanwhile', async () => {
+    const slow = await startFakeSmtp({ answerMs: 100 });
+    const toSlow = createSmtpChannel({ url: slow.url, from, connectionsMax: 1 });
+    const first = toSlow.send(toAda(), never);
+    const givingUp = new AbortController();
+    const second = toSlow.send(toAda(), givingUp.signal);
+    let isPaused = false;
+    const third = toSlow.send(toAda(), never, () => !isPaused);
+    isPaused = true;
+    const fourth = toSlow.send(toAda(), never);
+    givingUp.abort();
+    const unsent = { kind: 'retry', providerCode: 'ABORTED', isUnsent: true };
+    expect(await Promise.all([second, third])).toEqual([unsent, unsent]);
+    expect(await Promise.all([first, fourth])).toMatchObject([{ kind: 'accepted' }, { kind: 'accepted' }]);
+    expect(slow.mails).toHaveLength(2);
+    await toSlow.close();
+    await slow.close();
+  });
+});
+
+describe('a channel that is closed', () => {
+  test('hangs up after what is being sent, and what waits for that', async () => {
+    const slow = await startFakeSmtp({ answerMs: 20 });
+    const toSlow = createSmtpChannel({ url: slow.url, from });
+    const outcomes = Array.from({ length: 32 }, () => toSlow.send(toAda(), never));
+    await slow.received(1);
+    await toSlow.close();
+    expect(new Set((await Promise.all(outcomes)).map(({ kind }) => kind))).toEqual(new Set(['accepted']));
+    expect(slow.mails).toHaveLength(32);
+    await until(async () => slow.openCount() === 0);
+    await slow.close();
+  });
+
+  test('keeps no connection for a send that comes late', async () => {
+    const fresh = createSmtpChannel({ url: server.url, from });
+    const before = server.openCount();
+    await fresh.close();
+    expect(await fresh.send(toAda(), never)).toMatchObject({ kind: 'accepted' });
+    await until(async () => server.openCount() === before);
+  });
+});
+
 describe('what the server refuses', () => {
   afterEach(async () => {
     // Nothing scripted is left over for the next test.
@@ -138,6 +193,12 @@ describe('what the server refuses', () => {
       { kind: 'rejected', reason: 'PROVIDER_REJECTED', providerCode: '554 5.7.1' },
     ],
     ['MAIL', 553, '5.7.1 Sender not yours', { kind: 'channelDown', providerCode: '553 5.7.1' }],
+    [
+      'MAIL',
+      550,
+      '5.1.1 Sender address rejected: Domain not found',
+      { kind: 'channelDown', providerCode: '550 5.1.1' },
+    ],
     ['MAIL', 530, '5.7.0 Log in first', { kind: 'channelDown', providerCode: '530 5.7.0' }],
     ['MAIL', 552, '5.3.4 Too big', { kind: 'rejected', reason: 'PROVIDER_REJECTED', providerCode: '552 5.3.4' }],
     ['DATA', 554, '5.6.0 Spam', { kind: 'rejected', reason: 'PROVIDER_REJECTED', providerCode: '554 5.6.0' }],
@@ -188,6 +249,12 @@ test.each([
   [501, '5.1.3', 'RCPT TO', 'gone'],
   [551, '5.1.6', 'RCPT TO', 'gone'],
   [556, '5.1.10', 'RCPT TO', 'gone'],
+  [550, '5.1.1', 'DATA', 'gone'],
+  [550, '5.1.1', 'MAIL FROM', 'channelDown'],
+  [553, '5.1.3', 'MAIL FROM', 'channelDown'],
+  [550, '5.1.1', 'CONN', 'channelDown'],
+  [500, '5.5.1', 'STARTTLS', 'channelDown'],
+  [454, '4.7.0', 'STARTTLS', 'retry'],
   [553, '5.1.7', 'RCPT TO', 'channelDown'],
   [550, '5.1.8', 'DATA', 'channelDown'],
   [421, null, 'DATA', 'retry'],

@@ -53,6 +53,12 @@ describe('an SMS', () => {
     expect(twilio.messages.at(-1)).not.toHaveProperty('From');
   });
 
+  test.each(['MG Motor', 'MGM', `MG${'0'.repeat(31)}`])('goes by %s, which only begins like one', async (name) => {
+    await createTwilioSmsChannel(account({ from: name })).send(toPhone(), never);
+    expect(twilio.messages.at(-1)).toMatchObject({ From: name });
+    expect(twilio.messages.at(-1)).not.toHaveProperty('MessagingServiceSid');
+  });
+
   test('says where its receipts go, and of which delivery they are', async () => {
     const toStatusCallback = (deliveryId: string) => `https://carillon.example/receipts/sms?delivery=${deliveryId}`;
     const message = toPhone();
@@ -133,7 +139,12 @@ describe('the reply', () => {
 
   test('that asks to wait is obeyed', async () => {
     twilio.replyNext({ status: 429, headers: { 'retry-after': '2' }, body: '{"code":20429}' });
-    expect(await sms.send(toPhone(), never)).toEqual({ kind: 'retry', providerCode: '20429', retryAfterMs: 2_000 });
+    expect(await sms.send(toPhone(), never)).toEqual({
+      kind: 'retry',
+      providerCode: '20429',
+      isThrottled: true,
+      retryAfterMs: 2_000,
+    });
   });
 
   test.each([
@@ -157,7 +168,7 @@ describe('the reply', () => {
     [405, 'channelDown'],
     [408, 'retry'],
     [413, 'rejected PROVIDER_REJECTED'],
-    [429, 'retry'],
+    [429, 'retry throttled'],
     [500, 'retry'],
     [502, 'retry'],
     [503, 'retry'],
@@ -187,6 +198,16 @@ describe('the reply', () => {
     expect(toWords(await sms.send(toPhone(), never))).toBe(`${expected} (${status})`);
   });
 
+  test.each([
+    ['with a NUL', 'SM\u0000'],
+    ['of three kilobytes', 'S'.repeat(3_000)],
+    ['that is no text', 7],
+    ['that is empty', ''],
+  ])('whose id cannot be stored, %s, is accepted without one: it would be sent again', async (_, sid) => {
+    twilio.replyNext({ status: 201, body: JSON.stringify({ status: 'queued', sid }) });
+    expect(await sms.send(toPhone(), never)).toEqual({ kind: 'accepted', providerCode: 'queued' });
+  });
+
   test('of a status of tomorrow is tried again', async () => {
     twilio.replyNextStatus('pondering');
     expect(toWords(await sms.send(toPhone(), never))).toBe('retry (STATUS_UNKNOWN)');
@@ -204,7 +225,8 @@ test.each([
     [10001, 20003, 20005, 20006, 20404, 21212, 21601, 21603, 21660, 21661, 21701, 21702, 21704, 21705, 30002],
   ],
   ['channelDown', [63001, 63002, 63007, 63008, 63020, 63051, 63112]],
-  ['retry', [20429, 20500, 20503, 21611, 21730, 30001, 30008, 63009, 63010, 63012, 63017, 63018, 63038]],
+  ['retry', [20500, 20503, 21730, 30008, 63009, 63010, 63012, 63038]],
+  ['retry throttled', [20429, 21611, 30001, 63017, 63018]],
   ['retry this one', [14107, 30003]],
   ['gone', [21211, 30005]],
   ['rejected HARD_BOUNCE', [21614, 21635, 30006, 63003, 63024]],
@@ -232,5 +254,8 @@ function toWords(outcome: Awaited<ReturnType<Channel['send']>>): string {
   const detail =
     outcome.kind === 'rejected' ? outcome.reason : outcome.kind === 'accepted' ? outcome.receipt : undefined;
   const extent = outcome.kind === 'retry' && outcome.isMessageOnly ? 'this one' : undefined;
-  return [outcome.kind, detail, extent, `(${outcome.providerCode})`].filter(Boolean).join(' ');
+  const isThrottled = outcome.kind === 'retry' && outcome.isThrottled;
+  return [outcome.kind, detail, extent, isThrottled && 'throttled', `(${outcome.providerCode})`]
+    .filter(Boolean)
+    .join(' ');
 }

@@ -14,6 +14,7 @@ const rejected: SendOutcome = { kind: 'rejected', reason: 'PROVIDER_REJECTED', p
 const refused: SendOutcome = { kind: 'channelDown', providerCode: '535' };
 const greylisted: SendOutcome = { kind: 'retry', providerCode: '451', isMessageOnly: true };
 const failed: SendOutcome = { kind: 'retry', providerCode: 'TIMEOUT' };
+const throttled: SendOutcome = { kind: 'retry', providerCode: '429', isThrottled: true };
 const putOff = { kind: 'putOff', delayMs: pauseMs };
 
 let smtp: Provider;
@@ -113,6 +114,14 @@ describe('a provider that fails', () => {
     expect(await listRows()).toEqual([]);
   });
 
+  test('is not paused for being too busy, which does not make up for failures either', async () => {
+    const pauses = makeProcess();
+    for (const _ of Array(10)) expect(await send(pauses, throttled)).toEqual(throttled);
+    expect(pauses.listPaused()).toEqual([]);
+    for (const next of [failed, throttled, failed, throttled, failed]) await send(pauses, next);
+    expect(await listRows()).toMatchObject([{ cause: 'UNAVAILABLE', providerCode: 'TIMEOUT' }]);
+  });
+
   test('because this process cuts it off is not', async () => {
     const pauses = makeProcess();
     cutOff.abort();
@@ -137,6 +146,31 @@ describe('a provider that fails', () => {
       await expect(thrown).rejects.toThrow('lost');
     }
     expect(await listRows()).toEqual([]);
+  });
+});
+
+describe('a send that its channel has not handed over', () => {
+  const unsent: SendOutcome = { kind: 'retry', providerCode: 'ABORTED', isUnsent: true };
+
+  test('is put off, due at once, and pauses nothing', async () => {
+    const pauses = makeProcess();
+    for (const _ of Array(5)) expect(await send(pauses, unsent)).toEqual({ kind: 'putOff', delayMs: 0 });
+    expect(await listRows()).toEqual([]);
+  });
+
+  test('because its provider was paused while it waited there is put off until that is tried again', async () => {
+    const pauses = makeProcess();
+    const wait = Promise.withResolvers<void>();
+    const waiting = pauses.guard(smtp, {
+      ...toTurn(async () => accepted),
+      async send(mayBegin) {
+        await wait.promise;
+        return mayBegin() ? accepted : unsent;
+      },
+    });
+    await send(pauses, refused);
+    wait.resolve();
+    expect(await waiting).toEqual(putOff);
   });
 });
 

@@ -74,8 +74,12 @@ test('chance spreads the wait from a half to one and a half of it', () => {
   expect(waits).toEqual([1_000, 3_000]);
 });
 
-test('a provider that asks for more time is given it', () => {
-  expect(decide({ kind: 'retry', providerCode, retryAfterMs: 60_000 }).delayMs).toBe(60_000);
+test('a provider that asks for more time is given it, and up to a quarter more, so that not all come back at once', () => {
+  const waits = [0, 0.5, 1].map(
+    (random) =>
+      decideOutcome(delivery, { kind: 'retry', providerCode, retryAfterMs: 60_000 }, { ...chance, random }).delayMs,
+  );
+  expect(waits).toEqual([60_000, 67_500, 75_000]);
 });
 
 test('a provider that asks for less time than the usual wait gets the usual wait', () => {
@@ -100,6 +104,31 @@ test('a channel that is down costs no attempt and fails nothing, however often',
     providerCode,
     delayMs: 30_000,
     isUncounted: true,
+  });
+});
+
+describe('a provider that says that messages come too fast', () => {
+  const throttled = { kind: 'retry', providerCode, isThrottled: true } as const;
+
+  test('costs no attempt and fails nothing, however often: the message comes back after a second', () => {
+    expect(decideOutcome({ ...delivery, attempts: 1_000 }, throttled, { ...chance, random: 0 })).toEqual({
+      deliveryId: 'delivery',
+      status: 'QUEUED',
+      reason: null,
+      providerCode,
+      delayMs: 1_000,
+      isUncounted: true,
+    });
+  });
+
+  test.each([
+    [0, 1_000, 1_250],
+    [60_000, 60_000, 75_000],
+  ])('and asks for %i ms is left alone for %i to %i ms', (retryAfterMs, least, most) => {
+    const waits = [0, 1].map(
+      (random) => decideOutcome(delivery, { ...throttled, retryAfterMs }, { ...chance, random }).delayMs,
+    );
+    expect(waits).toEqual([least, most]);
   });
 });
 

@@ -165,6 +165,25 @@ describe('a channel that is down', () => {
   });
 });
 
+test('a provider to which messages go too fast gets them all later: no attempt is counted, nothing is paused, and the rest is not tried against a wall', async () => {
+  const infobip = closeAfterTest(await startFakeInfobip());
+  for (const _ of Array(32)) infobip.replyNext({ status: 429, headers: { 'retry-after': '1' } });
+  const person = await makePerson(g.server, { phones: Array.from({ length: 100 }, () => newPhone()) });
+  const notification = await makeQueued(toSend({ users: [{ id: person.id }] }, { channels: ['SMS'] }));
+  await makeDue();
+  await g.startWorker({ infobip: { baseUrl: infobip.baseUrl, apiKey: infobip.apiKey, from: 'Carillon' } });
+  const { progress, deliveries } = await settledDeliveries(g.server, notification);
+  expect(progress).toMatchObject({ total: 100, sent: 100 });
+  expect(new Set(deliveries.nodes.map(({ attempts }) => attempts))).toEqual(new Set([1]));
+  expect(infobip.requestCount()).toBe(132);
+  expect(await g.db.channelPause.count({ where: { channel: 'SMS' } })).toBe(0);
+  const tried = await g.pool.query(sql`
+    select from delivery_attempts where delivery_id in (
+      select id from deliveries where notification_id = ${localIdOf(notification)}::uuid
+    )`);
+  expect(tried.rowCount).toBe(0);
+});
+
 test('what a whole batch puts off is come back for, though a job beside it found nothing more to do', async () => {
   const infobip = closeAfterTest(await startFakeInfobip({ holdAfter: 0 }));
   infobip.replyNext({ status: 503 });
@@ -342,5 +361,26 @@ describe('a worker that is asked to stop', () => {
     const { rows } = await g.pool.query(sql`
       select bool_and(next_attempt_at <= now()) as is_due from deliveries where notification_id = ${localIdOf(notification)}::uuid`);
     expect(rows).toEqual([{ is_due: true }]);
+  });
+
+  test('counts no attempt of mails that waited for a connection', async () => {
+    const silent = closeAfterTest(await startBrokenServer('silent', { speaksFirst: true }));
+    const smtp = { url: `smtp://127.0.0.1:${silent.port}`, from: 'carillon@example.com' };
+    const person = await makePerson(g.server, { emails: Array.from({ length: 20 }, () => newEmail()) });
+    const notification = await makeNotification(
+      g.server,
+      toSend({ users: [{ id: person.id }] }, { channels: ['EMAIL'] }),
+    );
+    const worker = await g.startWorker({ smtp }, { graceMs: 50 });
+    await silent.connected;
+    await worker.stop();
+    const { rows } = await g.pool.query(sql`
+      select attempts, count(*)::int from deliveries
+      where notification_id = ${localIdOf(notification)}::uuid and status = 'QUEUED' and next_attempt_at <= now()
+      group by attempts order by attempts`);
+    expect(rows).toEqual([
+      { attempts: 0, count: 15 },
+      { attempts: 1, count: 5 },
+    ]);
   });
 });

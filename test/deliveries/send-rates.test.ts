@@ -1,4 +1,4 @@
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { createSendRates, toRatedService } from '../../src/deliveries/send-rates.ts';
 
 const never = new AbortController().signal;
@@ -132,4 +132,35 @@ test('a channel without a rate is not held back', async () => {
   const turns = Array.from({ length: 1_000 }, () => rates.take('EMAIL', never));
   expect(await Promise.all(turns)).toEqual(Array(1_000).fill(true));
   expect(rates.listBusy()).toEqual([]);
+});
+
+describe('a provider that is held back', () => {
+  const sms = { appId: 'app', channel: 'SMS', provider: 'twilio' } as const;
+  const fcm = { appId: 'app', channel: 'PUSH', provider: 'fcm' } as const;
+
+  test('is so for as long as it asks for, and for a minute at most', () => {
+    const rates = makeRates();
+    rates.hold(sms, 5_000);
+    rates.hold(sms, 1_000);
+    expect(rates.heldMs(sms)).toBe(5_000);
+    nowMs += 5_000;
+    expect(rates.heldMs(sms)).toBe(0);
+    rates.hold(sms, 3_600_000);
+    expect(rates.heldMs(sms)).toBe(60_000);
+  });
+
+  test('keeps its channel from being claimed meanwhile, but not push, which has others', () => {
+    const rates = makeRates();
+    rates.hold(sms, 5_000);
+    rates.hold(fcm, 5_000);
+    expect(rates.listBusy()).toEqual(['SMS']);
+    nowMs += 5_000;
+    expect(rates.listBusy()).toEqual([]);
+  });
+
+  test('is held back alone: not another app’s', () => {
+    const rates = makeRates();
+    rates.hold(fcm, 5_000);
+    expect(rates.heldMs({ ...fcm, appId: 'other' })).toBe(0);
+  });
 });

@@ -18,7 +18,7 @@ export interface FakeFcm {
   /** Answers the next message with this, whatever it is. */
   replyNext(reply: ScriptedReply): void;
   /** Answers the next request for an access token with this. */
-  replyNextToken(reply: ScriptedReply): void;
+  replyNextToken(reply: ScriptedReply | Promise<ScriptedReply>): void;
   /** Takes none of the access tokens any more that it has given out. */
   revokeTokens(): void;
   /** Access tokens given out. */
@@ -84,7 +84,8 @@ export async function startFakeFcm({
 } = {}): Promise<FakeFcm> {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
   const { items: messages, add, received } = createReceived<ReceivedFcmMessage>();
-  const [scripted, scriptedTokens]: [ScriptedReply[], ScriptedReply[]] = [[], []];
+  const scripted: ScriptedReply[] = [];
+  const scriptedTokens: (ScriptedReply | Promise<ScriptedReply>)[] = [];
   const issued = new Set<string>();
   const sockets = new Set<Socket>();
   const counts = { tokens: 0, requests: 0, connections: 0, waiting: 0, held: 0 };

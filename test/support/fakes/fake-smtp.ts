@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SMTPServer } from 'smtp-server';
 import { listenOnLoopback } from './loopback.ts';
 import { type ParsedMail, parseMail } from './parse-mail.ts';
@@ -27,13 +28,18 @@ export interface FakeSmtp {
   /** Answers the next command of that stage with `code` and `text` (`5.1.1 nobody here`). */
   refuseNext(stage: SmtpStage, code: number, text: string): void;
   connectionCount(): number;
+  /** Connections that are open now. */
+  openCount(): number;
   close(): Promise<void>;
 }
 
+/** @param answerMs how long each mail takes. */
 export async function startFakeSmtp({
   login = null,
+  answerMs = 0,
 }: {
   login?: { user: string; password: string } | null;
+  answerMs?: number;
 } = {}): Promise<FakeSmtp> {
   const { items: mails, add, received } = createReceived<ReceivedMail>();
   const refusals: { stage: SmtpStage; error: Error }[] = [];
@@ -78,7 +84,7 @@ export async function startFakeSmtp({
           envelopeId: envelope.dsn?.envid ?? null,
           messageId: mail.headers.get('message-id')?.[0] ?? '',
         });
-        callback(null, '2.0.0 Ok');
+        void sleep(answerMs).then(() => callback(null, '2.0.0 Ok'));
       });
     },
   });
@@ -93,6 +99,7 @@ export async function startFakeSmtp({
     received,
     refuseNext: (stage, code, text) => refusals.push({ stage, error: toRefusal(code, text) }),
     connectionCount: () => connectionCount,
+    openCount: () => server.connections.size,
     close() {
       const { promise, resolve } = Promise.withResolvers<void>();
       server.close(() => resolve());
