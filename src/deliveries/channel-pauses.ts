@@ -2,7 +2,14 @@ import type { SendOutcome } from '../channels/channel.ts';
 import type { Channel, ChannelPauseCause } from '../generated/prisma/enums.ts';
 import type { Logger } from '../logger.ts';
 import type { Database } from '../storage/database.ts';
-import { deletePause, insertPause, listPauses, type Provider, takeProbe } from './channel-pause-store.ts';
+import {
+  deletePause,
+  insertPause,
+  listPauses,
+  type Provider,
+  takeProbe,
+  toProviderKey as toKey,
+} from './channel-pause-store.ts';
 
 /** Not sent, and due again in `delayMs`. */
 interface PutOff {
@@ -66,8 +73,6 @@ interface Pause {
   /** It is not in the database yet. */
   isNew: boolean;
 }
-
-const toKey = ({ appId, channel, provider }: Provider): string => [appId, channel, provider].join(' ');
 
 /** What this process knows of pauses: nothing, until the first `refresh`. */
 export function createChannelPauses(options: ChannelPausesOptions): ChannelPauses {

@@ -3,6 +3,7 @@ import { lockWithOwners } from '../installations/installation-store.ts';
 import { type Database, sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import type { DueDelivery } from './begin-sends.ts';
+import { holdPauses, type Provider, toProviderKey } from './channel-pause-store.ts';
 import { isOutdated } from './decide-outcome.ts';
 import { type Outcome, writeOutcomes } from './write-outcomes.ts';
 
@@ -12,6 +13,8 @@ export interface SendEnd {
   /** What the channel answered; null when it was not asked. */
   sent: SendOutcome | null;
   outcome: Outcome;
+  /** The provider that is paused, which is why it is put off. Absent: none is. */
+  pausedBy?: Provider | undefined;
 }
 
 /**
@@ -27,11 +30,7 @@ export async function recordEnds(db: Database, token: string, ends: readonly Sen
       await forgetPushAddresses(tx, ends);
       await retireRecipients(tx, ends);
       await recordRetries(tx, ends);
-      await writeOutcomes(
-        tx,
-        token,
-        ends.map(({ outcome }) => outcome),
-      );
+      await writeOutcomes(tx, token, await putOffByPauses(tx, ends));
       await recordReceipts(tx, ends);
     },
     'GENERIC',
@@ -75,6 +74,17 @@ async function retireRecipients(tx: Transaction, ends: readonly SendEnd[]): Prom
     )
     update recipients r set retired_at = now() from held where r.id = held.id
   `);
+}
+
+/** The outcomes. What is put off by a pause says by which one; where that is over meanwhile, it is due at once. */
+async function putOffByPauses(tx: Transaction, ends: readonly SendEnd[]): Promise<Outcome[]> {
+  const providers = ends.flatMap(({ pausedBy }) => pausedBy ?? []);
+  const pauses = providers.length > 0 ? await holdPauses(tx, providers) : new Map<string, string>();
+  return ends.map(({ outcome, pausedBy }) => {
+    if (!pausedBy) return outcome;
+    const pauseId = pauses.get(toProviderKey(pausedBy));
+    return pauseId === undefined ? { ...outcome, delayMs: 0 } : { ...outcome, pauseId };
+  });
 }
 
 /** What was put off has no event. */

@@ -1,3 +1,4 @@
+import { endPauses } from '../apps/end-pauses.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
@@ -13,8 +14,8 @@ export interface ResumeRequest {
 }
 
 /**
- * Ends the pauses of an app's channel, whatever its provider; there need be none. Workers hear of it with their next batch,
- * which a sweep begins; what was put off to a try goes at that time. A provider that is still down is paused again.
+ * Ends the pauses of an app's channel, whatever its provider; there need be none. What they have kept
+ * waiting is due at once: workers are woken, and hear of it with their next batch. A provider that is still down is paused again.
  *
  * @throws DomainError `NOT_FOUND` (the app), `IDEMPOTENCY_KEY_REUSED`
  */
@@ -24,9 +25,7 @@ export async function resumeChannel(deployment: Deployment, request: ResumeReque
   return write(deployment, { principal, mutation: 'resumeChannel', idempotencyKey, input }, async (tx) => {
     const [app] = await tx.$queryRaw<unknown[]>(sql`select id from apps where id = ${appId}::uuid for key share`);
     if (!app) throw new DomainError('NOT_FOUND', 'There is no such app.', ['app']);
-    await tx.$executeRaw(sql`
-      delete from channel_pauses where app_id = ${appId}::uuid and channel = ${channel}::channel
-    `);
+    await endPauses(tx, sql`app_id = ${appId}::uuid and channel = ${channel}::channel`);
     return { appId };
   });
 }

@@ -2,6 +2,7 @@ import type { Address, MessageContent } from '../channels/channel.ts';
 import type { ContentToRender } from '../content/render-deliveries.ts';
 import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
+import type { Provider } from './channel-pause-store.ts';
 import type { TurnEnd } from './channel-pauses.ts';
 import { attemptsMax } from './decide-outcome.ts';
 import type { FrequencyCap } from './frequency-cap.ts';
@@ -20,6 +21,9 @@ export interface NotificationToSend extends ContentToRender {
   frequencyCap: FrequencyCap | null;
 }
 
+/** How a delivery's turn ended, and who was to send it, where that is known. */
+export type SentOne = TurnEnd & { provider?: Provider };
+
 /**
  * Sends one delivery when its channel is not paused and at its rate, and answers how that ended; null when nothing is
  * configured for its address. Never throws, so that
@@ -30,7 +34,7 @@ export async function sendOne(
   worker: Worker,
   notification: Pick<NotificationToSend, 'id' | 'expiresAt' | 'wishes' | 'topicId'> & { content: MessageContent },
   delivery: DueDelivery,
-): Promise<TurnEnd | null> {
+): Promise<SentOne | null> {
   const about = { deliveryId: delivery.id, notificationId: notification.id };
   // No attempt so far lived to tell how it ended.
   if (delivery.attempts > attemptsMax) return { kind: 'retry', providerCode: 'INTERRUPTED' };
@@ -61,11 +65,12 @@ export async function sendOne(
     };
     const service = toRatedService(delivery.channel, address.kind);
     const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
-    return await worker.pauses.guard(provider, {
+    const end = await worker.pauses.guard(provider, {
       wait: () => worker.rates.take(service, worker.sendSignal),
       send: () => via.send(message, worker.sendSignal),
       counts: via.hasManyServices !== true,
     });
+    return { ...end, provider };
   } catch (err) {
     worker.log.error(
       { err, ...about, channel: delivery.channel },

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { insertPause } from '../../src/deliveries/channel-pause-store.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { setChannels } from '../support/app-channels.ts';
@@ -53,14 +53,45 @@ describe('a channel that is down', () => {
   test('goes on when it is resumed, with all that has waited, and is no longer seen', async () => {
     smtp.refuseNext('AUTH', 535, '5.7.8 Authentication credentials invalid');
     await g.startWorker(options, { channelPauseMs: 600_000 });
-    await sendEmail();
+    const first = await sendEmail();
     await paused('smtp');
     const waiting = await sendEmail();
     const { id } = await sendersOf(g.server);
     const resumed = await resumeChannel(g.server, { app: id, channel: 'EMAIL' });
     if (resumed?.__typename !== 'ResumeChannelPayload') throw new Error('It was refused.');
     expect(resumed.app.senders.filter(({ isPaused }) => isPaused)).toEqual([]);
-    expect(await settledDeliveries(g.server, waiting)).toMatchObject({ progress: { sent: 1 } });
+    for (const notification of [first, waiting]) {
+      expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { sent: 1 } });
+    }
+  });
+
+  test('goes on when it is resumed with nothing that waits for another reason', async () => {
+    const hour = (offset: number) => `${String((new Date().getUTCHours() + offset + 24) % 24).padStart(2, '0')}:00`;
+    await g.startWorker(options, { channelPauseMs: 600_000 });
+    const { id: person } = await makePerson(g.server, { emails: [newEmail()] });
+    const quiet = await makeNotification(
+      g.server,
+      toSend({ users: [{ id: person }] }, { channels: ['EMAIL'], quietHours: { from: hour(-2), to: hour(3) } }),
+    );
+    const where = { notificationId: localIdOf(quiet), nextAttemptAt: { gt: new Date(Date.now() + 3_600_000) } };
+    const { nextAttemptAt } = await until(() => g.db.delivery.findFirst({ where }));
+    smtp.refuseNext('AUTH', 535, '5.7.8 Authentication credentials invalid');
+    const first = await sendEmail();
+    await paused('smtp');
+    await resumeChannel(g.server, { app: (await sendersOf(g.server)).id, channel: 'EMAIL' });
+    expect(await settledDeliveries(g.server, first)).toMatchObject({ progress: { sent: 1 } });
+    expect(await g.db.delivery.findFirst({ where })).toMatchObject({ status: 'QUEUED', nextAttemptAt });
+  });
+
+  test('goes on with other credentials of its app, as soon as they are heard of', async () => {
+    const wrong = { smtp: { ...options.smtp, url: smtp.url.replace('right', 'wrong') } };
+    await g.startWorker(wrong, { channelPauseMs: 600_000 });
+    const first = await sendEmail();
+    await paused('smtp');
+    const { id } = await sendersOf(g.server);
+    onTestFinished(async () => void (await setChannels(g.server, id, { smtp: null })));
+    await setChannels(g.server, id, { smtp: options.smtp });
+    expect(await settledDeliveries(g.server, first)).toMatchObject({ progress: { sent: 1 } });
   });
 
   test('is tried at once by a worker that starts, which may know better', async () => {
@@ -69,7 +100,6 @@ describe('a channel that is down', () => {
     const first = await sendEmail();
     await paused('smtp');
     await worker.stop();
-    await g.pool.query(`update deliveries set next_attempt_at = now() where status = 'QUEUED'`);
     await g.startWorker(options, { channelPauseMs: 600_000 });
     expect(await settledDeliveries(g.server, first)).toMatchObject({ progress: { sent: 1 } });
   });
