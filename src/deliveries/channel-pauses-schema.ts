@@ -8,6 +8,7 @@ import { parseId } from '../graphql/global-id.ts';
 import type { Loader } from '../graphql/loaders.ts';
 import { principalOf } from '../graphql/principal.ts';
 import { ChannelEnum } from '../users/schema.ts';
+import { appProviders } from './app-providers.ts';
 import { resumeChannel } from './resume-channel.ts';
 
 /** No more are expected of an app, for the price of an operation. */
@@ -34,19 +35,6 @@ const sendersOfApp: Loader<string, SendersOfApp> = {
       pauses: pauses.get(id) ?? [],
     }));
   },
-};
-
-/** What each of an app's own credentials make, by the name of its channel. */
-const madeBy: Record<AppChannelProvider, { channel: Channel; provider: string }> = {
-  FCM: { channel: 'PUSH', provider: 'fcm' },
-  APNS: { channel: 'PUSH', provider: 'apns' },
-  WEB_PUSH: { channel: 'PUSH', provider: 'web-push' },
-  SMTP: { channel: 'EMAIL', provider: 'smtp' },
-  INFOBIP: { channel: 'SMS', provider: 'infobip' },
-  TWILIO: { channel: 'SMS', provider: 'twilio' },
-  SMPP: { channel: 'SMS', provider: 'smpp' },
-  INFOBIP_WHATSAPP: { channel: 'WHATSAPP', provider: 'infobip' },
-  TWILIO_WHATSAPP: { channel: 'WHATSAPP', provider: 'twilio' },
 };
 
 const PauseCauseEnum = builder.enumType('ChannelPauseCause', {
@@ -114,7 +102,7 @@ builder.prismaObjectField(AppObject, 'senders', (t) =>
     extensions: { listSizeMax: providersMax },
     resolve: async ({ id }, _, { loaders, channels }) => {
       const { isDefault, ownCredentials, pauses } = await loaders.load(sendersOfApp, id);
-      const own = ownCredentials.map((provider) => madeBy[provider]);
+      const own = ownCredentials.map((provider) => appProviders[provider]);
       return toSenders([...own, ...(isDefault ? channels.listProviders() : [])], pauses);
     },
   }),

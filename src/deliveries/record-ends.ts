@@ -29,7 +29,7 @@ export async function recordEnds(db: Database, token: string, ends: readonly Sen
     async (tx) => {
       await forgetPushAddresses(tx, ends);
       await retireRecipients(tx, ends);
-      await recordRetries(tx, ends);
+      await recordAttempts(tx, ends);
       await writeOutcomes(tx, token, await putOffByPauses(tx, ends));
       await recordReceipts(tx, ends);
     },
@@ -87,16 +87,16 @@ async function putOffByPauses(tx: Transaction, ends: readonly SendEnd[]): Promis
   });
 }
 
-/** What was put off has no event. */
-async function recordRetries(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
-  const retried = ends.filter(({ sent, outcome }) => sent?.kind === 'retry' && outcome.status === 'QUEUED');
-  if (retried.length === 0) return;
+/** What was put off has no event. An attempt that is refused with all others is no attempt at this delivery. */
+async function recordAttempts(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
+  const putOff = ends.filter(({ sent, outcome }) => sent !== null && outcome.status === 'QUEUED');
+  if (putOff.length === 0) return;
   await tx.$executeRaw(sql`
     insert into delivery_attempts (delivery_id, attempt, provider_code)
     select * from unnest(
-      ${retried.map(({ delivery }) => delivery.id)}::uuid[],
-      ${retried.map(({ delivery }) => delivery.attempts)}::int[],
-      ${retried.map(({ outcome }) => outcome.providerCode)}::text[]
+      ${putOff.map(({ delivery }) => delivery.id)}::uuid[],
+      ${putOff.map(({ delivery, outcome }) => (outcome.isUncounted ? null : delivery.attempts))}::int[],
+      ${putOff.map(({ outcome }) => outcome.providerCode)}::text[]
     )
     on conflict (delivery_id, at) do nothing
   `);
