@@ -42,7 +42,10 @@ export async function changeOwnChannels(
 }
 
 /** For what an app has credentials of its own. */
-export async function listOwnProviders(tx: Transaction, appId: string): Promise<AppChannelProvider[]> {
+export async function listOwnProviders(
+  tx: Pick<Transaction, '$queryRaw'>,
+  appId: string,
+): Promise<AppChannelProvider[]> {
   const rows = await tx.$queryRaw<{ provider: AppChannelProvider }[]>(sql`
     select provider::text from app_channels where app_id = ${appId}::uuid
   `);

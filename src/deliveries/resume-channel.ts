@@ -4,6 +4,7 @@ import { DomainError } from '../errors.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
+import { listPausesOf } from './pauses-of-app.ts';
 
 /** A channel that is to be used again. */
 export interface ResumeRequest {
@@ -14,7 +15,7 @@ export interface ResumeRequest {
 }
 
 /**
- * Ends the pauses of an app's channel, whatever its provider; there need be none. What they have kept
+ * Ends the pauses of an app's channel, whatever its provider, the common ones too where they send for it; there need be none. What they have kept
  * waiting is due at once: workers are woken, and hear of it with their next batch. A provider that is still down is paused again.
  *
  * @throws DomainError `NOT_FOUND` (the app), `IDEMPOTENCY_KEY_REUSED`
@@ -25,7 +26,8 @@ export async function resumeChannel(deployment: Deployment, request: ResumeReque
   return write(deployment, { principal, mutation: 'resumeChannel', idempotencyKey, input }, async (tx) => {
     const [app] = await tx.$queryRaw<unknown[]>(sql`select id from apps where id = ${appId}::uuid for key share`);
     if (!app) throw new DomainError('NOT_FOUND', 'There is no such app.', ['app']);
-    await endPauses(tx, sql`app_id = ${appId}::uuid and channel = ${channel}::channel`);
+    const pauses = await listPausesOf(tx, { appId, channel });
+    await endPauses(tx, sql`id = any(${pauses.map(({ id }) => id)}::uuid[])`);
     return { appId };
   });
 }

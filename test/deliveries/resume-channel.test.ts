@@ -4,12 +4,14 @@ import { newEmail, newPhone } from '../support/addresses.ts';
 import { setChannels } from '../support/app-channels.ts';
 import { cancelNotification } from '../support/cancel-operations.ts';
 import { resumeChannel, sendersOf } from '../support/channel-operations.ts';
+import { startFakeApns } from '../support/fakes/fake-apns.ts';
 import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeApp } from '../support/make-app.ts';
 import { makeInstallation, makeNotification, settledDeliveries } from '../support/operations.ts';
 import { globalIdOf, localIdOf, makePerson, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
+import { makeApp as makeRegisteringApp } from '../support/user-registration.ts';
 
 const g = useGatewayAndWorker();
 let smtp: FakeSmtp;
@@ -164,9 +166,51 @@ describe('resumeChannel', () => {
         { appId: other, channel: 'SMS' },
       ]),
     );
-    expect((await sendersOf(g.server, globalIdOf('App', id))).senders).toMatchObject([
-      { channel: 'EMAIL', provider: 'x', isPaused: true },
+    const { senders } = await sendersOf(g.server, globalIdOf('App', id));
+    expect(senders.filter(({ isPaused }) => isPaused)).toMatchObject([{ channel: 'EMAIL', provider: 'x' }]);
+  });
+
+  test('of an app ends the pauses of the common providers that send for it, and it shows them', async () => {
+    const shop = await makeRegisteringApp(g.server, {});
+    const mine = localIdOf(shop.id);
+    const common = localIdOf((await sendersOf(g.server)).id);
+    await setChannels(g.server, shop.id, { webPush: { subject: 'mailto:ann@example.com' } });
+    const pause = { cause: 'REFUSED' as const, providerCode: null, pauseMs: 600_000 };
+    await insertPause(g.db, { appId: common, channel: 'PUSH', provider: 'web-push' }, pause);
+    await insertPause(g.db, { appId: common, channel: 'PUSH', provider: 'fcm' }, pause);
+    await insertPause(g.db, { appId: common, channel: 'EMAIL', provider: 'smtp' }, pause);
+    await insertPause(g.db, { appId: mine, channel: 'PUSH', provider: 'web-push' }, pause);
+    const { senders } = await sendersOf(g.server, shop.id);
+    const ofPush = senders.filter(({ channel }) => channel === 'PUSH');
+    expect(ofPush.map(({ provider, isPaused }) => [provider, isPaused])).toEqual([
+      ['web-push', true],
+      ['outbox', false],
+      ['fcm', true],
     ]);
+    expect(senders).toContainEqual(expect.objectContaining({ channel: 'SMS', provider: 'outbox', isPaused: false }));
+    await resumeChannel(g.server, { app: shop.id, channel: 'PUSH' });
+    const left = await g.db.channelPause.findMany({ orderBy: { channel: 'asc' } });
+    expect(left.map(({ appId, provider }) => [appId, provider])).toEqual([
+      [common, 'web-push'],
+      [common, 'smtp'],
+    ]);
+  });
+
+  test('of an app that sends by the common providers lets its deliveries go on', async () => {
+    const apns = await startFakeApns();
+    onTestFinished(apns.close);
+    apns.replyNext({ status: 403, reason: 'InvalidProviderToken' });
+    const { key, keyId, teamId, topic, baseUrl } = apns;
+    await g.startWorker({ apns: { key, keyId, teamId, topic, baseUrl } }, { channelPauseMs: 600_000 });
+    const shop = await makeRegisteringApp(g.server, {});
+    const address = { apns: { token: crypto.randomUUID() } };
+    const { pushRegistrationId } = await makeInstallation(shop.client, { platform: 'IOS', address });
+    const notification = await makeNotification(g.server, toSend({ installations: [pushRegistrationId] }));
+    await until(async () =>
+      (await sendersOf(g.server, shop.id)).senders.some(({ provider, isPaused }) => provider === 'apns' && isPaused),
+    );
+    await resumeChannel(g.server, { app: shop.id, channel: 'PUSH' });
+    expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { sent: 1 } });
   });
 });
 

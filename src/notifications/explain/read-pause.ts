@@ -17,11 +17,11 @@ export async function readPause(
   const { channel, recipientId, pauseId, nextAttemptAt } = delivery;
   const putOffBy = pauseId === null ? null : await db.channelPause.findUnique({ where: { id: pauseId } });
   if (putOffBy) return putOffBy.probeAt;
-  if (nextAttemptAt > now) return null;
+  if (nextAttemptAt > now || channel === null) return null;
   const installation = channel === 'PUSH' ? await findInstallation(db, recipientId) : null;
   const name = installation && providerOf(cipher, installation.addressCipher);
-  const pauses = await listPausesOf(db, installation?.appId ?? null);
-  const pause = pauses.find((one) => one.channel === channel && (channel !== 'PUSH' || one.provider === name));
+  const pauses = await listPausesOf(db, { appId: installation?.appId ?? null, channel });
+  const pause = pauses.find(({ provider }) => channel !== 'PUSH' || provider === name);
   return pause?.probeAt ?? null;
 }
 
