@@ -64,7 +64,8 @@ export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAIL
  *   what the provider calls it in later receipts, where that is not the delivery's id.
  * - `retry`: try again, not before `retryAfterMs` (absent: the caller's backoff). With `isMessageOnly` the provider works, and
  *   puts off this message or its recipient alone; many others in a row mean that it is down.
- * - `rejected`: this message will never be accepted; the address may be good.
+ * - `rejected`: this message will never be accepted; the address may be good. With `isSuspect` it is what each message would get if
+ *   the credentials were another app's: many in a row mean that nothing can be sent.
  * - `gone`: the address is no longer anybody's; retire it, unless the installation has registered it later than `since`
  *   (absent: the provider does not tell since when).
  * - `channelDown`: nothing can be sent now (bad credentials, say): keep every delivery, tell the operator.
@@ -80,7 +81,7 @@ export type SendOutcome =
       providerMessageId?: string | undefined;
     }
   | { kind: 'retry'; providerCode: string | null; retryAfterMs?: number; isMessageOnly?: true }
-  | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason }
+  | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason; isSuspect?: true }
   | { kind: 'gone'; providerCode: string | null; since?: Date }
   | { kind: 'channelDown'; providerCode: string | null };
 

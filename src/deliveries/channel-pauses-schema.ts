@@ -42,7 +42,8 @@ const PauseCauseEnum = builder.enumType('ChannelPauseCause', {
   description: 'Why a channel is paused.',
   values: {
     [ChannelPauseCause.REFUSED]: {
-      description: 'The provider said that nothing can be sent, as with wrong credentials or without credit.',
+      description:
+        "The provider said that nothing can be sent, as with wrong credentials or without credit, or rejected many pushes in a row as it does with another app's credentials.",
     },
     [ChannelPauseCause.UNAVAILABLE]: { description: 'The provider failed, or did not answer, many times in a row.' },
   },
