@@ -11,6 +11,7 @@ import type { Worker } from './deliveries/worker.ts';
 import { forgetEvents } from './events/forget-events.ts';
 import { fallBackJob } from './notifications/fan-out/fall-back.job.ts';
 import { fanOutJob } from './notifications/fan-out/fan-out.job.ts';
+import { resumePutOffJob } from './notifications/resume-put-off.job.ts';
 import { sweep } from './notifications/sweeper.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { type BoundJob, bindJob, startJobRunner } from './queue/job-runner.ts';
@@ -118,6 +119,7 @@ export async function startWorker(
       bindJob(fanOutJob, worker),
       bindJob(deliverJob, worker),
       bindJob(fallBackJob, worker),
+      bindJob(resumePutOffJob, worker),
       bindJob(forgetAttributeJob, worker),
       bindJob(attributeIndexesJob, { ...worker, pool }),
     ].map((job) => traced(job, worker.tracing)),

@@ -1,10 +1,14 @@
 import type { AppChannelProvider } from '../generated/prisma/enums.ts';
 import type { Cipher } from '../storage/cipher.ts';
 import { type Database, sql, type Transaction } from '../storage/database.ts';
+import { endPauses } from './end-pauses.ts';
 import type { OwnChannelChange } from './own-channels.ts';
 
 /** Credentials are readable only as those of their app and provider. */
 const purposeOf = (appId: string, provider: AppChannelProvider) => `${provider} credentials of ${appId}`;
+
+/** By then all workers have heard of other credentials. @default 2_000 // 2 seconds */
+const heardMs = 2_000;
 
 /** Keeps what an app sends by from now on, encrypted, and forgets what it no longer does. The app is locked. */
 export async function changeOwnChannels(
@@ -33,11 +37,15 @@ export async function changeOwnChannels(
       account = excluded.account, credentials_cipher = excluded.credentials_cipher, updated_at = now()
   `);
   // What was paused for the credentials before is tried with these.
-  if (changes.length > 0) await tx.$executeRaw(sql`delete from channel_pauses where app_id = ${appId}::uuid`);
+  if (changes.length === 0) return;
+  await endPauses(tx, sql`app_id = ${appId}::uuid`, { runAt: new Date(Date.now() + heardMs) });
 }
 
 /** For what an app has credentials of its own. */
-export async function listOwnProviders(tx: Transaction, appId: string): Promise<AppChannelProvider[]> {
+export async function listOwnProviders(
+  tx: Pick<Transaction, '$queryRaw'>,
+  appId: string,
+): Promise<AppChannelProvider[]> {
   const rows = await tx.$queryRaw<{ provider: AppChannelProvider }[]>(sql`
     select provider::text from app_channels where app_id = ${appId}::uuid
   `);

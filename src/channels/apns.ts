@@ -91,6 +91,7 @@ function isTokenExpired({ status, text }: HttpReply): boolean {
 
 const gone: Verdict = { kind: 'gone' };
 const refused: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED' };
+const suspect: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED', isSuspect: true };
 const unsendable: Verdict = { kind: 'rejected', reason: 'RENDER_FAILED' };
 const channelDown: Verdict = { kind: 'channelDown' };
 const retry: Verdict = { kind: 'retry' };
@@ -104,12 +105,12 @@ const byReason = new Map<string, Verdict>([
   ['BadCollapseId', unsendable],
   // "Verify that … the token matches the environment": with the sandbox's base URL every token is bad, so that none is
   // retired. One whose app was removed is Unregistered.
-  ['BadDeviceToken', refused],
+  ['BadDeviceToken', suspect],
   ['BadExpirationDate', unsendable],
   ['BadMessageId', unsendable],
   ['BadPriority', unsendable],
   ['BadTopic', channelDown], // APNS_TOPIC is the same in every message
-  ['DeviceTokenNotForTopic', refused], // the same: with a wrong topic every token is another app's
+  ['DeviceTokenNotForTopic', suspect], // the same: with a wrong topic every token is another app's
   ['DuplicateHeaders', unsendable],
   ['IdleTimeout', retry],
   ['InvalidPushType', unsendable],

@@ -117,6 +117,7 @@ function parseError(text: string): FcmError {
 
 const gone: Verdict = { kind: 'gone' };
 const refused: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED' };
+const suspect: Verdict = { kind: 'rejected', reason: 'PROVIDER_REJECTED', isSuspect: true };
 const unsendable: Verdict = { kind: 'rejected', reason: 'RENDER_FAILED' };
 const channelDown: Verdict = { kind: 'channelDown' };
 const retry: Verdict = { kind: 'retry' };
@@ -126,7 +127,7 @@ const overQuota: Verdict = { kind: 'retry', isThrottled: true, retryAfterMs: 60_
 const byErrorCode = new Map<string, Verdict>([
   ['UNREGISTERED', gone], // 404: "the app instance was unregistered from FCM … the token used is no longer valid"
   // 403: the token is another project's. Of the wrong service account all of them are, so that none is retired.
-  ['SENDER_ID_MISMATCH', refused],
+  ['SENDER_ID_MISMATCH', suspect],
   ['INVALID_ARGUMENT', unsendable], // 400: but see classifyFcmReply for one about the token
   ['QUOTA_EXCEEDED', overQuota], // 429: "retry with a minimum initial delay of 1 minute"
   ['UNAVAILABLE', { kind: 'retry', retryAfterMs: 10_000 }], // 503: "initial retry timeout 10 seconds"

@@ -57,6 +57,8 @@ export interface Channels {
   configuredChannels(): ChannelName[];
   /** By which providers each channel is served, the outbox among them: each once. */
   listProviders(): { channel: ChannelName; provider: string }[];
+  /** Each form of address of each channel, and what serves it; `provider` null: nothing does. */
+  listRoutes(): { channel: ChannelName; addressKind: AddressKind; provider: string | null }[];
   /** What serves each channel, for a person: `smtp`, `web-push, outbox for apps`, `not configured`. */
   describe(): Record<ChannelName, string>;
   /** Opens the sessions over which providers tell of messages, where they are not open. Rejects when one cannot be. */
@@ -117,6 +119,8 @@ export function createChannels({ db, ...options }: ChannelsOptions): Channels {
       [...Map.groupBy(routes, ({ channel }) => channel)].flatMap(([channel, served]) =>
         [...new Set(served.flatMap(({ via }) => via?.name ?? []))].map((provider) => ({ channel, provider })),
       ),
+    listRoutes: () =>
+      routes.map(({ channel, address, via }) => ({ channel, addressKind: address, provider: via?.name ?? null })),
     describe: () => ({
       PUSH: describeRoutes(routes, 'PUSH'),
       EMAIL: describeRoutes(routes, 'EMAIL'),

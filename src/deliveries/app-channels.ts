@@ -3,10 +3,11 @@ import { type OwnCredentials, withCredentials } from '../apps/own-channels.ts';
 import type { AddressKind, Channel } from '../channels/channel.ts';
 import { type Channels, type ChannelsOptions, createChannels, noProviders } from '../channels/registry.ts';
 import type { Vapid } from '../channels/web-push.ts';
-import type { AppChannelProvider, Channel as ChannelName } from '../generated/prisma/enums.ts';
+import type { Channel as ChannelName } from '../generated/prisma/enums.ts';
 import type { Logger } from '../logger.ts';
 import type { Cipher } from '../storage/cipher.ts';
 import type { Database } from '../storage/database.ts';
+import { appProviders, type Route } from './app-providers.ts';
 
 /** What sends, and by whose credentials. */
 export interface Sender {
@@ -50,21 +51,10 @@ interface AppChannelsOptions {
 /** How long credentials are taken for what they were. @default 1_000 // 1 second */
 const rememberedMs = 1_000;
 
-/** A form of address of one channel. */
-type Route = `${ChannelName} ${AddressKind}`;
+/** A route, to look it up by. */
+type RouteKey = `${ChannelName} ${AddressKind}`;
 
-/** What each provider serves. */
-const served: Record<AppChannelProvider, Route> = {
-  FCM: 'PUSH fcm',
-  APNS: 'PUSH apns',
-  WEB_PUSH: 'PUSH webPush',
-  SMTP: 'EMAIL email',
-  INFOBIP: 'SMS phone',
-  TWILIO: 'SMS phone',
-  SMPP: 'SMS phone',
-  INFOBIP_WHATSAPP: 'WHATSAPP phone',
-  TWILIO_WHATSAPP: 'WHATSAPP phone',
-};
+const toKey = ({ channel, addressKind }: Route): RouteKey => `${channel} ${addressKind}`;
 
 /** Nothing is lost, and nobody else's credentials are used, until they are set anew. */
 const unreadable: Channel = {
@@ -78,9 +68,9 @@ interface OwnChannels {
   made: string;
   channels: Channels;
   /** What it sends by itself. */
-  routes: ReadonlySet<Route>;
+  routes: ReadonlySet<RouteKey>;
   /** Of these, those for which the credentials cannot be read. */
-  unreadable: ReadonlySet<Route>;
+  unreadable: ReadonlySet<RouteKey>;
   twilioAuthTokens: readonly string[];
 }
 
@@ -136,7 +126,7 @@ export function createAppChannels(options: AppChannelsOptions): AppChannels {
   return {
     async senderFor(appId, channel, addressKind) {
       const its = await ownOf(appId);
-      const route: Route = `${channel} ${addressKind}`;
+      const route = toKey({ channel, addressKind });
       if (its?.unreadable.has(route)) return { via: unreadable, ownerId: appId };
       const via = its?.routes.has(route) ? its.channels.channelFor(channel, addressKind) : null;
       if (via) return { via, ownerId: appId };
@@ -174,7 +164,7 @@ function openOwn(
   sealed: readonly SealedChannel[],
 ): Omit<OwnChannels, 'made'> {
   const { db, cipher, log, vapid, wireReceipts, arePrivateEndpointsAllowed } = options;
-  const lost = new Set<Route>();
+  const lost = new Set<RouteKey>();
   let credentials: OwnCredentials = {};
   for (const one of sealed) {
     try {
@@ -184,7 +174,7 @@ function openOwn(
         { err, appId, provider: one.provider },
         "An app's own credentials cannot be read; its deliveries wait.",
       );
-      lost.add(served[one.provider]);
+      lost.add(toKey(appProviders[one.provider]));
     }
   }
   const channels = createChannels({
@@ -204,7 +194,7 @@ function openOwn(
   });
   return {
     channels,
-    routes: new Set(sealed.map(({ provider }) => served[provider])),
+    routes: new Set(sealed.map(({ provider }) => toKey(appProviders[provider]))),
     unreadable: lost,
     twilioAuthTokens: [credentials.TWILIO, credentials.TWILIO_WHATSAPP].flatMap((account) => account?.authToken ?? []),
   };

@@ -8,6 +8,8 @@ import { parseId } from '../graphql/global-id.ts';
 import type { Loader } from '../graphql/loaders.ts';
 import { principalOf } from '../graphql/principal.ts';
 import { ChannelEnum } from '../users/schema.ts';
+import { appProviders } from './app-providers.ts';
+import { concerns } from './pauses-of-app.ts';
 import { resumeChannel } from './resume-channel.ts';
 
 /** No more are expected of an app, for the price of an operation. */
@@ -15,45 +17,33 @@ const providersMax = 16;
 
 /** By what an app sends, and what of it is paused. */
 interface SendersOfApp {
-  /** Whether it is the one that the settings configure. */
-  isDefault: boolean;
   ownCredentials: AppChannelProvider[];
+  /** The default app's, by which all e-mail, SMS and WhatsApp goes. */
+  commonCredentials: AppChannelProvider[];
   pauses: ChannelPause[];
 }
 
 const sendersOfApp: Loader<string, SendersOfApp> = {
   async load(db, ids) {
-    const where = { appId: { in: [...ids] } };
-    const pauses = Map.groupBy(await db.channelPause.findMany({ where }), ({ appId }) => appId);
-    const own = await db.appChannel.findMany({ where, select: { appId: true, provider: true } });
-    const ownByApp = Map.groupBy(own, ({ appId }) => appId);
     const defaultAppId = await findDefaultAppId(db);
+    const where = { appId: { in: defaultAppId === null ? [...ids] : [...ids, defaultAppId] } };
+    const pauses = await db.channelPause.findMany({ where });
+    const own = await db.appChannel.findMany({ where, select: { appId: true, provider: true } });
+    const ownOf = (id: string | null) => own.flatMap(({ appId, provider }) => (appId === id ? [provider] : []));
     return ids.map((id) => ({
-      isDefault: id === defaultAppId,
-      ownCredentials: (ownByApp.get(id) ?? []).map(({ provider }) => provider),
-      pauses: pauses.get(id) ?? [],
+      ownCredentials: ownOf(id),
+      commonCredentials: ownOf(defaultAppId),
+      pauses: pauses.filter((pause) => concerns(pause, { appId: id, defaultAppId, own: ownOf(id) })),
     }));
   },
-};
-
-/** What each of an app's own credentials make, by the name of its channel. */
-const madeBy: Record<AppChannelProvider, { channel: Channel; provider: string }> = {
-  FCM: { channel: 'PUSH', provider: 'fcm' },
-  APNS: { channel: 'PUSH', provider: 'apns' },
-  WEB_PUSH: { channel: 'PUSH', provider: 'web-push' },
-  SMTP: { channel: 'EMAIL', provider: 'smtp' },
-  INFOBIP: { channel: 'SMS', provider: 'infobip' },
-  TWILIO: { channel: 'SMS', provider: 'twilio' },
-  SMPP: { channel: 'SMS', provider: 'smpp' },
-  INFOBIP_WHATSAPP: { channel: 'WHATSAPP', provider: 'infobip' },
-  TWILIO_WHATSAPP: { channel: 'WHATSAPP', provider: 'twilio' },
 };
 
 const PauseCauseEnum = builder.enumType('ChannelPauseCause', {
   description: 'Why a channel is paused.',
   values: {
     [ChannelPauseCause.REFUSED]: {
-      description: 'The provider said that nothing can be sent, as with wrong credentials or without credit.',
+      description:
+        "The provider said that nothing can be sent, as with wrong credentials or without credit, or rejected many pushes in a row as it does with another app's credentials.",
     },
     [ChannelPauseCause.UNAVAILABLE]: { description: 'The provider failed, or did not answer, many times in a row.' },
   },
@@ -110,12 +100,17 @@ builder.prismaObjectField(AppObject, 'senders', (t) =>
     type: [ChannelSenderObject],
     authScopes: { readAll: true },
     description:
-      'What sends by its own credentials, and for the default app what the environment of the program configures, which sends for all that have none of their own; and what of it is paused. For server and dashboard keys.',
+      'What sends for it, and what of it is paused: its own credentials, and where it has none those of the first app and of the environment of the program. E-mail, SMS and WhatsApp go by the first app, whoever they are to. For server and dashboard keys.',
     extensions: { listSizeMax: providersMax },
     resolve: async ({ id }, _, { loaders, channels }) => {
-      const { isDefault, ownCredentials, pauses } = await loaders.load(sendersOfApp, id);
-      const own = ownCredentials.map((provider) => madeBy[provider]);
-      return toSenders([...own, ...(isDefault ? channels.listProviders() : [])], pauses);
+      const { ownCredentials, commonCredentials, pauses } = await loaders.load(sendersOfApp, id);
+      const configured = channels.listRoutes().flatMap(({ channel, addressKind, provider: common }) => {
+        const credentials = (channel === 'PUSH' ? ownCredentials : commonCredentials).map((name) => appProviders[name]);
+        const own = credentials.find((one) => one.channel === channel && one.addressKind === addressKind);
+        const provider = own?.provider ?? common;
+        return provider === null ? [] : [{ channel, provider }];
+      });
+      return toSenders(configured, pauses);
     },
   }),
 );
@@ -143,13 +138,17 @@ builder.relayMutationField(
     description: 'Which channel is to be used again.',
     inputFields: (t) => ({
       app: t.id({ required: true, description: 'Global id.' }),
-      channel: t.field({ type: ChannelEnum, required: true, description: 'All of its providers.' }),
+      channel: t.field({
+        type: ChannelEnum,
+        required: true,
+        description: 'All of its providers that send for the app.',
+      }),
       idempotencyKey: t.string({ description: 'Makes a repeat of this call harmless for 24 hours.' }),
     }),
   },
   {
     description:
-      'Ends the pause of a channel whose provider was down, once what was wrong is mended; else the next send would try. Workers go on within seconds. A provider that is still down is paused again.',
+      'Ends the pause of a channel whose provider was down, once what was wrong is mended; else the next send would try. What has waited is due at once, and workers go on within seconds. A provider that sends for several apps goes on for all of them. One that is still down is paused again.',
     authScopes: { administer: true },
     errors: refusedWith('NOT_FOUND', 'VALUE_INVALID', 'IDEMPOTENCY_KEY_REUSED'),
     resolve: async (_, { input: { app, ...input } }, context) => {

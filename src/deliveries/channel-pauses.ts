@@ -2,7 +2,14 @@ import type { SendOutcome } from '../channels/channel.ts';
 import type { Channel, ChannelPauseCause } from '../generated/prisma/enums.ts';
 import type { Logger } from '../logger.ts';
 import type { Database } from '../storage/database.ts';
-import { deletePause, insertPause, listPauses, type Provider, takeProbe } from './channel-pause-store.ts';
+import {
+  deletePause,
+  insertPause,
+  listPauses,
+  type Provider,
+  takeProbe,
+  toProviderKey as toKey,
+} from './channel-pause-store.ts';
 
 /** Not sent, and due again in `delayMs`. */
 interface PutOff {
@@ -26,9 +33,10 @@ export type TurnEnd = SendOutcome | PutOff;
 /**
  * The providers that are down, so that one with wrong credentials neither fails a million deliveries nor tries them all, and
  * one that does not answer uses up nobody's attempts (a circuit breaker). A pause is in the database, for all workers: it
- * begins when a provider says that nothing can be sent, or after so many failures in a row in one process; then one send of
- * all workers' is let through per `pauseMs` to see whether it is back, and the rest stays queued. It ends when the provider
- * takes a message (or refuses that one only), or by `resumeChannel`.
+ * begins when a provider says that nothing can be sent, or after so many failures in a row in one process, or so many rejections
+ * without an accepted message between them that wrong credentials would bring to each message; then one send of all workers' is
+ * let through per `pauseMs` to see whether it is back, and the rest stays queued. It ends when the provider takes a message (or
+ * refuses that one only), or by `resumeChannel`.
  */
 export interface ChannelPauses {
   /** Hears of what other processes have found, and of what was resumed. */
@@ -50,7 +58,7 @@ interface ChannelPausesOptions {
   /** All that there are: a channel is paused when each of its own is. */
   listProviders: () => readonly Provider[];
   pauseMs: number;
-  /** Sends in a row that were not answered, or put off, before a provider is paused. @default 20 */
+  /** Sends in a row that were not answered, or put off, or whose rejection is suspect, before a provider is paused. @default 20 */
   failuresMax?: number;
   /** Aborts when sends are cut off: what fails then is no fault of a provider's. */
   signal: AbortSignal;
@@ -68,13 +76,19 @@ interface Pause {
   isNew: boolean;
 }
 
-const toKey = ({ appId, channel, provider }: Provider): string => [appId, channel, provider].join(' ');
+/** @returns how many there are with it. */
+function countOneMore(counts: Map<string, number>, provider: Provider): number {
+  const count = (counts.get(toKey(provider)) ?? 0) + 1;
+  counts.set(toKey(provider), count);
+  return count;
+}
 
 /** What this process knows of pauses: nothing, until the first `refresh`. */
 export function createChannelPauses(options: ChannelPausesOptions): ChannelPauses {
   const { db, log, listProviders, pauseMs, failuresMax = 20, signal, now = () => performance.now() } = options;
   const pauses = new Map<string, Pause>();
   const failures = new Map<string, number>();
+  const suspects = new Map<string, number>();
 
   async function refresh() {
     // What begins meanwhile may not be in the answer.
@@ -100,6 +114,7 @@ export function createChannelPauses(options: ChannelPausesOptions): ChannelPause
 
   async function begin(provider: Provider, cause: ChannelPauseCause, providerCode: string | null) {
     failures.delete(toKey(provider));
+    suspects.delete(toKey(provider));
     if (pauses.has(toKey(provider))) return;
     const pause: Pause = { provider, until: now() + pauseMs, probe: null, isNew: true };
     pauses.set(toKey(provider), pause);
@@ -120,14 +135,18 @@ export function createChannelPauses(options: ChannelPausesOptions): ChannelPause
   async function note(provider: Provider, outcome: SendOutcome, counts: boolean) {
     if (outcome.kind === 'channelDown') return begin(provider, 'REFUSED', outcome.providerCode);
     if (outcome.kind === 'retry' && outcome.isThrottled) return;
+    if (outcome.kind === 'rejected' && outcome.isSuspect) {
+      failures.delete(toKey(provider));
+      if (countOneMore(suspects, provider) >= failuresMax) await begin(provider, 'REFUSED', outcome.providerCode);
+      return;
+    }
     if (outcome.kind !== 'retry' || outcome.isMessageOnly) {
       failures.delete(toKey(provider));
+      if (outcome.kind === 'accepted') suspects.delete(toKey(provider));
       return end(provider);
     }
     if (!counts || signal.aborted) return;
-    const count = (failures.get(toKey(provider)) ?? 0) + 1;
-    failures.set(toKey(provider), count);
-    if (count >= failuresMax) await begin(provider, 'UNAVAILABLE', outcome.providerCode);
+    if (countOneMore(failures, provider) >= failuresMax) await begin(provider, 'UNAVAILABLE', outcome.providerCode);
   }
 
   const putOff = (): PutOff => ({ kind: 'putOff', delayMs: pauseMs });

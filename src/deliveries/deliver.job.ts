@@ -19,6 +19,9 @@ import type { Worker } from './worker.ts';
 /** @default 256 // deliveries a claim: whole slices of `send-batch.ts` */
 const deliveriesPerBatch = 256;
 
+/** At most one such job waits of a notification that is due, whoever has found that. */
+export const deliverKey = (notificationId: string): string => `sweep ${notificationId}`;
+
 /**
  * Sends one batch of a notification's due deliveries: a large notification never keeps a small one waiting for longer than a
  * batch. Where more are due, the next job is there before the batch is sent, for whoever has time: several jobs and workers

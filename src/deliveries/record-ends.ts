@@ -3,6 +3,7 @@ import { lockWithOwners } from '../installations/installation-store.ts';
 import { type Database, sql, type Transaction } from '../storage/database.ts';
 import { inTransaction } from '../storage/transaction.ts';
 import type { DueDelivery } from './begin-sends.ts';
+import { holdPauses, type Provider, toProviderKey } from './channel-pause-store.ts';
 import { isOutdated } from './decide-outcome.ts';
 import { type Outcome, writeOutcomes } from './write-outcomes.ts';
 
@@ -12,6 +13,8 @@ export interface SendEnd {
   /** What the channel answered; null when it was not asked. */
   sent: SendOutcome | null;
   outcome: Outcome;
+  /** The provider that is paused, which is why it is put off. Absent: none is. */
+  pausedBy?: Provider | undefined;
 }
 
 /**
@@ -26,12 +29,8 @@ export async function recordEnds(db: Database, token: string, ends: readonly Sen
     async (tx) => {
       await forgetPushAddresses(tx, ends);
       await retireRecipients(tx, ends);
-      await recordRetries(tx, ends);
-      await writeOutcomes(
-        tx,
-        token,
-        ends.map(({ outcome }) => outcome),
-      );
+      await recordAttempts(tx, ends);
+      await writeOutcomes(tx, token, await putOffByPauses(tx, ends));
       await recordReceipts(tx, ends);
     },
     'GENERIC',
@@ -77,18 +76,31 @@ async function retireRecipients(tx: Transaction, ends: readonly SendEnd[]): Prom
   `);
 }
 
-/** What was put off has no event. What was no attempt is not kept: it comes back too often for that. */
-async function recordRetries(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
-  const retried = ends.filter(
-    ({ sent, outcome }) => sent?.kind === 'retry' && outcome.status === 'QUEUED' && !outcome.isUncounted,
-  );
-  if (retried.length === 0) return;
+/** The outcomes. What is put off by a pause says by which one; where that is over meanwhile, it is due at once. */
+async function putOffByPauses(tx: Transaction, ends: readonly SendEnd[]): Promise<Outcome[]> {
+  const providers = ends.flatMap(({ pausedBy }) => pausedBy ?? []);
+  const pauses = providers.length > 0 ? await holdPauses(tx, providers) : new Map<string, string>();
+  return ends.map(({ outcome, pausedBy }) => {
+    if (!pausedBy) return outcome;
+    const pauseId = pauses.get(toProviderKey(pausedBy));
+    return pauseId === undefined ? { ...outcome, delayMs: 0 } : { ...outcome, pauseId };
+  });
+}
+
+/**
+ * What was put off has no event. An attempt that is refused with all others is no attempt at this delivery. What came too fast is not
+ * kept: it comes back too often for that.
+ */
+async function recordAttempts(tx: Transaction, ends: readonly SendEnd[]): Promise<void> {
+  const isThrottled = (sent: SendOutcome) => sent.kind === 'retry' && sent.isThrottled === true;
+  const putOff = ends.filter(({ sent, outcome }) => sent && !isThrottled(sent) && outcome.status === 'QUEUED');
+  if (putOff.length === 0) return;
   await tx.$executeRaw(sql`
     insert into delivery_attempts (delivery_id, attempt, provider_code)
     select * from unnest(
-      ${retried.map(({ delivery }) => delivery.id)}::uuid[],
-      ${retried.map(({ delivery }) => delivery.attempts)}::int[],
-      ${retried.map(({ outcome }) => outcome.providerCode)}::text[]
+      ${putOff.map(({ delivery }) => delivery.id)}::uuid[],
+      ${putOff.map(({ delivery, outcome }) => (outcome.isUncounted ? null : delivery.attempts))}::int[],
+      ${putOff.map(({ outcome }) => outcome.providerCode)}::text[]
     )
     on conflict (delivery_id, at) do nothing
   `);

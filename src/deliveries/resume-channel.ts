@@ -1,8 +1,10 @@
+import { endPauses } from '../apps/end-pauses.ts';
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
+import { listPausesOf } from './pauses-of-app.ts';
 
 /** A channel that is to be used again. */
 export interface ResumeRequest {
@@ -13,8 +15,8 @@ export interface ResumeRequest {
 }
 
 /**
- * Ends the pauses of an app's channel, whatever its provider; there need be none. Workers hear of it with their next batch,
- * which a sweep begins; what was put off to a try goes at that time. A provider that is still down is paused again.
+ * Ends the pauses of an app's channel, whatever its provider, the common ones too where they send for it; there need be none. What they have kept
+ * waiting is due at once: workers are woken, and hear of it with their next batch. A provider that is still down is paused again.
  *
  * @throws DomainError `NOT_FOUND` (the app), `IDEMPOTENCY_KEY_REUSED`
  */
@@ -24,9 +26,8 @@ export async function resumeChannel(deployment: Deployment, request: ResumeReque
   return write(deployment, { principal, mutation: 'resumeChannel', idempotencyKey, input }, async (tx) => {
     const [app] = await tx.$queryRaw<unknown[]>(sql`select id from apps where id = ${appId}::uuid for key share`);
     if (!app) throw new DomainError('NOT_FOUND', 'There is no such app.', ['app']);
-    await tx.$executeRaw(sql`
-      delete from channel_pauses where app_id = ${appId}::uuid and channel = ${channel}::channel
-    `);
+    const pauses = await listPausesOf(tx, { appId, channel });
+    await endPauses(tx, sql`id = any(${pauses.map(({ id }) => id)}::uuid[])`);
     return { appId };
   });
 }

@@ -8,7 +8,7 @@ import { decideOutcome, decideRefusal } from './decide-outcome.ts';
 import { findCapped } from './frequency-cap.ts';
 import { persist } from './persist.ts';
 import { recordEnds, type SendEnd } from './record-ends.ts';
-import { type NotificationToSend, sendOne } from './send-one.ts';
+import { type NotificationToSend, type SentOne, sendOne } from './send-one.ts';
 import type { Worker } from './worker.ts';
 import type { Outcome } from './write-outcomes.ts';
 
@@ -122,10 +122,10 @@ async function endOf(worker: Worker, { notification, delivery, rendering }: Turn
     };
   }
   const said = rendering(deliveryId);
-  const sent =
+  const sent: SentOne | null =
     said.kind === 'rendered'
       ? await sendOne(worker, { ...notification, content: said.content }, delivery)
-      : { kind: 'rejected' as const, reason: 'RENDER_FAILED' as const, providerCode: said.code };
+      : { kind: 'rejected', reason: 'RENDER_FAILED', providerCode: said.code };
   if (sent === null) {
     const reason = 'CHANNEL_NOT_CONFIGURED' as const;
     const outcome = { deliveryId, status: 'DISCARDED' as const, reason, providerCode: null, isUncounted: true };
@@ -141,9 +141,10 @@ async function endOf(worker: Worker, { notification, delivery, rendering }: Turn
       delayMs,
       isUncounted: true,
     };
-    return { delivery, sent: null, outcome };
+    return { delivery, sent: null, outcome, pausedBy: sent.provider };
   }
-  return { delivery, sent, outcome: { ...toOutcome(worker, delivery, sent), variation: said.variation } };
+  const outcome = { ...toOutcome(worker, delivery, sent), variation: said.variation };
+  return { delivery, sent, outcome, ...(sent.kind === 'channelDown' && { pausedBy: sent.provider }) };
 }
 
 /** What was cut off because this process stops is due at once for the next one, and is never given up for that. */

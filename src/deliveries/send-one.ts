@@ -2,6 +2,7 @@ import type { Address, MessageContent } from '../channels/channel.ts';
 import type { ContentToRender } from '../content/render-deliveries.ts';
 import { openAddress } from '../installations/installation-address.ts';
 import type { DueDelivery } from './begin-sends.ts';
+import type { Provider } from './channel-pause-store.ts';
 import type { TurnEnd } from './channel-pauses.ts';
 import { attemptsMax, spreadMs, toHoldMs } from './decide-outcome.ts';
 import type { FrequencyCap } from './frequency-cap.ts';
@@ -20,6 +21,9 @@ export interface NotificationToSend extends ContentToRender {
   frequencyCap: FrequencyCap | null;
 }
 
+/** How a delivery's turn ended, and who was to send it, where that is known. */
+export type SentOne = TurnEnd & { provider?: Provider };
+
 /**
  * Sends one delivery when its channel is neither paused nor held back, and at its rate, and answers how that ended; null when nothing is
  * configured for its address. Never throws, so that
@@ -30,7 +34,7 @@ export async function sendOne(
   worker: Worker,
   notification: Pick<NotificationToSend, 'id' | 'expiresAt' | 'wishes' | 'topicId'> & { content: MessageContent },
   delivery: DueDelivery,
-): Promise<TurnEnd | null> {
+): Promise<SentOne | null> {
   const about = { deliveryId: delivery.id, notificationId: notification.id };
   // No attempt so far lived to tell how it ended.
   if (delivery.attempts > attemptsMax) return { kind: 'retry', providerCode: 'INTERRUPTED' };
@@ -63,7 +67,7 @@ export async function sendOne(
     const provider = { appId: ownerId ?? worker.defaultAppId, channel: delivery.channel, provider: via.name };
     const heldMs = worker.rates.heldMs(provider);
     if (heldMs > 0) return { kind: 'putOff', delayMs: spreadMs(heldMs, Math.random()) };
-    return await worker.pauses.guard(provider, {
+    const end = await worker.pauses.guard(provider, {
       // It may be held back meanwhile.
       wait: async () =>
         (await worker.rates.take(service, worker.sendSignal, notification.id)) && worker.rates.heldMs(provider) === 0,
@@ -74,6 +78,7 @@ export async function sendOne(
       },
       counts: via.hasManyServices !== true,
     });
+    return { ...end, provider };
   } catch (err) {
     worker.log.error(
       { err, ...about, channel: delivery.channel },

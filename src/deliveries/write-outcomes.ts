@@ -14,6 +14,8 @@ export interface Outcome {
   variation?: number | null;
   /** Milliseconds. @default 0 */
   delayMs?: number;
+  /** The pause that puts it off. @default null: none */
+  pauseId?: string | null;
   /** Takes the attempt back that was counted when the send began. @default false */
   isUncounted?: boolean;
 }
@@ -39,8 +41,9 @@ export async function writeOutcomes(
         ${outcomes.map(({ variation }) => variation ?? null)}::int[],
         ${outcomes.map(({ delayMs }) => (delayMs ?? 0) / 1000)}::double precision[],
         ${outcomes.map(({ isUncounted }) => (isUncounted ? 1 : 0))}::int[],
-        ${outcomes.map(({ providerMessageId }) => providerMessageId ?? null)}::text[]
-      ) as given (id, status, reason, provider_code, variation, delay_seconds, uncounted, provider_message_id)
+        ${outcomes.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
+        ${outcomes.map(({ pauseId }) => pauseId ?? null)}::uuid[]
+      ) as given (id, status, reason, provider_code, variation, delay_seconds, uncounted, provider_message_id, pause_id)
       join deliveries d on d.id = given.id and d.claim_token = ${token}::uuid
       order by d.id
       for no key update of d
@@ -50,7 +53,7 @@ export async function writeOutcomes(
       status_at = now(),
       claim_token = null, claim_expires_at = null, attempts = d.attempts - held.uncounted,
       provider_message_id = coalesce(held.provider_message_id, d.provider_message_id),
-      next_attempt_at = now() + make_interval(secs => held.delay_seconds)
+      next_attempt_at = now() + make_interval(secs => held.delay_seconds), pause_id = held.pause_id
     from held
     where d.id = held.id
   `);

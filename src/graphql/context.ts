@@ -30,7 +30,7 @@ export interface Context extends Deployment {
   operation: Grant | null;
   loaders: Loaders;
   hub: Hub;
-  channels: Pick<Channels, 'listProviders'>;
+  channels: Pick<Channels, 'listRoutes'>;
   /** Lets web push endpoints of registrations be plain http, loopback or private. */
   arePrivateEndpointsAllowed: boolean;
   /** With which browsers subscribe to web push: the deployment's VAPID public key, base64url. */

@@ -1,7 +1,7 @@
 import { endRotations } from '../apps/rotate-api-key.ts';
 import { resumeForgetting } from '../attributes/forget-attribute.job.ts';
 import { takeBackExpiredClaims } from '../deliveries/claim.ts';
-import { deliverJob } from '../deliveries/deliver.job.ts';
+import { deliverJob, deliverKey } from '../deliveries/deliver.job.ts';
 import { endQueued } from '../deliveries/end-queued.ts';
 import { fallBackKey, fallBackTask } from '../deliveries/fall-back-task.ts';
 import { forgetAttempts } from '../deliveries/record-ends.ts';
@@ -32,7 +32,7 @@ const notificationsPerPage = 500;
 export async function sweep(worker: Worker, { isAlone = false } = {}): Promise<void> {
   await everyPage(worker, (after) => takeOverFanOuts(worker, { isAlone, after }));
   await takeBackExpiredClaims(worker.db, { all: isAlone });
-  await everyPage(worker, (after) => resumeDeliveries(worker, after));
+  await resumeDue(worker);
   await everyPage(worker, (after) => resumeFallbacks(worker, after));
   await resumeForgetting(worker.db, { leaseSeconds: worker.leaseSeconds, isAlone });
   await resumeEarlyReceipts(worker);
@@ -82,6 +82,10 @@ async function takeOverFanOuts(
   });
 }
 
+/** Gives a job to each notification with deliveries that are due. */
+export const resumeDue = (worker: Worker): Promise<void> =>
+  everyPage(worker, (after) => resumeDeliveries(worker, after));
+
 /**
  * Gives a job to each notification with deliveries that are due, in case theirs is lost: one that waits already is the
  * same by its key. Ends what is overdue, or was called off.
@@ -101,7 +105,7 @@ async function resumeDeliveries(worker: Worker, after: string | null): Promise<s
   `);
   for (const { id } of waiting.filter((row) => row.is_over)) await endQueued(worker, id);
   const due = waiting.filter((row) => !row.is_over);
-  const wanted = due.map(({ id }) => ({ payload: { notificationId: id }, key: `sweep ${id}` }));
+  const wanted = due.map(({ id }) => ({ payload: { notificationId: id }, key: deliverKey(id) }));
   if (due.length > 0) await addJobs(worker.db, deliverJob, wanted);
   return waiting.map(({ id }) => id);
 }

@@ -223,12 +223,12 @@ describe('APNs’ answer', () => {
 
   test.each([
     [400, 'BadCollapseId', unsendable],
-    [400, 'BadDeviceToken', refused],
+    [400, 'BadDeviceToken', { ...refused, isSuspect: true }],
     [400, 'BadExpirationDate', unsendable],
     [400, 'BadMessageId', unsendable],
     [400, 'BadPriority', unsendable],
     [400, 'BadTopic', down],
-    [400, 'DeviceTokenNotForTopic', refused],
+    [400, 'DeviceTokenNotForTopic', { ...refused, isSuspect: true }],
     [400, 'DuplicateHeaders', unsendable],
     [400, 'IdleTimeout', retry],
     [400, 'InvalidPushType', unsendable],

@@ -244,7 +244,7 @@ describe('FCM’s answer', () => {
     [
       'SENDER_ID_MISMATCH',
       about(403, 'SENDER_ID_MISMATCH'),
-      { kind: 'rejected', reason: 'PROVIDER_REJECTED', providerCode: 'SENDER_ID_MISMATCH' },
+      { kind: 'rejected', reason: 'PROVIDER_REJECTED', isSuspect: true, providerCode: 'SENDER_ID_MISMATCH' },
     ],
     [
       'INVALID_ARGUMENT of the payload',

@@ -11,6 +11,7 @@ const pauseMs = 60_000;
 
 const accepted: SendOutcome = { kind: 'accepted', providerCode: null };
 const rejected: SendOutcome = { kind: 'rejected', reason: 'PROVIDER_REJECTED', providerCode: '550' };
+const suspect: SendOutcome = { ...rejected, providerCode: 'SENDER_ID_MISMATCH', isSuspect: true };
 const refused: SendOutcome = { kind: 'channelDown', providerCode: '535' };
 const greylisted: SendOutcome = { kind: 'retry', providerCode: '451', isMessageOnly: true };
 const failed: SendOutcome = { kind: 'retry', providerCode: 'TIMEOUT' };
@@ -92,6 +93,30 @@ describe('a provider that refuses', () => {
       await send(pauses, accepted);
     }
     expect(sentences).toEqual(['A channel is down; its deliveries wait.', 'A channel that was down works again.']);
+  });
+});
+
+describe('a provider that rejects as it would with wrong credentials', () => {
+  test('many without taking one is paused, whatever else it answers between them', async () => {
+    const pauses = makeProcess();
+    for (const next of [suspect, failed, suspect, rejected, suspect]) expect(await send(pauses, next)).toEqual(next);
+    expect(await send(pauses, accepted)).toEqual(putOff);
+    expect(await listRows()).toMatchObject([{ ...smtp, cause: 'REFUSED', providerCode: 'SENDER_ID_MISMATCH' }]);
+  });
+
+  test('now and then, and takes one in between, is not', async () => {
+    const pauses = makeProcess();
+    for (const next of [suspect, suspect, accepted, suspect, suspect]) await send(pauses, next);
+    expect(await listRows()).toEqual([]);
+  });
+
+  test('stays paused when the try is rejected so too', async () => {
+    const pauses = makeProcess();
+    await send(pauses, refused);
+    await makeProbesDue();
+    await pauses.refresh();
+    expect([await send(pauses, suspect), await send(pauses, accepted)]).toEqual([suspect, putOff]);
+    expect(await listRows()).toHaveLength(1);
   });
 });
 

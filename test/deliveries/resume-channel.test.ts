@@ -1,15 +1,17 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { insertPause } from '../../src/deliveries/channel-pause-store.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { setChannels } from '../support/app-channels.ts';
 import { cancelNotification } from '../support/cancel-operations.ts';
 import { resumeChannel, sendersOf } from '../support/channel-operations.ts';
+import { startFakeApns } from '../support/fakes/fake-apns.ts';
 import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeApp } from '../support/make-app.ts';
 import { makeInstallation, makeNotification, settledDeliveries } from '../support/operations.ts';
 import { globalIdOf, localIdOf, makePerson, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
+import { makeApp as makeRegisteringApp } from '../support/user-registration.ts';
 
 const g = useGatewayAndWorker();
 let smtp: FakeSmtp;
@@ -53,14 +55,45 @@ describe('a channel that is down', () => {
   test('goes on when it is resumed, with all that has waited, and is no longer seen', async () => {
     smtp.refuseNext('AUTH', 535, '5.7.8 Authentication credentials invalid');
     await g.startWorker(options, { channelPauseMs: 600_000 });
-    await sendEmail();
+    const first = await sendEmail();
     await paused('smtp');
     const waiting = await sendEmail();
     const { id } = await sendersOf(g.server);
     const resumed = await resumeChannel(g.server, { app: id, channel: 'EMAIL' });
     if (resumed?.__typename !== 'ResumeChannelPayload') throw new Error('It was refused.');
     expect(resumed.app.senders.filter(({ isPaused }) => isPaused)).toEqual([]);
-    expect(await settledDeliveries(g.server, waiting)).toMatchObject({ progress: { sent: 1 } });
+    for (const notification of [first, waiting]) {
+      expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { sent: 1 } });
+    }
+  });
+
+  test('goes on when it is resumed with nothing that waits for another reason', async () => {
+    const hour = (offset: number) => `${String((new Date().getUTCHours() + offset + 24) % 24).padStart(2, '0')}:00`;
+    await g.startWorker(options, { channelPauseMs: 600_000 });
+    const { id: person } = await makePerson(g.server, { emails: [newEmail()] });
+    const quiet = await makeNotification(
+      g.server,
+      toSend({ users: [{ id: person }] }, { channels: ['EMAIL'], quietHours: { from: hour(-2), to: hour(3) } }),
+    );
+    const where = { notificationId: localIdOf(quiet), nextAttemptAt: { gt: new Date(Date.now() + 3_600_000) } };
+    const { nextAttemptAt } = await until(() => g.db.delivery.findFirst({ where }));
+    smtp.refuseNext('AUTH', 535, '5.7.8 Authentication credentials invalid');
+    const first = await sendEmail();
+    await paused('smtp');
+    await resumeChannel(g.server, { app: (await sendersOf(g.server)).id, channel: 'EMAIL' });
+    expect(await settledDeliveries(g.server, first)).toMatchObject({ progress: { sent: 1 } });
+    expect(await g.db.delivery.findFirst({ where })).toMatchObject({ status: 'QUEUED', nextAttemptAt });
+  });
+
+  test('goes on with other credentials of its app, as soon as they are heard of', async () => {
+    const wrong = { smtp: { ...options.smtp, url: smtp.url.replace('right', 'wrong') } };
+    await g.startWorker(wrong, { channelPauseMs: 600_000 });
+    const first = await sendEmail();
+    await paused('smtp');
+    const { id } = await sendersOf(g.server);
+    onTestFinished(async () => void (await setChannels(g.server, id, { smtp: null })));
+    await setChannels(g.server, id, { smtp: options.smtp });
+    expect(await settledDeliveries(g.server, first)).toMatchObject({ progress: { sent: 1 } });
   });
 
   test('is tried at once by a worker that starts, which may know better', async () => {
@@ -69,7 +102,6 @@ describe('a channel that is down', () => {
     const first = await sendEmail();
     await paused('smtp');
     await worker.stop();
-    await g.pool.query(`update deliveries set next_attempt_at = now() where status = 'QUEUED'`);
     await g.startWorker(options, { channelPauseMs: 600_000 });
     expect(await settledDeliveries(g.server, first)).toMatchObject({ progress: { sent: 1 } });
   });
@@ -137,9 +169,51 @@ describe('resumeChannel', () => {
         { appId: other, channel: 'SMS' },
       ]),
     );
-    expect((await sendersOf(g.server, globalIdOf('App', id))).senders).toMatchObject([
-      { channel: 'EMAIL', provider: 'x', isPaused: true },
+    const { senders } = await sendersOf(g.server, globalIdOf('App', id));
+    expect(senders.filter(({ isPaused }) => isPaused)).toMatchObject([{ channel: 'EMAIL', provider: 'x' }]);
+  });
+
+  test('of an app ends the pauses of the common providers that send for it, and it shows them', async () => {
+    const shop = await makeRegisteringApp(g.server, {});
+    const mine = localIdOf(shop.id);
+    const common = localIdOf((await sendersOf(g.server)).id);
+    await setChannels(g.server, shop.id, { webPush: { subject: 'mailto:ann@example.com' } });
+    const pause = { cause: 'REFUSED' as const, providerCode: null, pauseMs: 600_000 };
+    await insertPause(g.db, { appId: common, channel: 'PUSH', provider: 'web-push' }, pause);
+    await insertPause(g.db, { appId: common, channel: 'PUSH', provider: 'fcm' }, pause);
+    await insertPause(g.db, { appId: common, channel: 'EMAIL', provider: 'smtp' }, pause);
+    await insertPause(g.db, { appId: mine, channel: 'PUSH', provider: 'web-push' }, pause);
+    const { senders } = await sendersOf(g.server, shop.id);
+    const ofPush = senders.filter(({ channel }) => channel === 'PUSH');
+    expect(ofPush.map(({ provider, isPaused }) => [provider, isPaused])).toEqual([
+      ['web-push', true],
+      ['outbox', false],
+      ['fcm', true],
     ]);
+    expect(senders).toContainEqual(expect.objectContaining({ channel: 'SMS', provider: 'outbox', isPaused: false }));
+    await resumeChannel(g.server, { app: shop.id, channel: 'PUSH' });
+    const left = await g.db.channelPause.findMany({ orderBy: { channel: 'asc' } });
+    expect(left.map(({ appId, provider }) => [appId, provider])).toEqual([
+      [common, 'web-push'],
+      [common, 'smtp'],
+    ]);
+  });
+
+  test('of an app that sends by the common providers lets its deliveries go on', async () => {
+    const apns = await startFakeApns();
+    onTestFinished(apns.close);
+    apns.replyNext({ status: 403, reason: 'InvalidProviderToken' });
+    const { key, keyId, teamId, topic, baseUrl } = apns;
+    await g.startWorker({ apns: { key, keyId, teamId, topic, baseUrl } }, { channelPauseMs: 600_000 });
+    const shop = await makeRegisteringApp(g.server, {});
+    const address = { apns: { token: crypto.randomUUID() } };
+    const { pushRegistrationId } = await makeInstallation(shop.client, { platform: 'IOS', address });
+    const notification = await makeNotification(g.server, toSend({ installations: [pushRegistrationId] }));
+    await until(async () =>
+      (await sendersOf(g.server, shop.id)).senders.some(({ provider, isPaused }) => provider === 'apns' && isPaused),
+    );
+    await resumeChannel(g.server, { app: shop.id, channel: 'PUSH' });
+    expect(await settledDeliveries(g.server, notification)).toMatchObject({ progress: { sent: 1 } });
   });
 });
 

@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { insertPause } from '../../src/deliveries/channel-pause-store.ts';
 import { sql } from '../../src/storage/database.ts';
 import { graphql } from '../generated/gql.ts';
 import type { SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail } from '../support/addresses.ts';
+import { sendersOf } from '../support/channel-operations.ts';
+import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
+import { makeApp } from '../support/make-app.ts';
 import { makeNotification, settledDeliveries } from '../support/operations.ts';
 import { makeDynamicSegment } from '../support/segments/operations.ts';
 import { localIdOf, makePerson, makeSegment, settledInAHurry, toSend } from '../support/send-operations.ts';
@@ -117,6 +121,60 @@ test('what comes next is told: another attempt, another channel, the end of quie
     text: 'Unless it is known to be enough by then, EMAIL follows.',
   });
   expect((await nextOf(quiet, 'QUIET_HOURS')).at).not.toBeNull();
+});
+
+describe('that the provider is down is told', () => {
+  test('of what it has refused, with what it said, and of what waits for it', async () => {
+    const smtp = await startFakeSmtp({ login: { user: 'carillon', password: 'right' } });
+    onTestFinished(smtp.close);
+    const url = smtp.url.replace('right', 'wrong');
+    await g.startWorker({ smtp: { url, from: 'carillon@example.com' } }, { channelPauseMs: 60_000 });
+    const person = await makePerson(g.server, { emails: [newEmail()] });
+    const refused = await byEmail({ users: [{ id: person.id }] });
+    const pause = await until(() => g.db.channelPause.findFirst());
+    onTestFinished(async () => void (await g.pool.query('delete from channel_pauses')));
+    const waiting = await byEmail({ users: [{ id: person.id }] });
+    const next = { code: 'PAUSED', at: pause.probeAt.toISOString() };
+    await until(async () => (await explain(refused)).next?.code === 'PAUSED');
+    const told = await explain(refused);
+    expect(told.next).toMatchObject(next);
+    expect(told.steps.map(({ code, providerCode }) => [code, providerCode])).toEqual([
+      ['QUEUED', null],
+      ['RETRY', '535 5.7.8'],
+    ]);
+    expect(told.steps[1]?.text).toBe(
+      'The provider takes nothing at the moment (535 5.7.8): this attempt does not count.',
+    );
+    const other = await explain(waiting);
+    expect(other.next).toMatchObject(next);
+    expect(other.steps.map(({ code, providerCode }) => [code, providerCode])).toEqual([['QUEUED', null]]);
+  });
+
+  test('only of the one that would send it', async () => {
+    const worker = await g.startWorker();
+    const person = await makePerson(g.server);
+    const hour = (offset: number) => `${String((new Date().getUTCHours() + offset + 24) % 24).padStart(2, '0')}:00`;
+    const quietHours = { from: hour(-2), to: hour(3) };
+    const target = { users: [{ id: person.id }] };
+    const notification = await makeNotification(g.server, toSend(target, { channels: ['PUSH'], quietHours }));
+    await until(async () => (await explain(notification)).next?.code === 'QUIET_HOURS');
+    await worker.stop();
+    const pauseFor = async (appId: string, provider: string, pauseMs: number) =>
+      insertPause(g.db, { appId, channel: 'PUSH', provider }, { cause: 'REFUSED', providerCode: null, pauseMs });
+    const mine = localIdOf((await sendersOf(g.server)).id);
+    const { id: another } = await makeApp(g);
+    onTestFinished(async () => void (await g.pool.query('delete from channel_pauses')));
+    await pauseFor(mine, 'fcm', 90_000);
+    expect((await explain(notification)).next?.code).toBe('QUIET_HOURS');
+    await g.pool.query(sql`
+      update deliveries set next_attempt_at = now() where notification_id = ${localIdOf(notification)}::uuid`);
+    const { probeAt } = await g.db.channelPause.findFirstOrThrow();
+    await pauseFor(mine, 'apns', 30_000);
+    await pauseFor(another, 'fcm', 30_000);
+    expect((await explain(notification)).next).toMatchObject({ code: 'PAUSED', at: probeAt.toISOString() });
+    await g.db.channelPause.deleteMany({ where: { appId: mine, provider: 'fcm' } });
+    expect((await explain(notification)).next?.code).toBe('WAITING');
+  });
 });
 
 test('of a delivery that there is not nothing is told', async () => {

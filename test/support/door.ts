@@ -45,7 +45,7 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     rules: testRules,
     publicUrl: null,
     hub,
-    channels: { listProviders: () => [] },
+    channels: { listRoutes: () => [] },
     arePrivateEndpointsAllowed: true,
     webPushPublicKey: 'a',
     configuredChannels: () => Promise.resolve([]),

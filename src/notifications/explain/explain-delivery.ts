@@ -1,9 +1,11 @@
+import type { Deployment } from '../../deployment.ts';
 import type { Delivery, Notification } from '../../generated/prisma/client.ts';
 import type { Channel } from '../../generated/prisma/enums.ts';
 import { type Database, sql } from '../../storage/database.ts';
 import { orderOfChannels } from '../fan-out/decide-deliveries.ts';
 import { readQuietHours } from '../schedule.ts';
 import { explainOrigin, type Origin } from './origin.ts';
+import { readPause } from './read-pause.ts';
 import { type Facts, type NextStep, type Step, tellNext, tellSteps } from './story.ts';
 
 /** The story of one delivery. */
@@ -21,25 +23,27 @@ export interface Explanation {
  * @param configured the channels of this deployment
  */
 export async function explainDelivery(
-  db: Database,
+  deployment: Pick<Deployment, 'db' | 'cipher'>,
   { deliveryId, configured }: { deliveryId: string; configured: readonly Channel[] },
 ): Promise<Explanation | null> {
+  const { db } = deployment;
   const delivery = await db.delivery.findUnique({ where: { id: deliveryId } });
   if (!delivery) return null;
   const notification = await db.notification.findUniqueOrThrow({ where: { id: delivery.notificationId } });
   const [origins, facts] = [
     await explainOrigin(db, delivery, notification),
-    await readFacts(db, { delivery, notification, configured }),
+    await readFacts(deployment, { delivery, notification, configured }),
   ];
   return { deliveryId, origins, steps: tellSteps(facts), next: tellNext(facts) };
 }
 
 async function readFacts(
-  db: Database,
+  deployment: Pick<Deployment, 'db' | 'cipher'>,
   { delivery, notification, configured }: Pick<Facts, 'delivery' | 'notification'> & { configured: readonly Channel[] },
 ): Promise<Facts> {
+  const { db } = deployment;
   const about = { where: { deliveryId: delivery.id } };
-  const [now, events, retries] = [
+  const [clock, events, retries] = [
     await readClock(db, delivery, notification),
     await db.deliveryEvent.findMany({ ...about, orderBy: { position: 'asc' }, take: stepsMax }),
     await db.deliveryAttempt.findMany({ ...about, orderBy: { at: 'asc' }, take: stepsMax }),
@@ -49,7 +53,8 @@ async function readFacts(
     notification,
     events,
     retries,
-    ...now,
+    ...clock,
+    pausedUntil: delivery.status === 'QUEUED' ? await readPause(deployment, delivery, clock.now) : null,
     fallback: await readFallback(db, delivery, { notification, configured }),
   };
 }
@@ -59,11 +64,11 @@ export const stepsMax = 200;
 
 async function readClock(
   db: Database,
-  { userId, recipientId, channel }: Delivery,
+  { userId, recipientId }: Delivery,
   { quietHours }: Notification,
-): Promise<Pick<Facts, 'now' | 'quietUntil' | 'pausedUntil'>> {
+): Promise<Pick<Facts, 'now' | 'quietUntil'>> {
   const hours = readQuietHours(quietHours);
-  const [row] = await db.$queryRaw<{ now: Date; quiet_until: Date | null; paused_until: Date | null }[]>(sql`
+  const [row] = await db.$queryRaw<{ now: Date; quiet_until: Date | null }[]>(sql`
     select now() as now, case when ${hours !== null} then quiet_until(
       now(),
       coalesce(
@@ -71,11 +76,10 @@ async function readClock(
         (select i.time_zone from recipients r join installations i on i.id = r.installation_id where r.id = ${recipientId}::uuid)
       ),
       ${hours?.from ?? null}::time, ${hours?.to ?? null}::time
-    ) end as quiet_until,
-      (select min(probe_at) from channel_pauses where channel = ${channel}::channel) as paused_until
+    ) end as quiet_until
   `);
   if (!row) throw new Error('The database tells no time.');
-  return { now: row.now, quietUntil: row.quiet_until, pausedUntil: row.paused_until };
+  return { now: row.now, quietUntil: row.quiet_until };
 }
 
 async function readFallback(

@@ -36,7 +36,7 @@ export interface Facts {
   retries: readonly DeliveryAttempt[];
   /** When the quiet hours end that it is in; null: it is in none. */
   quietUntil: Date | null;
-  /** When a provider of its channel that is down is tried again; null: none is down. */
+  /** When the provider is tried again whose pause keeps it waiting; null: none does. */
   pausedUntil: Date | null;
   /** What follows by another channel, should this one not do; null: nothing. */
   fallback: { nextChannel: Channel; dueAt: Date | null } | null;
@@ -62,7 +62,11 @@ export function tellSteps({ delivery, events, retries }: Facts): Step[] {
   const told = events.map(({ status, reason, at }, index): Step => {
     const isAgain = status === 'QUEUED' && index > 0;
     const words = isAgain ? 'It was queued again, by a replay.' : eventWords[status];
-    const isLast = status === delivery.status && index === events.findLastIndex((event) => event.status === status);
+    // Queued again, it may hold the word for an attempt, which is a step of its own.
+    const isLast =
+      status !== 'QUEUED' &&
+      status === delivery.status &&
+      index === events.findLastIndex((event) => event.status === status);
     return {
       at,
       code: status,
@@ -72,7 +76,11 @@ export function tellSteps({ delivery, events, retries }: Facts): Step[] {
   });
   const putOff = retries.map(({ attempt, at, providerCode }): Step => {
     const word = providerCode === null ? '' : ` (${providerCode})`;
-    return { at, code: 'RETRY', text: `Attempt ${attempt} did not get through${word}.`, providerCode };
+    const text =
+      attempt === null
+        ? `The provider takes nothing at the moment${word}: this attempt does not count.`
+        : `Attempt ${attempt} did not get through${word}.`;
+    return { at, code: 'RETRY', text, providerCode };
   });
   return [...told, ...putOff].toSorted((a, b) => a.at.getTime() - b.at.getTime());
 }
@@ -95,6 +103,10 @@ function tellTurn({ delivery, notification, quietUntil, pausedUntil, now }: Fact
   const { nextAttemptAt: at } = delivery;
   if (notification.cancelledAt !== null) return { code: 'CALLED_OFF', at: null, text: 'It is about to be called off.' };
   if (notification.expiresAt <= now) return { code: 'EXPIRING', at: null, text: 'Its time to live has passed.' };
+  if (pausedUntil !== null) {
+    const text = 'The provider that is to send it is down; one delivery tries it then.';
+    return { code: 'PAUSED', at: pausedUntil, text };
+  }
   if (at > now && delivery.attempts > 0) return { code: 'RETRYING', at, text: 'It is tried again then.' };
   if (at > now && quietUntil !== null) {
     return { code: 'QUIET_HOURS', at, text: 'It waits for the end of the quiet hours where the user is.' };
@@ -107,9 +119,5 @@ function tellTurn({ delivery, notification, quietUntil, pausedUntil, now }: Fact
     };
   }
   if (at > now) return { code: 'WAITING', at, text: 'It waits until then.' };
-  if (pausedUntil !== null) {
-    const text = 'It is due, but a provider of its channel is down, which one delivery tries then.';
-    return { code: 'PAUSED', at: pausedUntil, text };
-  }
   return { code: 'WAITING', at: null, text: 'It is due: it waits for a worker.' };
 }
