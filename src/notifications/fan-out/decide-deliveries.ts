@@ -76,10 +76,12 @@ function dueAt({ localTime, quietHours }: Timing): Sql {
   return sql`coalesce(quiet_until(${wanted}, ${zone}, ${quietHours.from}::time, ${quietHours.to}::time), ${wanted})`;
 }
 
-/** In which order channels are tried: as they were asked for, else those that are configured, in the order of `Channel`. */
+/** In which order channels are tried where none is named; WhatsApp is sent only where it is. */
+const orderOfUnnamed = Object.values(Channel).filter((channel) => channel !== 'WHATSAPP');
+
+/** In which order channels are tried: as they were asked for, else those of {@link orderOfUnnamed} that are configured. */
 export function orderOfChannels({ channels, configured }: Pick<Audience, 'channels' | 'configured'>): Channel[] {
-  if (channels.length > 0) return [...channels];
-  return Object.values(Channel).filter((channel) => configured.includes(channel));
+  return channels.length > 0 ? [...channels] : orderOfUnnamed.filter((channel) => configured.includes(channel));
 }
 
 /**
