@@ -3,7 +3,6 @@ import { ContentInput, toLocalSaid } from '../content/content-schema.ts';
 import { findContentWarnings, warningsMax } from '../content/find-warnings.ts';
 import { WarningObject } from '../content/warning-schema.ts';
 import { eventNameDescription, eventPropertiesDescription } from '../events/events-schema.ts';
-import { Channel } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { parseId } from '../graphql/global-id.ts';
@@ -11,12 +10,12 @@ import { principalOf } from '../graphql/principal.ts';
 import { durationArgument } from '../segments/duration.ts';
 import { toField } from '../segments/filter-schema.ts';
 import { ChannelEnum } from '../users/schema.ts';
-import { orderOfChannels } from './fan-out/decide-deliveries.ts';
+import { orderOfUnnamed } from './fan-out/decide-deliveries.ts';
 import { NotificationObject, notificationById, OrchestrationEnum, PurposeEnum } from './schema.ts';
 import { sendNotification } from './send-notification.ts';
 import { TargetInput, toLocalApps, toLocalTarget } from './target/target-schema.ts';
 
-const orderWhenUnnamed = orderOfChannels({ channels: [], configured: Object.values(Channel) }).join(', ');
+const orderWhenUnnamed = orderOfUnnamed.join(', ');
 
 const QuietHoursInput = builder.inputType('QuietHoursInput', {
   description: 'Hours of a day, past midnight too: from 22:00 to 07:00.',

@@ -84,9 +84,9 @@ builder.queryField('explainDelivery', (t) =>
     description:
       'Why a delivery was made, what became of it, why it ended so, and what comes next. Null when there is none.',
     args: { delivery: t.arg.id({ required: true, description: 'Global id.' }) },
-    resolve: async (_, { delivery }, { db, configuredChannels }) => {
+    resolve: async (_, { delivery }, { db, findConfigured }) => {
       const deliveryId = toLocalId(delivery, 'Delivery');
-      return deliveryId === null ? null : explainDelivery(db, { deliveryId, configured: await configuredChannels() });
+      return deliveryId === null ? null : explainDelivery(db, { deliveryId, configured: await findConfigured() });
     },
   }),
 );

@@ -1,5 +1,5 @@
+import type { Configured } from '../../deliveries/app-channels.ts';
 import type { Delivery, Notification } from '../../generated/prisma/client.ts';
-import type { Channel } from '../../generated/prisma/enums.ts';
 import { type Database, sql } from '../../storage/database.ts';
 import { orderOfChannels } from '../fan-out/decide-deliveries.ts';
 import { readQuietHours } from '../schedule.ts';
@@ -18,11 +18,11 @@ export interface Explanation {
  * Tells why a delivery was made, what became of it, why it ended if it did, and what comes next (promise N5): from the delivery, its
  * events as far back as the log is kept, and the attempts that were put off, which are kept for 30 days. Null: there is none.
  *
- * @param configured the channels of this deployment
+ * @param configured what there is that sends
  */
 export async function explainDelivery(
   db: Database,
-  { deliveryId, configured }: { deliveryId: string; configured: readonly Channel[] },
+  { deliveryId, configured }: { deliveryId: string; configured: Configured },
 ): Promise<Explanation | null> {
   const delivery = await db.delivery.findUnique({ where: { id: deliveryId } });
   if (!delivery) return null;
@@ -36,7 +36,7 @@ export async function explainDelivery(
 
 async function readFacts(
   db: Database,
-  { delivery, notification, configured }: Pick<Facts, 'delivery' | 'notification'> & { configured: readonly Channel[] },
+  { delivery, notification, configured }: Pick<Facts, 'delivery' | 'notification'> & { configured: Configured },
 ): Promise<Facts> {
   const about = { where: { deliveryId: delivery.id } };
   const [now, events, retries] = [
@@ -81,11 +81,11 @@ async function readClock(
 async function readFallback(
   db: Database,
   { notificationId, userId, channel }: Delivery,
-  { notification, configured }: { notification: Notification; configured: readonly Channel[] },
+  { notification, configured }: { notification: Notification; configured: Configured },
 ): Promise<Facts['fallback']> {
   if (userId === null || channel === null) return null;
   const waiting = await db.fallback.findUnique({ where: { notificationId_userId: { notificationId, userId } } });
   const order = orderOfChannels({ channels: notification.channels, configured });
-  const nextChannel = order[order.indexOf(channel) + 1];
+  const nextChannel = order.slice(order.indexOf(channel) + 1).find((next) => configured.channels.includes(next));
   return waiting && nextChannel ? { nextChannel, dueAt: waiting.dueAt } : null;
 }
