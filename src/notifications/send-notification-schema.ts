@@ -128,7 +128,7 @@ builder.relayMutationField(
       }),
       localTime: t.boolean({
         description:
-          'At the time of day of `sendAt` in UTC, but where each user is: 2026-12-01T09:00:00Z is at nine everywhere. Where that has passed already, at once. By the zone of the user, else of the installation, else UTC. Default: false.',
+          'At the time of day of `sendAt` in UTC, but where each user is: 2026-12-01T09:00:00Z is at nine everywhere. Where that has passed already, at once. By the zone of the user, else of the installation that a push goes to, else of that one of the user which was seen last of those that have one, else UTC. Default: false.',
       }),
       quietHours: t.field({
         type: QuietHoursInput,

@@ -1,4 +1,5 @@
 import type { Configured } from '../../deliveries/app-channels.ts';
+import { zoneOf } from '../../deliveries/zone.ts';
 import type { Delivery, Notification } from '../../generated/prisma/client.ts';
 import { type Database, sql } from '../../storage/database.ts';
 import { orderOfChannels } from '../fan-out/decide-deliveries.ts';
@@ -66,9 +67,12 @@ async function readClock(
   const [row] = await db.$queryRaw<{ now: Date; quiet_until: Date | null; paused_until: Date | null }[]>(sql`
     select now() as now, case when ${hours !== null} then quiet_until(
       now(),
-      coalesce(
-        (select time_zone from users where id = ${userId}::uuid),
-        (select i.time_zone from recipients r join installations i on i.id = r.installation_id where r.id = ${recipientId}::uuid)
+      (
+        select ${zoneOf({ profile: sql`u.time_zone`, userId: sql`coalesce(u.merged_into_id, u.id)` })}
+        from (values (${userId}::uuid, ${recipientId}::uuid)) as d (user_id, recipient_id)
+        left join users u on u.id = d.user_id
+        left join recipients r on r.id = d.recipient_id
+        left join installations i on i.id = r.installation_id
       ),
       ${hours?.from ?? null}::time, ${hours?.to ?? null}::time
     ) end as quiet_until,

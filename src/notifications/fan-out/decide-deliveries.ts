@@ -1,5 +1,6 @@
 import type { Configured } from '../../deliveries/app-channels.ts';
 import { ineligibility } from '../../deliveries/eligibility.ts';
+import { zoneOf } from '../../deliveries/zone.ts';
 import type { Notification } from '../../generated/prisma/client.ts';
 import { Channel, type Orchestration, type Purpose } from '../../generated/prisma/enums.ts';
 import { recipientChannelOf } from '../../recipients/recipient-channel.ts';
@@ -84,15 +85,19 @@ export function toTiming({
   return timing.localTime === null && timing.quietHours === null ? null : timing;
 }
 
-/** When a delivery is due to `u`, or to `i` of whose user nobody knows the zone; UTC where that is unknown too. */
+/** When a delivery is due to `u` by `i`, where that is; UTC where nobody knows. */
 function dueAt({ localTime, quietHours }: Timing): Sql {
-  const zone = sql`coalesce(u.time_zone, i.time_zone)`;
   const wanted =
     localTime === null
       ? sql`now()`
-      : sql`greatest(now(), at_wall_clock(${localTime}::timestamptz at time zone 'UTC', ${zone}))`;
-  if (quietHours === null) return wanted;
-  return sql`coalesce(quiet_until(${wanted}, ${zone}, ${quietHours.from}::time, ${quietHours.to}::time), ${wanted})`;
+      : sql`greatest(now(), at_wall_clock(${localTime}::timestamptz at time zone 'UTC', zone))`;
+  const due =
+    quietHours === null
+      ? wanted
+      : sql`coalesce(quiet_until(${wanted}, zone, ${quietHours.from}::time, ${quietHours.to}::time), ${wanted})`;
+  const zone = zoneOf({ profile: sql`u.time_zone`, userId: sql`u.id` });
+  // The offset has the zone looked up once, not wherever it is named.
+  return sql`(select ${due} from (select ${zone} as zone offset 0) place)`;
 }
 
 /** In which order channels are tried where none is named; WhatsApp is sent only where it is. */
