@@ -127,10 +127,7 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
       config,
       {
         ...deployment,
-        configuredChannels: async () => {
-          const appId = await findDefaultAppId(db);
-          return appId === null ? channels.configuredChannels() : ofApps.configuredChannels(appId);
-        },
+        findConfigured: async () => ofApps.findConfigured(await findDefaultAppId(db)),
         hub,
         channels,
         ofApps,
@@ -193,7 +190,7 @@ async function openVapid({ vapid }: Config, db: Database, cipher: Cipher): Promi
   return { subject, ...JSON.parse(await keepSecret(db, cipher, { name: 'vapid keys', make })) };
 }
 
-interface GatewayParts extends Deployment, Pick<Context, 'channels' | 'configuredChannels'> {
+interface GatewayParts extends Deployment, Pick<Context, 'channels' | 'findConfigured'> {
   hub: Hub;
   ofApps: AppChannels;
   intake: ReceiptIntake;

@@ -28,7 +28,7 @@ export interface ApnsOptions extends ApnsKey {
 const defaultBaseUrl = 'https://api.push.apple.com';
 
 /** Longest JSON in bytes (https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification). */
-const payloadBytesMax = 4_096;
+export const payloadBytesMax = 4_096;
 
 /**
  * Push by the Apple Push Notification service: `POST /3/device/<token>` on one connection of HTTP/2

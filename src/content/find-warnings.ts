@@ -1,13 +1,12 @@
 import { buttonsMax, toPushButtons } from '../channels/buttons.ts';
 import type { MessageContent } from '../channels/channel.ts';
-import { renderPush } from '../channels/render-push.ts';
 import { renderSms } from '../channels/render-sms.ts';
 import { renderWhatsApp, whatsAppCharactersMax } from '../channels/render-whatsapp.ts';
-import { payloadBytesMax as webPushBytesMax } from '../channels/web-push.ts';
 import { parseWhatsAppTemplate } from '../channels/whatsapp-template.ts';
 import { type Channel, Platform } from '../generated/prisma/enums.ts';
 import { type Content, fieldsOf } from './content.ts';
 import { hasPlaceholders } from './liquid.ts';
+import { payloadsOf } from './push-payload.ts';
 import { countSmsSegments } from './sms-segments.ts';
 
 /** What a client does with a field. */
@@ -45,9 +44,7 @@ const titleCharactersMax = 45;
 const textCharactersMax = 4_000;
 /** A subject line is one line: RFC 5322, 2.1.1; `renderEmail` cuts it. */
 const subjectCharactersMax = 255;
-/** APNs: 4 KB (Apple, "Generating a remote notification"); FCM: 4,096 bytes ("About FCM messages"). */
-const appPushBytesMax = 4_096;
-/** Twilio, error 21617: of `Body`, also of a WhatsApp. */
+/** Twilio, error 21617: of `Body`, of an SMS and of a WhatsApp. */
 const twilioCharactersMax = 1_600;
 
 /** Characters of what is the same for everybody: what placeholders make longer, a preview shows. */
@@ -115,14 +112,7 @@ const rules: readonly Rule[] = [
       applies: ({ buttons }) => buttons.length > toPushButtons(buttons, platform).length,
     }),
   ),
-  ...everyPlatform.flatMap((platform) =>
-    onPlatforms([platform], {
-      field: 'payload',
-      effect: 'FAILS',
-      message: `A push has at most ${payloadBytesMaxOf(platform)} bytes.`,
-      applies: (content) => payloadBytesOf(content, platform) > payloadBytesMaxOf(platform),
-    }),
-  ),
+  ...everyPlatform.flatMap(payloadRules),
   {
     channel: 'EMAIL',
     platform: null,
@@ -150,6 +140,14 @@ const rules: readonly Rule[] = [
     effect: 'SPLIT',
     message: 'It is longer than one SMS: 160 characters of GSM-7, else 70.',
     applies: (content) => !hasPlaceholders(renderSms(content)) && countSmsSegments(renderSms(content)).count > 1,
+  },
+  {
+    channel: 'SMS',
+    platform: null,
+    field: 'body',
+    effect: 'DEPENDS',
+    message: `Twilio takes at most ${twilioCharactersMax} characters, title and URL included.`,
+    applies: (content) => isLonger(renderSms(content), twilioCharactersMax),
   },
   // `renderWhatsApp`: a template says what Meta has approved, with the values that it is given; anything else is a text.
   ...(['title', 'body', 'url'] as const).map((field) => ({
@@ -202,19 +200,27 @@ function isLongerWhatsApp(content: MessageContent, max: number): boolean {
 /** Warnings that one message can have. */
 export const warningsMax = rules.length;
 
-function payloadBytesMaxOf(platform: Platform): number {
-  return platform === 'WEB' ? webPushBytesMax : appPushBytesMax;
-}
-
-/** As large as those of a delivery are. */
-export const exampleIds = {
-  deliveryId: '00000000-0000-7000-8000-000000000000',
-  notificationId: '00000000-0000-7000-8000-000000000000',
-  receiptToken: 'receipt-token'.padEnd(43, '-'),
-};
-
-function payloadBytesOf(content: MessageContent, platform: Platform): number {
-  return Buffer.byteLength(JSON.stringify(renderPush({ content, platform, ...exampleIds })));
+/** It fails where it is too large for all providers of a platform; else it depends on whose address an installation has. */
+function payloadRules(platform: Platform): Rule[] {
+  const payloads = payloadsOf(platform);
+  const bytesMax = Math.max(...payloads.map((payload) => payload.bytesMax));
+  const isForAll = (content: MessageContent) => payloads.every((payload) => payload.isTooLarge(content, platform));
+  return [
+    ...onPlatforms([platform], {
+      field: 'payload',
+      effect: 'FAILS',
+      message: `A push has at most ${bytesMax} bytes.`,
+      applies: isForAll,
+    }),
+    ...payloads.flatMap(({ provider, bytesMax: itsMax, isTooLarge }) =>
+      onPlatforms([platform], {
+        field: 'payload',
+        effect: 'DEPENDS',
+        message: `By ${provider} a push has at most ${itsMax} bytes.`,
+        applies: (content) => isTooLarge(content, platform) && !isForAll(content),
+      }),
+    ),
+  ];
 }
 
 /** Whom a message may go to. */

@@ -3,7 +3,7 @@ import { type OwnCredentials, withCredentials } from '../apps/own-channels.ts';
 import type { AddressKind, Channel } from '../channels/channel.ts';
 import { type Channels, type ChannelsOptions, createChannels, noProviders } from '../channels/registry.ts';
 import type { Vapid } from '../channels/web-push.ts';
-import type { Channel as ChannelName } from '../generated/prisma/enums.ts';
+import { Channel as ChannelName } from '../generated/prisma/enums.ts';
 import type { Logger } from '../logger.ts';
 import type { Cipher } from '../storage/cipher.ts';
 import type { Database } from '../storage/database.ts';
@@ -16,12 +16,22 @@ export interface Sender {
   ownerId: string | null;
 }
 
+/** For which addresses there is something that sends. */
+export interface Configured {
+  /** Channels by which people can be reached, some forms of their addresses at least. */
+  channels: readonly ChannelName[];
+  /** Forms of push addresses that can be sent to, of installations of any app. */
+  pushKinds: readonly AddressKind[];
+  /** And of installations of one app, by its own credentials. */
+  ownPushKinds: readonly { appId: string; kind: AddressKind }[];
+}
+
 /** The channels of all apps: an app's own credentials go before the environment's. */
 export interface AppChannels {
   /** What sends for an app to such an address; null: nothing is configured for it (CHANNEL_NOT_CONFIGURED). */
   senderFor(appId: string, channel: ChannelName, addressKind: AddressKind): Promise<Sender | null>;
-  /** The channels for which an app has something that sends. */
-  configuredChannels(appId: string): Promise<ChannelName[]>;
+  /** For which addresses {@link senderFor} has something that sends, for people as for this app; null: of no app's own. */
+  findConfigured(appId: string | null): Promise<Configured>;
   /** By which providers messages are sent, and whose they are, as far as it is known: `ownerId` null, the environment's. */
   listProviders(): { ownerId: string | null; channel: ChannelName; provider: string }[];
   /** With which the Twilio accounts of apps sign what they tell. */
@@ -55,6 +65,8 @@ const rememberedMs = 1_000;
 type RouteKey = `${ChannelName} ${AddressKind}`;
 
 const toKey = ({ channel, addressKind }: Route): RouteKey => `${channel} ${addressKind}`;
+
+const pushKinds = ['webPush', 'fcm', 'apns'] as const satisfies readonly AddressKind[];
 
 /** Nothing is lost, and nobody else's credentials are used, until they are set anew. */
 const unreadable: Channel = {
@@ -133,9 +145,19 @@ export function createAppChannels(options: AppChannelsOptions): AppChannels {
       const common = environment.channelFor(channel, addressKind);
       return common && { via: common, ownerId: null };
     },
-    async configuredChannels(appId) {
-      const its = (await ownOf(appId))?.channels.configuredChannels() ?? [];
-      return [...new Set([...environment.configuredChannels(), ...its])];
+    async findConfigured(appId) {
+      await lookAgain();
+      const its = appId === null ? [] : [...(own.get(appId)?.routes ?? [])];
+      const common = environment.configuredChannels();
+      return {
+        channels: Object.values(ChannelName).filter(
+          (channel) => common.includes(channel) || its.some((route) => route.startsWith(`${channel} `)),
+        ),
+        pushKinds: pushKinds.filter((kind) => environment.channelFor('PUSH', kind) !== null),
+        ownPushKinds: [...own].flatMap(([ownerId, { routes }]) =>
+          pushKinds.filter((kind) => routes.has(`PUSH ${kind}`)).map((kind) => ({ appId: ownerId, kind })),
+        ),
+      };
     },
     listProviders() {
       const itsOwn = [...own].flatMap(([ownerId, { channels }]) =>

@@ -4,6 +4,7 @@ import { idSchema } from '../ids.ts';
 import { camelCaseKeys, sql, type Transaction } from '../storage/database.ts';
 import { isTopicDeclined } from '../topics/topic-declined.ts';
 import { ineligibility } from './eligibility.ts';
+import { zoneOf } from './zone.ts';
 
 const dueDeliverySchema = z.object({
   id: idSchema,
@@ -41,6 +42,11 @@ const isDeclined = sql`n.purpose <> 'TRANSACTIONAL' and ${isTopicDeclined({
   userId: sql`coalesce(owner.merged_into_id, owner.id)`,
   channel: sql`d.channel`,
 })}`;
+
+const zone = zoneOf({
+  profile: sql`coalesce(owner.time_zone, u.time_zone)`,
+  userId: sql`coalesce(owner.merged_into_id, owner.id, u.merged_into_id, u.id)`,
+});
 
 /**
  * Begins to send claimed deliveries: reads each as it is right now, counts the attempt, and decides again whether it may
@@ -106,7 +112,7 @@ export async function beginSends(
         select zone, case when n.local_time and d.replays = 0
           then at_wall_clock(n.send_at at time zone 'UTC', zone) + make_interval(secs => n.ttl_seconds)
         end as expires_at
-        from (select coalesce(owner.time_zone, u.time_zone, i.time_zone) as zone) place
+        from (select case when n.local_time or n.quiet_hours is not null then ${zone} end as zone) place
       ) own
     )
     update deliveries d set

@@ -50,7 +50,7 @@ async function forgetPushAddresses(tx: Transaction, ends: readonly SendEnd[]): P
   if (gone.length === 0) return;
   await lockWithOwners(tx, sql`i.id = any(${gone.map(({ id }) => id)}::uuid[])`);
   await tx.$executeRaw(sql`
-    update installations i set address_cipher = null, address_hash = null, push_status = 'ASK'
+    update installations i set address_cipher = null, address_hash = null, address_kind = null, push_status = 'ASK'
     from unnest(
       ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ addressCipher }) => addressCipher)}::bytea[]
     ) as answered (id, address_cipher)

@@ -60,7 +60,7 @@ type Resources = Pick<
   | 'channels'
   | 'arePrivateEndpointsAllowed'
   | 'webPushPublicKey'
-  | 'configuredChannels'
+  | 'findConfigured'
 >;
 
 interface DoorOptions extends Resources {

@@ -1,7 +1,7 @@
 import type { Caller } from '../apps/caller.ts';
 import type { Channels } from '../channels/registry.ts';
+import type { Configured } from '../deliveries/app-channels.ts';
 import type { Deployment } from '../deployment.ts';
-import type { Channel } from '../generated/prisma/enums.ts';
 import type { Hub } from '../stream/hub/hub.ts';
 import type { Loaders } from './loaders.ts';
 
@@ -35,6 +35,6 @@ export interface Context extends Deployment {
   arePrivateEndpointsAllowed: boolean;
   /** With which browsers subscribe to web push: the deployment's VAPID public key, base64url. */
   webPushPublicKey: string;
-  /** The channels for which something is configured, as a fan-out knows them. */
-  configuredChannels(): Promise<readonly Channel[]>;
+  /** For which addresses there is something that sends, as a fan-out knows it. */
+  findConfigured(): Promise<Configured>;
 }

@@ -53,10 +53,14 @@ export function parseInstallationAddress(
 
 const purpose = 'installation address';
 
-/** An address as it is stored: encrypted, and as a keyed hash by which another installation that holds it is found. */
+/**
+ * An address as it is stored: encrypted, as a keyed hash by which another installation that holds it is found, and its form, by
+ * which it is known what can send to it.
+ */
 export function sealAddress(cipher: Cipher, address: InstallationAddress) {
   const identity = address.kind === 'webPush' ? address.endpoint : address.token;
   return {
+    addressKind: address.kind,
     addressCipher: cipher.encrypt(purpose, JSON.stringify(address)),
     addressHash: cipher.hash(purpose, `${address.kind}:${identity}`),
   };
@@ -69,6 +73,9 @@ export function parseAndSealAddress(
 ): ReturnType<typeof sealAddress> {
   return sealAddress(cipher, parseInstallationAddress(...given));
 }
+
+/** What {@link sealAddress} makes of no address. */
+export const noAddress = { addressKind: null, addressCipher: null, addressHash: null } as const;
 
 /** The address that {@link sealAddress} sealed. */
 export function openAddress(cipher: Cipher, sealed: Uint8Array): InstallationAddress {

@@ -2,6 +2,7 @@ import type { Installation } from '../generated/prisma/client.ts';
 import { newId } from '../ids.ts';
 import { camelCaseKeys, type Sql, sql, type Transaction } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
+import { noAddress } from './installation-address.ts';
 
 /** What callers may write to an installation's row. */
 export type InstallationData = Omit<
@@ -12,8 +13,7 @@ export type InstallationData = Omit<
 
 /** What is known of an installation of which nothing more was said. */
 export const blankInstallation: Omit<InstallationData, 'platform' | 'pushStatus'> = {
-  addressHash: null,
-  addressCipher: null,
+  ...noAddress,
   isPushRegistrationEnabled: true,
   language: null,
   timeZone: null,
@@ -70,7 +70,7 @@ export async function lockWithAddress(
 export async function takeAddress(tx: Transaction, addressHash: Uint8Array, ownId: string | null): Promise<void> {
   await tx.$executeRaw(sql`
     with suspended as (
-      update installations set address_hash = null, address_cipher = null, push_status = 'SUSPENDED'
+      update installations set address_hash = null, address_cipher = null, address_kind = null, push_status = 'SUSPENDED'
       where address_hash = ${addressHash} and id is distinct from ${ownId}::uuid
       returning id
     )
@@ -85,7 +85,9 @@ export async function takeAddress(tx: Transaction, addressHash: Uint8Array, ownI
 export async function dropAddress(tx: Transaction, id: string): Promise<void> {
   await tx.$executeRaw(sql`
     with had as (select id, address_hash from installations where id = ${id}::uuid),
-    dropped as (update installations set address_hash = null, address_cipher = null where id = ${id}::uuid)
+    dropped as (
+      update installations set address_hash = null, address_cipher = null, address_kind = null where id = ${id}::uuid
+    )
     insert into suppressions (channel, address_hash)
     select 'PUSH', address_hash from had join recipients r on r.installation_id = had.id
     where address_hash is not null and not r.is_subscribed
@@ -102,12 +104,12 @@ export async function insertInstallation(
   await tx.$executeRaw(sql`
     with installation as (
       insert into installations (
-        id, app_id, user_id, platform, address_hash, address_cipher, address_registered_at, push_status,
+        id, app_id, user_id, platform, address_hash, address_cipher, address_kind, address_registered_at, push_status,
         is_push_registration_enabled, language, time_zone, app_version, os_version, device_model, custom_attributes,
         soft_prompt_declined_at
       ) values (
         ${id}::uuid, ${appId}::uuid, ${userId}::uuid, ${data.platform}::platform, ${data.addressHash},
-        ${data.addressCipher}, case when ${data.addressCipher}::bytea is not null then now() end,
+        ${data.addressCipher}, ${data.addressKind}, case when ${data.addressCipher}::bytea is not null then now() end,
         ${data.pushStatus}::push_status, ${data.isPushRegistrationEnabled}, ${data.language}, ${data.timeZone}, ${data.appVersion}, ${data.osVersion}, ${data.deviceModel},
         ${JSON.stringify(data.customAttributes)}::jsonb, ${data.softPromptDeclinedAt}
       )
@@ -130,6 +132,7 @@ export async function updateInstallationData(
   await tx.$executeRaw(sql`
     update installations set
       platform = ${data.platform}::platform, address_hash = ${data.addressHash}, address_cipher = ${data.addressCipher},
+      address_kind = ${data.addressKind},
       -- Sealed anew it is another text, also of the same address.
       address_registered_at = case
         when address_cipher is not distinct from ${data.addressCipher}::bytea then address_registered_at else now()

@@ -6,7 +6,7 @@ import { obeySuppression } from '../recipients/suppressions.ts';
 import { sql, type Transaction, withChanges } from '../storage/database.ts';
 import { StaleReadError } from '../storage/transaction.ts';
 import { write } from '../storage/write.ts';
-import { type InstallationAddressInput, parseAndSealAddress } from './installation-address.ts';
+import { type InstallationAddressInput, noAddress, parseAndSealAddress } from './installation-address.ts';
 import { type InstallationDetails, parseDetails, refuseImplausible } from './installation-details.ts';
 import { dropAddress, lockWithAddress, takeAddress, updateInstallationData } from './installation-store.ts';
 import { decidePushStatus, refuseSuspended } from './push-status.ts';
@@ -65,7 +65,7 @@ export async function updateInstallation(
     });
     const data = withChanges(locked, {
       ...details,
-      ...(sealed === null ? { addressCipher: null, addressHash: null } : sealed),
+      ...(sealed === null ? noAddress : sealed),
       pushStatus: decidePushStatus({ given: pushStatus, address: changeOf(address), current: locked.pushStatus }),
       isPushRegistrationEnabled: isPushRegistrationEnabled ?? undefined,
       softPromptDeclinedAt,

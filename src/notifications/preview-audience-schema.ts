@@ -80,12 +80,12 @@ builder.queryField('previewAudience', (t) =>
       subscribedFrom: t.arg({ type: 'DateTime', description: 'Only to what was subscribed then or later.' }),
       subscribedTo: t.arg({ type: 'DateTime', description: 'Only to what was subscribed before this.' }),
     },
-    resolve: async (_, { target, apps, topic, purpose, ...rest }, { db, configuredChannels }) =>
+    resolve: async (_, { target, apps, topic, purpose, ...rest }, { db, findConfigured }) =>
       previewAudience(db, {
         ...rest,
         target: toLocalTarget(target),
         apps: toLocalApps(apps),
-        configured: await configuredChannels(),
+        configured: await findConfigured(),
         topicId: parseId(topic, 'Topic', ['topic']) ?? null,
         purpose: purpose ?? (topic ? 'MARKETING' : 'TRANSACTIONAL'),
       }),

@@ -87,7 +87,7 @@ export const OrchestrationEnum = builder.enumType('Orchestration', {
     [Orchestration.ALL]: { description: 'All at once.' },
     [Orchestration.PREFERRED]: {
       description:
-        "One: the user's preferred channel, if the user can be reached there, else the first of them at which that is so.",
+        "One: the user's preferred channel, if it is one of them and the user can be reached there, else the first of them at which that is so. Where `channels` does not name WHATSAPP, it is none of them, whoever prefers it.",
     },
     [Orchestration.FALLBACK]: {
       description:

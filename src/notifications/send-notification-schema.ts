@@ -2,7 +2,10 @@ import { contentSchema } from '../content/content.ts';
 import { ContentInput, toLocalSaid } from '../content/content-schema.ts';
 import { findContentWarnings, warningsMax } from '../content/find-warnings.ts';
 import { WarningObject } from '../content/warning-schema.ts';
+import type { Configured } from '../deliveries/app-channels.ts';
 import { eventNameDescription, eventPropertiesDescription } from '../events/events-schema.ts';
+import type { Notification } from '../generated/prisma/client.ts';
+import type { Channel } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
 import { refusedWith } from '../graphql/errors.ts';
 import { parseId } from '../graphql/global-id.ts';
@@ -10,9 +13,20 @@ import { principalOf } from '../graphql/principal.ts';
 import { durationArgument } from '../segments/duration.ts';
 import { toField } from '../segments/filter-schema.ts';
 import { ChannelEnum } from '../users/schema.ts';
+import { orderOfChannels, orderOfUnnamed } from './fan-out/decide-deliveries.ts';
 import { NotificationObject, notificationById, OrchestrationEnum, PurposeEnum } from './schema.ts';
 import { sendNotification } from './send-notification.ts';
+import { targetSchema, toAudienceFilter } from './target/target.ts';
 import { TargetInput, toLocalApps, toLocalTarget } from './target/target-schema.ts';
+
+const orderWhenUnnamed = orderOfUnnamed.join(', ');
+
+/** By which channels a notification goes, as far as that is known before it is fanned out. */
+function outletsOf({ target, channels }: Pick<Notification, 'target' | 'channels'>, configured: Configured): Channel[] {
+  const parsed = targetSchema.parse(target);
+  const meansUsers = parsed.users.length > 0 || toAudienceFilter(parsed) !== null;
+  return meansUsers ? orderOfChannels({ channels, configured }) : ['PUSH'];
+}
 
 const QuietHoursInput = builder.inputType('QuietHoursInput', {
   description: 'Hours of a day, past midnight too: from 22:00 to 07:00.',
@@ -58,8 +72,7 @@ builder.relayMutationField(
       }),
       orchestration: t.field({
         type: OrchestrationEnum,
-        description:
-          'Which of the channels for a user: they are tried in the order of `channels`, else in that of `Channel`. Default: ALL.',
+        description: `Which of the channels for a user: they are tried in the order of \`channels\`, else in this one: ${orderWhenUnnamed}. Default: ALL.`,
       }),
       fallbackAfterSeconds: t.int({
         description:
@@ -115,7 +128,7 @@ builder.relayMutationField(
       }),
       localTime: t.boolean({
         description:
-          'At the time of day of `sendAt` in UTC, but where each user is: 2026-12-01T09:00:00Z is at nine everywhere. Where that has passed already, at once. By the zone of the user, else of the installation, else UTC. Default: false.',
+          'At the time of day of `sendAt` in UTC, but where each user is: 2026-12-01T09:00:00Z is at nine everywhere. Where that has passed already, at once. By the zone of the user, else of the installation that a push goes to, else of that one of the user which was seen last of those that have one, else UTC. Default: false.',
       }),
       quietHours: t.field({
         type: QuietHoursInput,
@@ -169,9 +182,11 @@ builder.relayMutationField(
         description:
           'What clients drop or cut of it, as far as it can be told before it is rendered; `previewNotification` tells the rest.',
         extensions: { listSizeMax: warningsMax },
-        resolve: async ({ notificationId }, _, { loaders }) => {
+        resolve: async ({ notificationId }, _, { loaders, findConfigured }) => {
           const notification = await loaders.load(notificationById, notificationId);
-          return notification ? findContentWarnings(contentSchema.parse(notification.content), notification) : [];
+          if (!notification) return [];
+          const channels = outletsOf(notification, await findConfigured());
+          return findContentWarnings(contentSchema.parse(notification.content), { channels });
         },
       }),
       notification: t.field({

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
+import type { Message } from '../../src/channels/channel.ts';
+import { renderApns } from '../../src/channels/render-apns.ts';
+import { renderFcm } from '../../src/channels/render-fcm.ts';
+import { renderPush } from '../../src/channels/render-push.ts';
 import { findContentWarnings } from '../../src/content/find-warnings.ts';
 import { type ContentInput, parseContent } from '../../src/content/parse-content.ts';
-import { Channel } from '../../src/generated/prisma/enums.ts';
+import { exampleIds } from '../../src/content/push-payload.ts';
+import { Channel, type Platform } from '../../src/generated/prisma/enums.ts';
+import { makeMessage } from '../support/make-message.ts';
 
 /** `<channel> <platform> <field> <effect>` of each warning. */
 function warningsOf(
@@ -16,6 +22,13 @@ function warningsOf(
 
 const buttons = (count: number) =>
   Array.from({ length: count }, (_, index) => ({ label: `${index}`, url: 'https://example.com' }));
+
+const someToken = { channel: 'PUSH', address: { kind: 'fcm', token: 'a' } } as const;
+
+function toCountedByFcm(message: Message): object {
+  const { notification, data } = renderFcm(message);
+  return { notification, data };
+}
 
 describe('the sender is told what is dropped where (rule M3)', () => {
   test.each<[string, Partial<ContentInput>, Partial<Parameters<typeof findContentWarnings>[1]>, string[]]>([
@@ -86,6 +99,18 @@ describe('the sender is told what is dropped where (rule M3)', () => {
     ],
     ['a long SMS', { body: 'x'.repeat(161) }, { channels: ['SMS'] }, ['SMS body SPLIT']],
     [
+      'an SMS of 1,600 characters, with its title and URL',
+      { title: 'x'.repeat(600), body: 'x'.repeat(979), url: 'https://example.com' },
+      { channels: ['SMS'] },
+      ['SMS body SPLIT'],
+    ],
+    [
+      'an SMS of 1,601 characters, with its title and URL',
+      { title: 'x'.repeat(600), body: 'x'.repeat(980), url: 'https://example.com' },
+      { channels: ['SMS'] },
+      ['SMS body SPLIT', 'SMS body DEPENDS'],
+    ],
+    [
       'all of it by WhatsApp, as text',
       {
         title: 'x',
@@ -148,6 +173,23 @@ describe('the sender is told what is dropped where (rule M3)', () => {
     ],
   ])('%s', (_, input, outlets, warnings) => {
     expect(warningsOf(input, outlets).sort()).toEqual([...warnings].sort());
+  });
+
+  test.each<[string, Platform, number, (message: Message) => object, string]>([
+    ['web push', 'WEB', 3_993, renderPush, 'PUSH WEB payload DEPENDS'],
+    ['APNs', 'IOS', 4_096, renderApns, 'PUSH IOS payload DEPENDS'],
+    ['FCM', 'ANDROID', 4_096, toCountedByFcm, 'PUSH ANDROID payload FAILS'],
+  ])('a push is measured as %s gets it', (_, platform, bytesMax, render, warning) => {
+    const subtitle = 'A "quoted" one';
+    const bytesOf = (body: string) => {
+      const content = { title: 'Hi', subtitle, body };
+      const message = makeMessage({ ...exampleIds, ...someToken, platform, content });
+      return Buffer.byteLength(JSON.stringify(render(message)));
+    };
+    const warned = (body: string) =>
+      warningsOf({ title: 'Hi', subtitle, body }, { channels: ['PUSH'], platform }).includes(warning);
+    const longest = 'x'.repeat(bytesMax - bytesOf(''));
+    expect([warned(longest), warned(`${longest}x`)]).toEqual([false, true]);
   });
 
   test('nothing is dropped by the inbox', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { NotificationContentInput, SendNotificationInput } from '../generated/graphql.ts';
+import type { NotificationContentInput, NotificationTargetInput, SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { makeAttribute } from '../support/attributes.ts';
 import {
@@ -311,6 +311,19 @@ describe('a send by template', () => {
     expect(second).toEqual(first);
     expect(first).toMatchObject({ warnings: expect.arrayContaining([expect.objectContaining({ field: 'subtitle' })]) });
   });
+});
+
+test.each<[string, NotificationTargetInput, string[]]>([
+  [
+    'who names no channel, is told nothing of WhatsApp',
+    { users: [{ externalUserId: 'anybody' }] },
+    ['EMAIL', 'PUSH', 'SMS'],
+  ],
+  ['who names installations, of pushes only', { installations: [crypto.randomUUID()] }, ['PUSH']],
+])('warnings are of the channels by which it goes: %s', async (_, target, channels) => {
+  const sent = await sendWithWarnings(g.server, toSend(target, { content: { body: 'Hello', subtitle: 'x' } }));
+  if (sent?.__typename !== 'SendNotificationPayload') throw new Error('It was refused.');
+  expect([...new Set(sent.warnings.map(({ channel }) => channel))].sort()).toEqual(channels);
 });
 
 test('an SMS says it too', async () => {

@@ -4,7 +4,13 @@ import { sql } from '../../src/storage/database.ts';
 import type { SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail } from '../support/addresses.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
-import { makeNotification, sendNotification, settledDeliveries } from '../support/operations.ts';
+import {
+  makeInstallation,
+  makeNotification,
+  personalize,
+  sendNotification,
+  settledDeliveries,
+} from '../support/operations.ts';
 import { localIdOf, makePerson, toSend } from '../support/send-operations.ts';
 import { until } from '../support/until.ts';
 
@@ -138,6 +144,64 @@ test('by local time each user gets it when it is that time there; where it has p
   );
   const sent = await g.db.delivery.findMany({ where: { notificationId: localIdOf(notification), status: 'SENT' } });
   expect(sent.map(({ userId }) => userId).sort()).toEqual([passed, kolkata].sort());
+});
+
+/** Gives a person two installations beside the first: one in Tokyo, and one seen since then of which no zone is known. */
+async function seenInTokyo({ externalUserId }: Awaited<ReturnType<typeof makePersonIn>>) {
+  for (const [timeZone, seen] of [
+    ['Etc/GMT+5', -2],
+    ['Asia/Tokyo', 1],
+    [null, 2],
+  ] as const) {
+    const { pushRegistrationId: installation } = await makeInstallation(g.server, { platform: 'WEB', timeZone });
+    await personalize(g.server, { installation, userIdentity: { externalUserId } });
+    await g.pool.query(sql`
+      update installations set last_seen_at = now() + make_interval(hours => ${seen}) where id = ${installation}::uuid`);
+  }
+}
+
+test('whose profile has no zone is where the installation seen last that has one is, by any channel', async () => {
+  const at = inHours(-1);
+  const [person, elsewhere] = [await makePersonIn(null), await makePersonIn('Etc/GMT+5')];
+  await seenInTokyo(person);
+  await seenInTokyo(elsewhere);
+  const notification = await byEmail([person, elsewhere], {
+    sendAt: at.toISOString(),
+    localTime: true,
+    ttlSeconds: 3_600,
+  });
+  await g.startWorker();
+  await dueOf(notification, 2);
+  const where = { notificationId: localIdOf(notification) };
+  // In Tokyo it was that time nine hours ago, and the time to live has passed; by UTC it has not.
+  await until(
+    async () =>
+      (await g.db.delivery.count({ where: { ...where, userId: localIdOf(person.id), status: 'EXPIRED' } })) === 1,
+  );
+  expect(await g.db.delivery.count({ where: { ...where, userId: localIdOf(elsewhere.id), status: 'QUEUED' } })).toBe(1);
+});
+
+test('quiet hours are those of the installation seen last, where a profile has no zone', async () => {
+  const now = new Date();
+  const tokyoHour = (offset: number) => `${String((now.getUTCHours() + 9 + offset + 24) % 24).padStart(2, '0')}:00`;
+  const person = await makePersonIn(null);
+  await seenInTokyo(person);
+  const notification = await byEmail([person], { quietHours: { from: tokyoHour(-2), to: tokyoHour(3) } });
+  await g.startWorker();
+  const ends = inHours(2).toISOString();
+  expect((await dueOf(notification, 1)).get(localIdOf(person.id))).toBe(ends);
+  // Whoever takes it up before knows it too, and so does its story.
+  const id = localIdOf(notification);
+  await g.pool.query(sql`update deliveries set next_attempt_at = now() where notification_id = ${id}::uuid`);
+  const delivery = await until(async () => {
+    const found = await g.db.delivery.findFirstOrThrow({ where: { notificationId: id } });
+    return found.nextAttemptAt.getTime() > now.getTime() + hourMs && found;
+  });
+  expect(delivery).toMatchObject({ status: 'QUEUED', attempts: 0 });
+  const { body } = await g.server.send('query($id: ID!) { explainDelivery(delivery: $id) { next { code } } }', {
+    id: delivery.id,
+  });
+  expect(body.data).toEqual({ explainDelivery: { next: { code: 'QUIET_HOURS' } } });
 });
 
 test("the time to live of a send by local time is counted from each user's own time", async () => {

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { expect, test, vi } from 'vitest';
 import { fallBackTask } from '../../src/deliveries/fall-back-task.ts';
 import { addJob } from '../../src/queue/job.ts';
@@ -108,6 +109,19 @@ test('the next channel follows also where the clock of the worker is wrong', asy
   } finally {
     vi.useRealTimers();
   }
+});
+
+test('channels that nobody names follow each other in the order that the schema tells', async () => {
+  // The outbox refuses such a token and such addresses.
+  const emails = [`${crypto.randomUUID()}+rejected@example.com`];
+  const phones = [`${newPhone().slice(0, -4)}0003`];
+  const person = await makePerson(g.server, { tokenPrefix: 'rejected-', emails, phones });
+  const notification = await send([person], { orchestration: 'FALLBACK' });
+  await g.startWorker();
+  const { deliveries } = await settledDeliveries(g.server, notification);
+  const tried = deliveries.nodes.map(({ channel }) => channel).join(', ');
+  expect(tried).toBe('PUSH, EMAIL, SMS, IN_APP');
+  expect(await readFile('schema.graphql', 'utf8')).toContain(`else in this one: ${tried}.`);
 });
 
 test('no channel follows what a provider has taken over, unless there is a time', async () => {

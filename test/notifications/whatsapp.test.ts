@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sql } from '../../src/storage/database.ts';
 import { newPhone } from '../support/addresses.ts';
 import { type FakeInfobip, startFakeInfobip } from '../support/fakes/fake-infobip.ts';
 import { type FakeTwilio, startFakeTwilio } from '../support/fakes/fake-twilio.ts';
 import { useGatewayAndWorker } from '../support/gateway-and-worker.ts';
 import { makeNotification, settledDeliveries } from '../support/operations.ts';
 import { getRecipient, updateRecipient } from '../support/recipients.ts';
-import { makePerson, mergeUsers, toSend } from '../support/send-operations.ts';
+import { localIdOf, makePerson, mergeUsers, toSend } from '../support/send-operations.ts';
 
 const g = useGatewayAndWorker();
 let infobip: FakeInfobip;
@@ -51,6 +52,40 @@ describe('a WhatsApp (rule M1)', () => {
     await g.startWorker(settings());
     const { deliveries } = await settledDeliveries(g.server, notification);
     expect(deliveries.nodes.map(({ channel }) => channel).sort()).toEqual(['IN_APP', 'PUSH', 'SMS']);
+    expect(twilio.messages).toEqual([]);
+  });
+
+  test('is not sent by PREFERRED to who prefers it, where no channel is named', async () => {
+    const person = await makePerson(g.server, { phones: [newPhone()] });
+    await g.pool.query(sql`
+      update users set preferred_channel = 'WHATSAPP' where id = ${localIdOf(person.id)}::uuid`);
+    const target = { users: [{ id: person.id }] };
+    const unnamed = await makeNotification(g.server, toSend(target, { orchestration: 'PREFERRED' }));
+    const named = await makeNotification(
+      g.server,
+      toSend(target, { orchestration: 'PREFERRED', channels: ['SMS', 'WHATSAPP'] }),
+    );
+    await g.startWorker(settings());
+    expect((await settledDeliveries(g.server, unnamed)).deliveries.nodes).toMatchObject([{ channel: 'PUSH' }]);
+    expect((await settledDeliveries(g.server, named)).deliveries.nodes).toMatchObject([{ channel: 'WHATSAPP' }]);
+    expect(twilio.messages).toHaveLength(1);
+  });
+
+  test('follows no channel of a FALLBACK that names none', async () => {
+    // The outbox refuses such a token, and such a phone.
+    const phones = [`${newPhone().slice(0, -4)}0003`];
+    const person = await makePerson(g.server, { phones, tokenPrefix: 'rejected-' });
+    const notification = await makeNotification(
+      g.server,
+      toSend({ users: [{ id: person.id }] }, { orchestration: 'FALLBACK' }),
+    );
+    await g.startWorker({ whatsApp: settings().whatsApp });
+    const { deliveries } = await settledDeliveries(g.server, notification);
+    expect(deliveries.nodes.map(({ channel, status }) => [channel, status])).toEqual([
+      ['PUSH', 'FAILED'],
+      ['SMS', 'FAILED'],
+      ['IN_APP', 'SENT'],
+    ]);
     expect(twilio.messages).toEqual([]);
   });
 

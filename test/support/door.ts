@@ -48,7 +48,7 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     channels: { listRoutes: () => [] },
     arePrivateEndpointsAllowed: true,
     webPushPublicKey: 'a',
-    configuredChannels: () => Promise.resolve([]),
+    findConfigured: () => Promise.resolve({ channels: [], pushKinds: [], ownPushKinds: [] }),
   };
   const throttle = createInProcessThrottle();
   const door = createDoor({

@@ -93,7 +93,7 @@ function toProfile({ birthday, ...user }: User) {
 
 /** With its address as it was registered. */
 function toExported<Exported extends Installation>(cipher: Cipher, installation: Exported) {
-  const { addressCipher, addressHash: _, ...rest } = installation;
+  const { addressCipher, addressHash: _, addressKind: __, ...rest } = installation;
   return { ...rest, address: addressCipher && openAddress(cipher, addressCipher) };
 }
 

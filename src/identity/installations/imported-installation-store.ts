@@ -20,22 +20,24 @@ export async function insertImported(tx: Transaction, imports: readonly PlacedIm
     ...details,
     addressHash: Buffer.from(sealed.addressHash).toString('base64'),
     addressCipher: Buffer.from(sealed.addressCipher).toString('base64'),
+    addressKind: sealed.addressKind,
   }));
   const rows = await tx.$queryRaw<{ id: string }[]>(sql`
     with given as (
       select * from jsonb_to_recordset(${JSON.stringify(given)}::jsonb) as given (
         id uuid, "appId" uuid, "userId" uuid, platform platform, "addressHash" text, "addressCipher" text,
+        "addressKind" text,
         "pushStatus" push_status, "subscribedAt" timestamptz, language text, "timeZone" text, "appVersion" text,
         "osVersion" text, "deviceModel" text
       )
     ),
     made as (
       insert into installations (
-        id, app_id, user_id, platform, address_hash, address_cipher, push_status, subscribed_at, last_seen_at, language,
+        id, app_id, user_id, platform, address_hash, address_cipher, address_kind, push_status, subscribed_at, last_seen_at, language,
         time_zone, app_version, os_version, device_model
       )
       select
-        id, "appId", "userId", platform, decode("addressHash", 'base64'), decode("addressCipher", 'base64'), "pushStatus",
+        id, "appId", "userId", platform, decode("addressHash", 'base64'), decode("addressCipher", 'base64'), "addressKind", "pushStatus",
         "subscribedAt", coalesce("subscribedAt", now()), language, "timeZone", "appVersion", "osVersion", "deviceModel"
       from given
       order by "addressHash"

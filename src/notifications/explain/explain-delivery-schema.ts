@@ -87,7 +87,7 @@ builder.queryField('explainDelivery', (t) =>
     resolve: async (_, { delivery }, context) => {
       const deliveryId = toLocalId(delivery, 'Delivery');
       if (deliveryId === null) return null;
-      return explainDelivery(context, { deliveryId, configured: await context.configuredChannels() });
+      return explainDelivery(context, { deliveryId, configured: await context.findConfigured() });
     },
   }),
 );

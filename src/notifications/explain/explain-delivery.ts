@@ -1,6 +1,7 @@
+import type { Configured } from '../../deliveries/app-channels.ts';
+import { zoneOf } from '../../deliveries/zone.ts';
 import type { Deployment } from '../../deployment.ts';
 import type { Delivery, Notification } from '../../generated/prisma/client.ts';
-import type { Channel } from '../../generated/prisma/enums.ts';
 import { type Database, sql } from '../../storage/database.ts';
 import { orderOfChannels } from '../fan-out/decide-deliveries.ts';
 import { readQuietHours } from '../schedule.ts';
@@ -20,11 +21,11 @@ export interface Explanation {
  * Tells why a delivery was made, what became of it, why it ended if it did, and what comes next (promise N5): from the delivery, its
  * events as far back as the log is kept, and the attempts that were put off, which are kept for 30 days. Null: there is none.
  *
- * @param configured the channels of this deployment
+ * @param configured what there is that sends
  */
 export async function explainDelivery(
   deployment: Pick<Deployment, 'db' | 'cipher'>,
-  { deliveryId, configured }: { deliveryId: string; configured: readonly Channel[] },
+  { deliveryId, configured }: { deliveryId: string; configured: Configured },
 ): Promise<Explanation | null> {
   const { db } = deployment;
   const delivery = await db.delivery.findUnique({ where: { id: deliveryId } });
@@ -39,7 +40,7 @@ export async function explainDelivery(
 
 async function readFacts(
   deployment: Pick<Deployment, 'db' | 'cipher'>,
-  { delivery, notification, configured }: Pick<Facts, 'delivery' | 'notification'> & { configured: readonly Channel[] },
+  { delivery, notification, configured }: Pick<Facts, 'delivery' | 'notification'> & { configured: Configured },
 ): Promise<Facts> {
   const { db } = deployment;
   const about = { where: { deliveryId: delivery.id } };
@@ -71,9 +72,12 @@ async function readClock(
   const [row] = await db.$queryRaw<{ now: Date; quiet_until: Date | null }[]>(sql`
     select now() as now, case when ${hours !== null} then quiet_until(
       now(),
-      coalesce(
-        (select time_zone from users where id = ${userId}::uuid),
-        (select i.time_zone from recipients r join installations i on i.id = r.installation_id where r.id = ${recipientId}::uuid)
+      (
+        select ${zoneOf({ profile: sql`u.time_zone`, userId: sql`coalesce(u.merged_into_id, u.id)` })}
+        from (values (${userId}::uuid, ${recipientId}::uuid)) as d (user_id, recipient_id)
+        left join users u on u.id = d.user_id
+        left join recipients r on r.id = d.recipient_id
+        left join installations i on i.id = r.installation_id
       ),
       ${hours?.from ?? null}::time, ${hours?.to ?? null}::time
     ) end as quiet_until
@@ -85,11 +89,11 @@ async function readClock(
 async function readFallback(
   db: Database,
   { notificationId, userId, channel }: Delivery,
-  { notification, configured }: { notification: Notification; configured: readonly Channel[] },
+  { notification, configured }: { notification: Notification; configured: Configured },
 ): Promise<Facts['fallback']> {
   if (userId === null || channel === null) return null;
   const waiting = await db.fallback.findUnique({ where: { notificationId_userId: { notificationId, userId } } });
   const order = orderOfChannels({ channels: notification.channels, configured });
-  const nextChannel = order[order.indexOf(channel) + 1];
+  const nextChannel = order.slice(order.indexOf(channel) + 1).find((next) => configured.channels.includes(next));
   return waiting && nextChannel ? { nextChannel, dueAt: waiting.dueAt } : null;
 }

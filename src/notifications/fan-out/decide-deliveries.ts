@@ -1,4 +1,6 @@
+import type { Configured } from '../../deliveries/app-channels.ts';
 import { ineligibility } from '../../deliveries/eligibility.ts';
+import { zoneOf } from '../../deliveries/zone.ts';
 import type { Notification } from '../../generated/prisma/client.ts';
 import { Channel, type Orchestration, type Purpose } from '../../generated/prisma/enums.ts';
 import { recipientChannelOf } from '../../recipients/recipient-channel.ts';
@@ -9,9 +11,9 @@ import { failedStatuses } from './decide-fallback.ts';
 
 /** By which channels, and who is refused. */
 export interface Audience {
-  /** Empty: every channel of `configured` that a user has a recipient of, so no WhatsApp beside an SMS. */
+  /** Empty: every channel of `configured.channels` that a user has a recipient of, so no WhatsApp beside an SMS. */
   channels: readonly Channel[];
-  configured: readonly Channel[];
+  configured: Configured;
   targetOnlyPrimaryDevices: boolean;
   purpose: Purpose;
   /** What it is about. Null: nothing that one could decline. */
@@ -21,15 +23,33 @@ export interface Audience {
 }
 
 /** SQL that says why nothing is sent to the recipient `r` by a channel, which may be another than its own. */
-const ineligibilityFor = ({ targetOnlyPrimaryDevices, purpose, topicId }: Refusing, channel: Sql): Sql =>
-  ineligibility(
-    sql`${targetOnlyPrimaryDevices}`,
+function ineligibilityFor({ targetOnlyPrimaryDevices, purpose, topicId, configured }: Refusing, channel: Sql): Sql {
+  const isDeclined =
     topicId === null || purpose === 'TRANSACTIONAL'
       ? undefined
-      : isTopicDeclined({ topicId: sql`${topicId}::uuid`, userId: sql`r.user_id`, channel }),
-  );
+      : isTopicDeclined({ topicId: sql`${topicId}::uuid`, userId: sql`r.user_id`, channel });
+  return sql`coalesce(
+    ${ineligibility(sql`${targetOnlyPrimaryDevices}`, isDeclined)},
+    case when ${isUnserved(configured, channel)} then 'CHANNEL_NOT_CONFIGURED'::delivery_reason end
+  )`;
+}
 
-type Refusing = Pick<Audience, 'targetOnlyPrimaryDevices' | 'purpose' | 'topicId'>;
+/**
+ * SQL that says whether there is nothing that could send to the recipient `r` by a channel. Of which form the address of `i` is may
+ * not be known: that is told when it is sent (`deliveries/send-one.ts`).
+ */
+const isUnserved = ({ channels, pushKinds, ownPushKinds }: Configured, channel: Sql): Sql => sql`
+  case
+    when ${channel} <> 'PUSH' then ${channel} <> all(${channels}::channel[])
+    else i.address_kind <> all(${pushKinds}::text[]) and not exists (
+      select from unnest(${ownPushKinds.map(({ appId }) => appId)}::uuid[], ${ownPushKinds.map(({ kind }) => kind)}::text[])
+        as own (app_id, kind)
+      where own.app_id = i.app_id and own.kind = i.address_kind
+    )
+  end
+`;
+
+type Refusing = Pick<Audience, 'targetOnlyPrimaryDevices' | 'purpose' | 'topicId' | 'configured'>;
 
 /** An audience of people. */
 export interface PeopleAudience extends Audience {
@@ -72,21 +92,29 @@ export function toTiming({
   return timing.localTime === null && timing.quietHours === null ? null : timing;
 }
 
-/** When a delivery is due to `u`, or to `i` of whose user nobody knows the zone; UTC where that is unknown too. */
+/** When a delivery is due to `u` by `i`, where that is; UTC where nobody knows. */
 function dueAt({ localTime, quietHours }: Timing): Sql {
-  const zone = sql`coalesce(u.time_zone, i.time_zone)`;
   const wanted =
     localTime === null
       ? sql`now()`
-      : sql`greatest(now(), at_wall_clock(${localTime}::timestamptz at time zone 'UTC', ${zone}))`;
-  if (quietHours === null) return wanted;
-  return sql`coalesce(quiet_until(${wanted}, ${zone}, ${quietHours.from}::time, ${quietHours.to}::time), ${wanted})`;
+      : sql`greatest(now(), at_wall_clock(${localTime}::timestamptz at time zone 'UTC', zone))`;
+  const due =
+    quietHours === null
+      ? wanted
+      : sql`coalesce(quiet_until(${wanted}, zone, ${quietHours.from}::time, ${quietHours.to}::time), ${wanted})`;
+  const zone = zoneOf({ profile: sql`u.time_zone`, userId: sql`u.id` });
+  // The offset has the zone looked up once, not wherever it is named.
+  return sql`(select ${due} from (select ${zone} as zone offset 0) place)`;
 }
 
-/** In which order channels are tried: as they were asked for, else those that are configured, in the order of `Channel`. */
+/** In which order channels are tried where none is named; WhatsApp is sent only where it is. */
+export const orderOfUnnamed = Object.values(Channel).filter((channel) => channel !== 'WHATSAPP');
+
+/** In which order channels are tried: as they were asked for, else those of {@link orderOfUnnamed} that are configured. */
 export function orderOfChannels({ channels, configured }: Pick<Audience, 'channels' | 'configured'>): Channel[] {
-  if (channels.length > 0) return [...channels];
-  return Object.values(Channel).filter((channel) => configured.includes(channel));
+  return channels.length > 0
+    ? [...channels]
+    : orderOfUnnamed.filter((channel) => configured.channels.includes(channel));
 }
 
 /**
@@ -126,7 +154,7 @@ function everyRecipient(audience: PeopleAudience, users: Sql): Sql {
     ${timing || meant ? sql`join users u on u.id = audience.user_id` : sql``}
     cross join unnest(${wanted}::channel[], ${recipientChannels}::channel[]) as wanted (channel, recipient_channel)
     left join recipients r on r.user_id = audience.user_id
-      and (r.channel = wanted.recipient_channel or (wanted.channel is null and r.channel = any(${configured}::channel[])))
+      and (r.channel = wanted.recipient_channel or (wanted.channel is null and r.channel = any(${configured.channels}::channel[])))
       and ${meant ?? sql`true`}
     left join installations i on i.id = r.installation_id
   `;

@@ -1,3 +1,4 @@
+import type { Configured } from '../../deliveries/app-channels.ts';
 import { deliverJob } from '../../deliveries/deliver.job.ts';
 import { fallBackKey, fallBackTask } from '../../deliveries/fall-back-task.ts';
 import type { Worker } from '../../deliveries/worker.ts';
@@ -58,14 +59,14 @@ interface Watched {
 }
 
 async function followPage(worker: Worker, notification: Notification): Promise<number> {
-  const configured = await worker.channels.configuredChannels(worker.defaultAppId);
+  const configured = await worker.channels.findConfigured(worker.defaultAppId);
   return inTransaction(worker.db, (tx) => fallBackPage(tx, { notification, configured }), 'ONCE');
 }
 
-/** Of which notification, by the channels there are. */
+/** Of which notification, by what there is that sends. */
 interface Steps {
   notification: Notification;
-  configured: readonly Channel[];
+  configured: Configured;
 }
 
 async function fallBackPage(tx: Transaction, { notification, configured }: Steps): Promise<number> {

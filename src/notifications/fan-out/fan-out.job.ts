@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import type { Configured } from '../../deliveries/app-channels.ts';
 import { deliverJob } from '../../deliveries/deliver.job.ts';
 import type { Worker } from '../../deliveries/worker.ts';
 import type { Notification } from '../../generated/prisma/client.ts';
-import type { Channel } from '../../generated/prisma/enums.ts';
 import { holdUsers } from '../../identity/user-identity-store.ts';
 import { idSchema } from '../../ids.ts';
 import { addJob, type Job } from '../../queue/job.ts';
@@ -34,7 +34,7 @@ export const fanOutJob: Job<Worker, { notificationId: string }> = {
   name: 'fan-out',
   payload: z.object({ notificationId: idSchema }),
   async run(worker, { notificationId }) {
-    const configured = await worker.channels.configuredChannels(worker.defaultAppId);
+    const configured = await worker.channels.findConfigured(worker.defaultAppId);
     let areNew = true;
     const page = (tx: Transaction) => {
       const request = { notificationId, configured, areNew };
@@ -54,7 +54,7 @@ export const fanOutKey = (notificationId: string): string => `fan out ${notifica
 async function fanOutPage(
   tx: Transaction,
   worker: Worker,
-  { notificationId, configured, areNew }: { notificationId: string; configured: readonly Channel[]; areNew: boolean },
+  { notificationId, configured, areNew }: { notificationId: string; configured: Configured; areNew: boolean },
 ): Promise<void> {
   const notification = await lockUnfinished(tx, notificationId);
   if (!notification) return;

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import type { Configured } from '../../deliveries/app-channels.ts';
 import { DomainError } from '../../errors.ts';
 import type { Channel, DeliveryReason, Purpose } from '../../generated/prisma/enums.ts';
 import { type Database, type Sql, sql, type Transaction } from '../../storage/database.ts';
@@ -14,7 +15,7 @@ import { prepareAudience, resolveNamed } from './read-page.ts';
 /** Whom a caller would send to, and how. */
 export interface PreviewRequest extends NarrowingInput, Pick<OrchestrationInput, 'channels' | 'orchestration'> {
   target: TargetInput;
-  configured: readonly Channel[];
+  configured: Configured;
   targetOnlyPrimaryDevices: boolean;
   purpose: Purpose;
   topicId: string | null;
