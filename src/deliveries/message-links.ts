@@ -31,7 +31,7 @@ export function linkContent(
     wishes,
     topicId,
   }: {
-    delivery: Pick<DueDelivery, 'id' | 'channel' | 'recipientId'>;
+    delivery: Pick<DueDelivery, 'id' | 'channel' | 'recipientId' | 'address'>;
     wishes: LinkWishes;
     /** What the message is about; null: nothing of its own. */
     topicId: string | null;
@@ -40,11 +40,11 @@ export function linkContent(
   if (publicUrl === null) return { content, unsubscribeUrl: null, openUrl: null };
   const links = createLinkMaker(cipher, publicUrl);
   const isEmail = delivery.channel === 'EMAIL';
-  const { recipientId } = delivery;
+  const { recipientId, address: email } = delivery;
   const mayUnsubscribe = isEmail && wishes.purpose === 'MARKETING' && recipientId !== null;
   return {
     content: wishes.trackedHosts ? trackLinks(links, content, { ...delivery, hosts: wishes.trackedHosts }) : content,
-    unsubscribeUrl: mayUnsubscribe ? links.unsubscribe({ recipientId, topicId }) : null,
+    unsubscribeUrl: mayUnsubscribe ? links.unsubscribe({ recipientId, email, topicId }) : null,
     openUrl: isEmail && wishes.trackOpens ? links.open(delivery.id) : null,
   };
 }

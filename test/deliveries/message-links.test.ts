@@ -13,7 +13,7 @@ function link(
   url: string | null = publicUrl,
 ) {
   const { content } = makeMessage({ channel, address: { kind: 'email', email: 'a@example.com' }, content: given });
-  const delivery = { id: crypto.randomUUID(), channel, recipientId: crypto.randomUUID() };
+  const delivery = { id: crypto.randomUUID(), channel, recipientId: crypto.randomUUID(), address: 'a@example.com' };
   const trackedHosts = hostsWrittenIn({ given, beside: 'https://written.example' });
   return linkContent({ cipher, publicUrl: url }, content, {
     delivery,
