@@ -85,6 +85,6 @@ export const messageTo = (address: Message['address'], channel: Message['channel
     ...{ title: null, body: 'It arrives today.', subtitle: null, icon: null, image: null, url: null, data: null },
     buttons: [],
   },
-  ...{ receiptToken: 'token', unsubscribeUrl: null, openUrl: null },
+  ...{ receiptToken: 'token', bodyLinks: new Map(), unsubscribeUrl: null, openUrl: null },
   ...{ expiresAt: new Date(Date.now() + 3_600_000), attempt: 1 },
 });

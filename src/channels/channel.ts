@@ -42,6 +42,8 @@ export interface Message {
   platform: Platform | null;
   address: Address;
   content: MessageContent;
+  /** E-mail: where web addresses in its body lead, as they are written there. One that is not among them leads where it says. */
+  bodyLinks: ReadonlyMap<string, string>;
   /** E-mail: where its receiver opts out, by one click (RFC 8058). Null: the message offers no way to. */
   unsubscribeUrl: string | null;
   /** E-mail: an image that tells us that it was opened. Null: nobody wants to know. */

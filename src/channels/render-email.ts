@@ -1,5 +1,6 @@
 import { escapeHtml } from '../escape-html.ts';
 import type { Message, MessageContent } from './channel.ts';
+import { cutAtWebAddresses, type TextPiece } from './web-addresses.ts';
 
 /** An e-mail's three readable parts. */
 export interface RenderedEmail {
@@ -9,16 +10,18 @@ export interface RenderedEmail {
   html: string;
 }
 
+const nothingBeside = { bodyLinks: new Map<string, string>(), unsubscribeUrl: null, openUrl: null };
+
 const subjectLengthMax = 255;
 
 /**
  * The e-mail that says `content`: the title (else the body's first line) is the subject and the heading; image, link and the
  * buttons that open something follow the body, then how to unsubscribe, and the image that tells of the opening. Pure.
- * Everything is escaped, and only http and https addresses become a link or an image.
+ * Everything is escaped, and only http and https addresses become a link or an image; those in the body show what was written.
  */
 export function renderEmail(
   content: MessageContent,
-  { unsubscribeUrl, openUrl }: Pick<Message, 'unsubscribeUrl' | 'openUrl'> = { unsubscribeUrl: null, openUrl: null },
+  { bodyLinks, unsubscribeUrl, openUrl }: Pick<Message, 'bodyLinks' | 'unsubscribeUrl' | 'openUrl'> = nothingBeside,
 ): RenderedEmail {
   const { title, body } = content;
   const url = toWebUrl(content.url);
@@ -27,9 +30,10 @@ export function renderEmail(
     const href = toWebUrl(opened);
     return href === null ? [] : [{ label, href }];
   });
+  const pieces = cutAtWebAddresses(body);
   const paragraphs = [
     title === null ? null : `<h1 style="font-size:20px">${escapeHtml(title)}</h1>`,
-    `<p>${escapeHtml(body).replace(/\r\n|\r|\n/g, '<br>')}</p>`,
+    `<p>${pieces.map((piece) => toHtml(piece, bodyLinks)).join('')}</p>`,
     image === null ? null : `<p><img src="${escapeHtml(image)}" alt="" style="max-width:100%"></p>`,
     url === null ? null : `<p><a href="${escapeHtml(url)}">${escapeHtml(url)}</a></p>`,
     ...links.map(({ label, href }) => `<p><a href="${escapeHtml(href)}">${escapeHtml(label)}</a></p>`),
@@ -39,7 +43,13 @@ export function renderEmail(
   const unsubscribe = unsubscribeUrl === null ? null : `Unsubscribe: ${unsubscribeUrl}`;
   return {
     subject: toSubject(title) || toSubject(body) || 'Notification',
-    text: [title, body, url, ...links.map(({ label, href }) => `${label}: ${href}`), unsubscribe]
+    text: [
+      title,
+      pieces.map(({ text }) => bodyLinks.get(text) ?? text).join(''),
+      url,
+      ...links.map(({ label, href }) => `${label}: ${href}`),
+      unsubscribe,
+    ]
       .filter((part) => part !== null)
       .join('\n\n'),
     html: `<!doctype html><html><body>${paragraphs.filter((part) => part !== null).join('')}</body></html>`,
@@ -53,6 +63,12 @@ function toSubject(text: string | null): string {
     .map((part) => part.replace(/\p{Cc}+/gu, ' ').trim())
     .filter((part) => part !== '');
   return [...line].slice(0, subjectLengthMax).join('');
+}
+
+function toHtml({ text, isAddress }: TextPiece, bodyLinks: ReadonlyMap<string, string>): string {
+  const href = isAddress ? toWebUrl(bodyLinks.get(text) ?? text) : null;
+  if (href !== null) return `<a href="${escapeHtml(href)}">${escapeHtml(text)}</a>`;
+  return escapeHtml(text).replace(/\r\n|\r|\n/g, '<br>');
 }
 
 function toWebUrl(text: string | null): string | null {

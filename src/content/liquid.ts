@@ -1,4 +1,4 @@
-import { Context, type Emitter, Liquid, type Template, toValueSync } from 'liquidjs';
+import { Context, defaultOperators, type Emitter, Liquid, type Template, toValueSync } from 'liquidjs';
 
 // Placeholders are Liquid: `{{ user.firstName | default: "friend" }}`. Of the library only what is named here is there: nothing that
 // reads another template, changes what it was given, or computes keys and hashes.
@@ -26,6 +26,7 @@ function createEngine(): Liquid {
     // Templates by name are looked up here, and not in files: there are none.
     templates: {},
     parseLimit: textCharactersMax,
+    operators: createOperators(),
     locale: 'en',
     timezoneOffset: 0,
   });
@@ -34,7 +35,21 @@ function createEngine(): Liquid {
     liquid.unregisterFilter(name);
   }
   countWhatIsJoined(liquid);
+  countWhatIsSetAside(liquid);
   return liquid;
+}
+
+/** As in liquidjs, but each comparison looks at the time: one condition may hold thousands of them, each of all that there is. */
+function createOperators(): typeof defaultOperators {
+  const comparisons = Object.entries(defaultOperators).filter(([name]) => name !== 'not');
+  const timed = comparisons.map(([name, compare]) => [
+    name,
+    (left: unknown, right: unknown, context: Context) => {
+      context.renderLimit.check(performance.now());
+      return Reflect.apply(compare, null, [left, right, context]);
+    },
+  ]);
+  return { ...defaultOperators, ...Object.fromEntries(timed) };
 }
 
 /**
@@ -49,6 +64,16 @@ function countWhatIsJoined(liquid: Liquid): void {
     this.context.memoryLimit.use(JSON.stringify(joined).length);
     return joined;
   });
+}
+
+/**
+ * Counts what a tag renders into a buffer of its own, as `capture` does: liquidjs does not, and a condition would put all of it side
+ * by side before any limit is looked at.
+ */
+function countWhatIsSetAside({ renderer }: Liquid): void {
+  const renderTemplates = renderer.renderTemplates.bind(renderer);
+  renderer.renderTemplates = (templates, context, emitter) =>
+    renderTemplates(templates, context, emitter ?? createEmitter((count) => context.memoryLimit.use(count)));
 }
 
 /** Where a value stands that a text names: `user`, `firstName`. A part that is itself a value is null. */
@@ -98,7 +123,10 @@ export class BudgetSpentError extends Error {
  * @throws Error where a filter cannot do what it is told
  */
 export function renderText({ constant, templates }: ParsedText, values: object, budget: Budget): string {
-  const emitter = createEmitter(budget);
+  const emitter = createEmitter((count) => {
+    budget.charactersLeft -= count;
+    if (budget.charactersLeft < 0) throw new BudgetSpentError();
+  });
   if (constant !== null) {
     emitter.write(constant);
     return constant;
@@ -120,13 +148,13 @@ function isLimit(error: unknown): boolean {
   return error instanceof Error && /limit exceeded|call stack|string length/i.test(error.message);
 }
 
-function createEmitter(budget: Budget): Emitter {
+/** @param use is told how many characters come to it, before they do; it throws where they are too many */
+function createEmitter(use: (count: number) => void): Emitter {
   return {
     buffer: '',
     write(value: unknown) {
       const text = toText(value);
-      budget.charactersLeft -= text.length;
-      if (budget.charactersLeft < 0) throw new BudgetSpentError();
+      use(text.length);
       this.buffer += text;
     },
   };

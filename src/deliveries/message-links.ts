@@ -1,4 +1,5 @@
-import type { MessageContent } from '../channels/channel.ts';
+import type { Message, MessageContent } from '../channels/channel.ts';
+import { cutAtWebAddresses, hostsIn } from '../channels/web-addresses.ts';
 import type { Purpose } from '../generated/prisma/enums.ts';
 import type { DueDelivery } from './begin-sends.ts';
 import { createLinkMaker, type LinkMaker } from './signed-links.ts';
@@ -14,13 +15,9 @@ export interface LinkWishes {
 }
 
 /** A message's content with our links in it, and those that stand beside it. */
-export interface LinkedContent {
-  content: MessageContent;
-  /** E-mail for MARKETING: where its receiver opts out, of its topic or of all. */
-  unsubscribeUrl: string | null;
-  /** E-mail: an image that tells that it was opened. */
-  openUrl: string | null;
-}
+export type LinkedContent = Pick<Message, 'content' | 'bodyLinks' | 'unsubscribeUrl' | 'openUrl'>;
+
+const noLinks: ReadonlyMap<string, string> = new Map();
 
 /** Where nobody has said where we are reached (`PUBLIC_URL`), no link is ours. */
 export function linkContent(
@@ -31,40 +28,47 @@ export function linkContent(
     wishes,
     topicId,
   }: {
-    delivery: Pick<DueDelivery, 'id' | 'channel' | 'recipientId'>;
+    delivery: Pick<DueDelivery, 'id' | 'channel' | 'recipientId' | 'address'>;
     wishes: LinkWishes;
     /** What the message is about; null: nothing of its own. */
     topicId: string | null;
   },
 ): LinkedContent {
-  if (publicUrl === null) return { content, unsubscribeUrl: null, openUrl: null };
+  if (publicUrl === null) return { content, bodyLinks: noLinks, unsubscribeUrl: null, openUrl: null };
   const links = createLinkMaker(cipher, publicUrl);
   const isEmail = delivery.channel === 'EMAIL';
-  const { recipientId } = delivery;
+  const { recipientId, address: email } = delivery;
   const mayUnsubscribe = isEmail && wishes.purpose === 'MARKETING' && recipientId !== null;
   return {
-    content: wishes.trackedHosts ? trackLinks(links, content, { ...delivery, hosts: wishes.trackedHosts }) : content,
-    unsubscribeUrl: mayUnsubscribe ? links.unsubscribe({ recipientId, topicId }) : null,
+    ...(wishes.trackedHosts
+      ? trackLinks(links, content, { ...delivery, hosts: wishes.trackedHosts })
+      : { content, bodyLinks: noLinks }),
+    unsubscribeUrl: mayUnsubscribe ? links.unsubscribe({ recipientId, email, topicId }) : null,
     openUrl: isEmail && wishes.trackOpens ? links.open(delivery.id) : null,
   };
 }
 
-/** Addresses as people write them into a text; what ends a sentence is no part of one. */
-const webAddress = /https?:\/\/[^\s<>"]*[^\s<>"'.,;:!?)\]}]/gi;
-
-/** The link of a message and those of its buttons, and in what goes to a phone, which makes links of them, those in its text. */
+/**
+ * The link of a message and those of its buttons, and those in its text where they can be followed: in what goes to a phone, which
+ * makes links of them, and in an e-mail, which shows them as they were written. In a push and in the inbox they are text.
+ */
 function trackLinks(
   links: LinkMaker,
   content: MessageContent,
   { id: deliveryId, channel, hosts }: Pick<DueDelivery, 'id' | 'channel'> & { hosts: ReadonlySet<string> },
-): MessageContent {
+): Pick<Message, 'content' | 'bodyLinks'> {
   const track = (target: string) => (isTrackable(target, hosts) ? links.click({ deliveryId, target }) : target);
-  const hasLinksInText = channel !== 'PUSH' && channel !== 'EMAIL' && channel !== 'IN_APP';
+  const pieces = channel === 'PUSH' || channel === 'IN_APP' ? [] : cutAtWebAddresses(content.body);
+  const bodyLinks = new Map(pieces.flatMap(({ text, isAddress }) => (isAddress ? [[text, track(text)] as const] : [])));
+  const isPhone = channel === 'SMS' || channel === 'WHATSAPP';
   return {
-    ...content,
-    url: content.url && track(content.url),
-    buttons: content.buttons.map((button) => ({ ...button, url: button.url && track(button.url) })),
-    body: hasLinksInText ? content.body.replace(webAddress, track) : content.body,
+    content: {
+      ...content,
+      url: content.url && track(content.url),
+      buttons: content.buttons.map((button) => ({ ...button, url: button.url && track(button.url) })),
+      body: isPhone ? pieces.map(({ text }) => bodyLinks.get(text) ?? text).join('') : content.body,
+    },
+    bodyLinks: channel === 'EMAIL' ? bodyLinks : noLinks,
   };
 }
 
@@ -77,18 +81,10 @@ function isTrackable(target: string, hosts: ReadonlySet<string>): boolean {
   return url !== null && ['http:', 'https:'].includes(url.protocol) && hosts.has(url.host);
 }
 
-/** The host of an address that is written out: none that a placeholder makes longer. */
-const writtenHost = /https?:\/\/([^\s<>"'\\/?#{}|]+)(?=[\s<>"'\\/?#]|$)/gi;
-
 /**
  * Hosts of the web addresses that stand in what a sender has written. What else comes to stand in a message is its receiver's, such
  * as a name that looks like a link: a link to us that leads wherever anybody wants would lend our name to it.
- *
- * @param written as JSON has it
  */
 export function hostsWrittenIn(written: unknown): ReadonlySet<string> {
-  const found = [...JSON.stringify(written).matchAll(writtenHost)].map(([, host = '']) =>
-    host.replace(/[.,;:!?)\]]+$/, ''),
-  );
-  return new Set(found.flatMap((host) => URL.parse(`https://${host}`)?.host ?? []));
+  return hostsIn(JSON.stringify(written));
 }

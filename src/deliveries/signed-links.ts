@@ -11,6 +11,9 @@ const idBytes = 16;
 /** Of a link's last part. A target is at most as long as an address may be. @default 8_192 // characters */
 const tokenCharactersMax = 8_192;
 
+/** For what an address is encrypted: links are passed on, and stand in logs. */
+const linkAddress = 'address in a link';
+
 type LinkKind = 'unsubscribe' | 'click' | 'open';
 
 /** Where a tracked link leads, and from which delivery. */
@@ -23,6 +26,8 @@ export interface ClickLink {
 /** What a link to unsubscribe is about. */
 export interface UnsubscribeLink {
   recipientId: string;
+  /** To which address the message went, in normal form: it may be another recipient's by now. Null: an older link, without it. */
+  email: string | null;
   /** What the message was about, which the link takes the person off; null: off all messages to the recipient. */
   topicId: string | null;
 }
@@ -41,8 +46,10 @@ export interface LinkMaker {
 export function createLinkMaker(cipher: Cipher, publicUrl: string): LinkMaker {
   const sign = (kind: LinkKind, id: string, text = '') => signToken(cipher, { kind, id, text });
   return {
-    unsubscribe: ({ recipientId, topicId }) =>
-      `${publicUrl}/unsubscribe/${sign('unsubscribe', recipientId, topicId ?? '')}`,
+    unsubscribe: ({ recipientId, email, topicId }) => {
+      const sealed = email === null ? '' : `.${Buffer.from(cipher.encrypt(linkAddress, email)).toString('base64url')}`;
+      return `${publicUrl}/unsubscribe/${sign('unsubscribe', recipientId, `${topicId ?? ''}${sealed}`)}`;
+    },
     click: ({ deliveryId, target }) => `${publicUrl}/l/${sign('click', deliveryId, target)}`,
     open: (deliveryId) => `${publicUrl}/o/${sign('open', deliveryId)}.gif`,
   };
@@ -51,7 +58,10 @@ export function createLinkMaker(cipher: Cipher, publicUrl: string): LinkMaker {
 /** Null: the link is none of ours. */
 export function readUnsubscribeToken(cipher: Cipher, token: string): UnsubscribeLink | null {
   const read = readToken(cipher, 'unsubscribe', token);
-  return read && { recipientId: read.id, topicId: read.text || null };
+  if (read === null) return null;
+  const [topicId = '', sealed] = read.text.split('.');
+  const email = sealed === undefined ? null : cipher.decrypt(linkAddress, Buffer.from(sealed, 'base64url'));
+  return { recipientId: read.id, email, topicId: topicId || null };
 }
 
 /** Null: the link is none of ours. */

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readUnsubscribeToken, type UnsubscribeLink } from '../deliveries/signed-links.ts';
 import type { Deployment } from '../deployment.ts';
 import type { Throttle } from '../door/throttle/throttle.ts';
-import { sayConsent, sayTopicDeclined } from '../receipts/say-consent.ts';
+import { sayConsent, sayConsentOfAddress, sayTopicDeclined } from '../receipts/say-consent.ts';
 import { findTopicName } from '../topics/preference-store.ts';
 import { sendPage } from './page.ts';
 import { readBytes, unreadableStatusOf } from './read-body.ts';
@@ -17,12 +17,17 @@ const bodyBytesMax = 16_384;
 const budget = { limit: 5_000, drainPerSecond: 100 } as const;
 
 const by = 'person:unsubscribe';
+const optedOut = { title: 'You are unsubscribed', text: 'We will send no more messages to this address.' };
+const tooOld = {
+  title: 'This link is too old',
+  text: 'We no longer have the address as it was when you got this link. If messages still come, open the link in the latest one.',
+};
 /** What the button says that asks for more than the topic. */
 const everything = { label: 'Unsubscribe from everything', choice: 'everything', isMain: false };
 
 /**
  * Answers `/unsubscribe/<signed>`, where a person wants no more of the messages of which one brought the link: of those about its topic,
- * by that channel, or, if it was about none, or that is gone, of all to that address. GET, which mail scanners follow too, shows a page
+ * by that channel, or, if it was about none, or that is gone, of all to that address, whoever has it now; if nobody has, that is remembered. GET, which mail scanners follow too, shows a page
  * with a button for the topic and one for all, and changes nothing; POST does it at once, from that page or from the mail program's
  * own button, without a cookie, a redirect, or another question: RFC 8058, where the link names the recipient and the list, which is the
  * topic (section 3.1).
@@ -37,22 +42,28 @@ export function createUnsubscribeRoute(deployment: Deployment, throttle: Throttl
       if (status === null) throw error;
       return sendPage(response, status, { title: 'That was too much', text: 'Open the link in the message again.' });
     }
-    const { recipientId, topicId } = link;
+    const { recipientId, email, topicId } = link;
     const isOfAll = new URLSearchParams(body.toString('utf8')).get('choice') === everything.choice;
     const topic = topicId === null || isOfAll ? null : await findTopicName(deployment.db, topicId);
-    if (topicId === null || topic === null) {
-      await sayConsent(deployment, { recipientId, isSubscribed: false, by });
-      return sendPage(response, 200, {
-        title: 'You are unsubscribed',
-        text: 'We will send no more messages to this address.',
-      });
+    if (topicId !== null && topic !== null) {
+      const isDeclined = await sayTopicDeclined(deployment, { recipientId, email, topicId, by });
+      if (isDeclined) {
+        return sendPage(response, 200, {
+          title: 'You are unsubscribed',
+          text: `We will send no more e-mails about “${topic}” to you.`,
+          buttons: [everything],
+        });
+      }
     }
-    await sayTopicDeclined(deployment, { recipientId, topicId, by });
-    sendPage(response, 200, {
-      title: 'You are unsubscribed',
-      text: `We will send no more e-mails about “${topic}” to you.`,
-      buttons: [everything],
-    });
+    sendPage(response, 200, (await optOut({ recipientId, email })) ? optedOut : tooOld);
+  }
+
+  /** @returns whether anything was done: an older link does not say whom to opt out when its recipient is gone. */
+  async function optOut({ recipientId, email }: Omit<UnsubscribeLink, 'topicId'>): Promise<boolean> {
+    const said = { isSubscribed: false, by } as const;
+    if (email === null) return sayConsent(deployment, { recipientId, ...said });
+    await sayConsentOfAddress(deployment, { channel: 'EMAIL', address: email, ...said });
+    return true;
   }
 
   async function ask(response: ServerResponse, { topicId }: UnsubscribeLink) {

@@ -113,7 +113,7 @@ builder.relayMutationField(
         required: true,
         defaultValue: false,
         description:
-          'Whether web links lead through this gateway, which counts them as CLICKED: the `url` and those of `buttons` by any channel, and links in the text of an SMS. Only to hosts that stand in `content`, its labels or `data`: not where a user, or an event, says. Needs the setting PUBLIC_URL.',
+          'Whether web links lead through this gateway, which counts them as CLICKED: the `url` and those of `buttons` by any channel, and links in the text of an SMS, a WhatsApp message or an e-mail. Only to hosts that stand in `content`, its labels or `data`: not where a user, or an event, says. Needs the setting PUBLIC_URL.',
       }),
       trackOpens: t.boolean({
         required: true,

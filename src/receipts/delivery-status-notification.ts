@@ -89,7 +89,18 @@ const receiptOf = new Map<string, Receipt>([
 function toMeaning(fields: Fields): Meaning | null {
   const receipt = receiptOf.get((fields.get('action') ?? '').toLowerCase().replace(/\s.*$/, ''));
   if (!receipt) return null;
-  const code = /^[245]\.\d{1,3}\.\d{1,3}/.exec(fields.get('status') ?? '')?.[0] ?? null;
+  const code = readStatusCode(fields);
   if (receipt === 'DELIVERED') return { receipt, reason: null, providerCode: code, isAddressGone: false };
   return { receipt, providerCode: code, ...classifyStatusCode(code ?? '4.0.0') };
+}
+
+/**
+ * `Status`, or what the server at the other end has said where it says more: a `Status` of 5.0.0 is what mail servers write that
+ * have not read the reply, which then stands in `Diagnostic-Code` (`smtp; 550-5.1.1 …`; RFC 3464, sections 2.3.4 and 2.3.6).
+ */
+function readStatusCode(fields: Fields): string | null {
+  const code = /^[245]\.\d{1,3}\.\d{1,3}/.exec(fields.get('status') ?? '')?.[0] ?? null;
+  if (code === null || !code.endsWith('.0.0')) return code;
+  const said = /^smtp;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})(?![.\d])/i.exec(fields.get('diagnostic-code') ?? '')?.[1];
+  return said?.startsWith(code.slice(0, 2)) ? said : code;
 }

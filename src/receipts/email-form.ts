@@ -61,18 +61,22 @@ export function parseEmailForm(body: unknown): Told {
   return { receipts, messages: [], complaints };
 }
 
-/** Permanent failures that say nothing of the address (RFC 3463, section 3). */
-const notOfTheAddress = [
-  /^5\.1\.[78]$/, // our sender
-  /^5\.2\.[2-4]$/, // mailbox full, message too long, list
-  /^5\.[34567]\./, // mail system, network, protocol, content, policy
-];
+/** That there is no such address, or nobody there any more (RFC 3463, sections 3.2 and 3.3; RFC 7505). */
+const addressGoneCodes = new Set([
+  '5.1.1', // bad destination mailbox address: nobody of that name
+  '5.1.2', // bad destination system address: no such domain
+  '5.1.3', // bad destination mailbox address syntax
+  '5.1.6', // destination mailbox has moved, no forwarding address
+  '5.1.10', // recipient address has null MX
+  '5.2.1', // mailbox disabled, not accepting messages
+]);
 
 /**
  * What an enhanced status code (RFC 3463) of a mail that came back means: 5.x.x is a hard bounce, else it is a soft one. The
- * address is nobody's when the code is about the address; a mailbox that is full, or a policy, is not.
+ * address is nobody's only where the code says so: what says no more than that the mail was refused, as 5.0.0 does, does not (it
+ * stands for any reply without such a code: that of a policy, too).
  */
 export function classifyStatusCode(code: string): Pick<ProviderReceipt, 'reason' | 'isAddressGone'> {
   if (!code.startsWith('5.')) return { reason: 'SOFT_BOUNCE', isAddressGone: false };
-  return { reason: 'HARD_BOUNCE', isAddressGone: !notOfTheAddress.some((pattern) => pattern.test(code)) };
+  return { reason: 'HARD_BOUNCE', isAddressGone: addressGoneCodes.has(code) };
 }

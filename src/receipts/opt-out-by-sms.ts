@@ -1,9 +1,7 @@
 import type { Deployment } from '../deployment.ts';
 import { DomainError } from '../errors.ts';
 import { parsePhone } from '../identity/phone.ts';
-import { addSuppressions, liftSuppression, suppressionHash } from '../recipients/suppressions.ts';
-import { inTransaction } from '../storage/transaction.ts';
-import { sayConsent } from './say-consent.ts';
+import { sayConsentOfAddress } from './say-consent.ts';
 import type { InboundMessage } from './told.ts';
 
 // What Twilio takes for opt-outs and opt-ins by default
@@ -48,19 +46,7 @@ export async function obeyMessage(deployment: Deployment, { phone: given, text }
   const isSubscribed = decideConsent(text);
   const phone = toPhone(given);
   if (isSubscribed === null || phone === null) return;
-  const findRecipient = () => deployment.db.recipient.findFirst({ where: { channel: 'SMS', address: phone } });
-  const suppression = { channel: 'SMS', addressHash: suppressionHash(deployment.cipher, 'SMS', phone) } as const;
-  // A phone can be taken from its user, or be added, at this moment.
-  for (let recipient = await findRecipient(); ; recipient = await findRecipient()) {
-    if (recipient) {
-      if (await sayConsent(deployment, { recipientId: recipient.id, isSubscribed, by: 'person:sms' })) return;
-      continue;
-    }
-    await inTransaction(deployment.db, (tx) =>
-      isSubscribed ? liftSuppression(tx, suppression) : addSuppressions(tx, [suppression]),
-    );
-    if (!(await findRecipient())) return;
-  }
+  await sayConsentOfAddress(deployment, { channel: 'SMS', address: phone, isSubscribed, by: 'person:sms' });
 }
 
 /** Null: a short code or a name, which is nobody's phone. */

@@ -156,6 +156,46 @@ describe('what cannot be rendered is a failure of that message', () => {
   });
 });
 
+test('what a text captures counts against its limits, and no more of it is made than they allow', () => {
+  let readCount = 0;
+  const deep = {
+    get text() {
+      readCount += 1;
+      return 'ä'.repeat(10_000);
+    },
+  };
+  const once = '{% for i in (1..500) %}{{ data.deep.text }}{% endfor %}';
+  const body = `{% capture c %}{% if true %}${once}{% endif %}{% endcapture %}{% if c contains "z" %}z{% endif %}x`;
+  expect(renderBody(body, { data: { deep } })).toBe('TEMPLATE_LIMIT');
+  // Two tries of a million characters.
+  expect(readCount).toBeLessThanOrEqual(202);
+
+  const again = '{% capture c %}{{ c }}{{ c }}{% endcapture %}'.repeat(20);
+  expect(renderBody(`{% assign c = data.text %}${again}{{ c | size }}`, { data: { text: 'x' } })).toBe(
+    'TEMPLATE_LIMIT',
+  );
+});
+
+test('a condition of many comparisons ends within the time too', () => {
+  let readCount = 0;
+  const deep = {
+    get list() {
+      readCount += 1;
+      return Array(8_000).fill(1);
+    },
+  };
+  const condition = Array(1_000).fill('data.deep.list == data.other').join(' and ');
+  const data = { deep, other: Array(8_000).fill(1) };
+  expect(renderBody(`{% if ${condition} %}y{% endif %}x`, { data })).toBe('TEMPLATE_LIMIT');
+  expect(readCount).toBeLessThan(2_000);
+});
+
+test('what is captured is said as it would be at once', () => {
+  const data = { list: ['a', 1, null], order: { id: 7 } };
+  const said = '{{ data.list }} {{ data.order }} {{ data.missing }}.';
+  expect(renderBody(`{% capture c %}${said}{% endcapture %}{{ c }}`, { data })).toBe(renderBody(said, { data }));
+});
+
 describe('mistakes are refused at the call, where they stand', () => {
   test.each([
     [{ body: '{{ user.firstName' }, 'body'],

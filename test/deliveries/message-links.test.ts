@@ -1,19 +1,22 @@
 import { expect, test } from 'vitest';
+import { renderEmail } from '../../src/channels/render-email.ts';
 import { hostsWrittenIn, linkContent } from '../../src/deliveries/message-links.ts';
+import { readClickToken } from '../../src/deliveries/signed-links.ts';
 import { createCipher } from '../../src/storage/cipher.ts';
 import { makeMessage } from '../support/make-message.ts';
 
 const cipher = createCipher(Buffer.alloc(32, 1));
 const publicUrl = 'https://carillon.example.com';
+const toMail = { channel: 'EMAIL', address: { kind: 'email', email: 'a@example.com' } } as const;
 const wishes = { purpose: 'MARKETING', trackOpens: true } as const;
 
 function link(
-  channel: 'EMAIL' | 'SMS' | 'PUSH',
+  channel: 'EMAIL' | 'SMS' | 'PUSH' | 'IN_APP',
   given: { body?: string; url?: string },
   url: string | null = publicUrl,
 ) {
   const { content } = makeMessage({ channel, address: { kind: 'email', email: 'a@example.com' }, content: given });
-  const delivery = { id: crypto.randomUUID(), channel, recipientId: crypto.randomUUID() };
+  const delivery = { id: crypto.randomUUID(), channel, recipientId: crypto.randomUUID(), address: 'a@example.com' };
   const trackedHosts = hostsWrittenIn({ given, beside: 'https://written.example' });
   return linkContent({ cipher, publicUrl: url }, content, {
     delivery,
@@ -55,6 +58,61 @@ test('where nobody has said where we are reached, no link is ours', () => {
 test('the text of an SMS keeps all that is no link', () => {
   const { body } = link('SMS', { body: 'A (https://a.example/x?y=1), "http://b.example". ftp://c.example!' }).content;
   expect(body.replace(/https:\/\/carillon\.example\.com\/l\/[\w-]+/g, '*')).toBe('A (*), "*". ftp://c.example!');
+});
+
+test.each([
+  ['詳細はhttps://shop.example/saleをご覧ください。', '詳細は*をご覧ください。', '/sale'],
+  ['点击https://shop.example/sale。退订回T', '点击*。退订回T', '/sale'],
+  ['지금 https://shop.example/sale를 보세요', '지금 *를 보세요', '/sale'],
+  ['こちらhttps://shop.exampleをどうぞ', 'こちら*をどうぞ', ''],
+  ['See “https://shop.example/x”.', 'See “*”.', '/x'],
+  ['https://shop.example/x🎉 now', '*🎉 now', '/x'],
+  ['https://shop.example🎉 now', '*🎉 now', ''],
+  ['«https://shop.example/a(b)?c=%20&d=[e]#f…»', '«*…»', '/a(b)?c=%20&d=[e]#f'],
+  ['https://shop.example/straße/продажа。', '*。', '/straße/продажа'],
+  ['https://shop.example: https://shop.example/?', '*: *?', '/'],
+])('of %s only the web address is a tracked link', (body, said, path) => {
+  const tracked = link('SMS', { body }).content.body;
+  expect(tracked.replace(/https:\/\/carillon\.example\.com\/l\/[\w-]+/g, '*')).toBe(said);
+  const token = tracked.match(/\/l\/([\w-]+)(?!.*\/l\/)/s)?.[1] ?? '';
+  expect(readClickToken(cipher, token)?.target).toBe(`https://shop.example${path}`);
+});
+
+test.each([
+  'https://münchen.example/x',
+  'https://shop.例え.example/x',
+  'https://user:secret@shop.example/x',
+])('%s, which is more than its beginning, stays as it is', (address) => {
+  const body = `See ${address} and https://shop.example.`;
+  const tracked = link('SMS', { body }).content.body;
+  expect(tracked.startsWith(`See ${address} and https://carillon.example.com/l/`)).toBe(true);
+});
+
+test('the text of an e-mail shows what was written, and leads through us; what only a placeholder brings does not', () => {
+  const body = 'A <b> https://shop.example/?a=1&b="2\r\nand https://other.example/x.';
+  const { content, bodyLinks } = linkContent(
+    { cipher, publicUrl },
+    makeMessage({ ...toMail, content: { body } }).content,
+    {
+      delivery: { id: crypto.randomUUID(), channel: 'EMAIL', recipientId: null, address: null },
+      wishes: { ...wishes, trackedHosts: hostsWrittenIn('https://shop.example/?a=1') },
+      topicId: null,
+    },
+  );
+  const tracked = bodyLinks.get('https://shop.example/?a=1&b=') ?? '';
+  expect(tracked).toContain(`${publicUrl}/l/`);
+  const { html, text, subject } = renderEmail(content, { bodyLinks, unsubscribeUrl: null, openUrl: null });
+  expect(html).toContain(
+    `<p>A &lt;b&gt; <a href="${tracked}">https://shop.example/?a=1&amp;b=</a>&quot;2<br>and <a href="https://other.example/x">https://other.example/x</a>.</p>`,
+  );
+  expect(text).toBe(`A <b> ${tracked}"2\r\nand https://other.example/x.`);
+  expect(subject).toBe('A <b> https://shop.example/?a=1&b="2');
+});
+
+test('the text of a push and of the inbox is not touched', () => {
+  const body = 'See https://shop.example/sale';
+  expect(link('PUSH', { body }).content.body).toBe(body);
+  expect(link('IN_APP', { body }).content.body).toBe(body);
 });
 
 test('only an e-mail has a link to unsubscribe and an image', () => {

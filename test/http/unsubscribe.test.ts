@@ -7,7 +7,7 @@ import { type FakeSmtp, startFakeSmtp } from '../support/fakes/fake-smtp.ts';
 import { makeNotification, settledDeliveries } from '../support/operations.ts';
 import { makeSent, receiptSettings, storyOf } from '../support/receipts.ts';
 import { removeRecipient, updateRecipient } from '../support/recipients.ts';
-import { localIdOf, makePerson, mergeUsers, toSend } from '../support/send-operations.ts';
+import { globalIdOf, localIdOf, makePerson, mergeUsers, toSend } from '../support/send-operations.ts';
 import { deleteTopic, makeTopic, wordsOn } from '../support/topics.ts';
 
 const server: FakeSmtp = await startFakeSmtp();
@@ -27,10 +27,18 @@ async function mailOf(purpose: 'MARKETING' | 'TRANSACTIONAL', topic: string | nu
 
 /** Where this program answers what a link in a message names. */
 const toLocal = (link: string) => link.replace(receiptSettings.publicUrl, g.url);
-const linkOf = (recipient: string, topicId: string | null = null) =>
+const linkOf = (recipient: string, topicId: string | null = null, email: string | null = null) =>
   toLocal(
-    createLinkMaker(cipher, receiptSettings.publicUrl).unsubscribe({ recipientId: localIdOf(recipient), topicId }),
+    createLinkMaker(cipher, receiptSettings.publicUrl).unsubscribe({
+      recipientId: localIdOf(recipient),
+      email,
+      topicId,
+    }),
   );
+
+/** The link in a mail, as a mail program reads it. */
+const linkIn = (mail: Awaited<ReturnType<typeof mailOf>>) =>
+  toLocal(/^<(https:.*)>$/.exec(mail.headers.get('list-unsubscribe')?.[0] ?? '')?.[1] ?? '');
 
 /** As a mail program does it (RFC 8058, section 3.2). */
 const oneClick = (link: string) =>
@@ -75,6 +83,52 @@ describe('an e-mail for MARKETING', () => {
     };
     expect(await endsOf(topic)).toEqual(['EMAIL TOPIC_OPTED_OUT', 'IN_APP null']);
     expect(await endsOf(other)).toEqual(['EMAIL null', 'IN_APP null']);
+  });
+
+  describe('whose address was taken away since', () => {
+    /** A mail whose recipient is no more. */
+    async function mailOfGone(topic: string | null = null) {
+      const mail = await mailOf('MARKETING', topic);
+      const email = mail.to[0] ?? '';
+      const recipient = await g.db.recipient.findFirstOrThrow({ where: { address: email } });
+      const removed = await removeRecipient(g.server, globalIdOf('EmailRecipient', recipient.id));
+      expect(removed).toMatchObject({ __typename: 'RemoveRecipientPayload' });
+      return { link: linkIn(mail), email };
+    }
+    const endOf = async (email: string, topic: string | null = null) => {
+      const send = toSend({ users: [{ email }] }, { channels: ['EMAIL'], purpose: 'MARKETING', topic });
+      const { deliveries } = await settledDeliveries(g.server, await makeNotification(g.server, send));
+      return deliveries.nodes.map(({ status, reason }) => `${status} ${reason}`);
+    };
+
+    test('and added again is opted out by its link all the same', async () => {
+      const { link, email } = await mailOfGone();
+      await makePerson(g.server, { emails: [email] });
+      expect(await (await oneClick(link)).text()).toContain('We will send no more messages to this address.');
+      expect(await endOf(email)).toEqual(['DISCARDED OPTED_OUT']);
+    });
+
+    test('and added again to somebody takes them off the topic', async () => {
+      const topic = await makeTopic(g.server);
+      const { link, email } = await mailOfGone(topic);
+      await makePerson(g.server, { emails: [email] });
+      expect(await (await oneClick(link)).text()).toContain('We will send no more e-mails about');
+      expect(await endOf(email, topic)).toEqual(['DISCARDED TOPIC_OPTED_OUT']);
+      expect(await endOf(email)).toEqual(['SENT null']);
+    });
+
+    test.each([['of all'], ['of a topic']])('is remembered, by a link %s, for whoever brings it', async (kind) => {
+      const topic = kind === 'of all' ? null : await makeTopic(g.server);
+      const { link, email } = await mailOfGone(topic);
+      expect(await (await oneClick(link)).text()).toContain('We will send no more messages to this address.');
+      await makePerson(g.server, { emails: [email] });
+      expect(await endOf(email)).toEqual(['DISCARDED OPTED_OUT']);
+    });
+
+    test('is not to be read in the link', async () => {
+      const { link, email } = await mailOfGone();
+      expect(Buffer.from(link.split('/').at(-1) ?? '', 'base64url').toString()).not.toContain(email);
+    });
   });
 
   test('and no other says so', async () => {
@@ -179,9 +233,25 @@ describe('the page to unsubscribe', () => {
   });
 
   test('does not tell whether there is such an address any more', async () => {
+    const [sent, gone] = [await makeSent(g, 'EMAIL'), await makeSent(g, 'EMAIL')];
+    await removeRecipient(g.server, gone.recipient);
+    const answers = [sent, gone].map(async ({ recipient, email }) => {
+      const answer = await oneClick(linkOf(recipient, null, email));
+      return [answer.status, await answer.text()];
+    });
+    const [ofSent, ofGone] = await Promise.all(answers);
+    expect(ofSent).toEqual(ofGone);
+    expect(ofSent).toEqual([200, expect.stringContaining('You are unsubscribed')]);
+  });
+
+  test('says nothing of having unsubscribed anybody when an older link, without the address, names one that is gone', async () => {
     const sent = await makeSent(g, 'EMAIL');
     await removeRecipient(g.server, sent.recipient);
-    expect((await oneClick(linkOf(sent.recipient))).status).toBe(200);
+    const topic = await makeTopic(g.server);
+    for (const link of [linkOf(sent.recipient), linkOf(sent.recipient, localIdOf(topic))]) {
+      const answer = await oneClick(link);
+      expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining('This link is too old')]);
+    }
   });
 
   test('is not there for a link that is not ours, whole, and of this kind', async () => {
@@ -194,7 +264,7 @@ describe('the page to unsubscribe', () => {
       `${own}A`,
       `${g.url}/unsubscribe/`,
       `${g.url}/unsubscribe/${'A'.repeat(9_000)}`,
-      foreign.unsubscribe({ recipientId: localIdOf(sent.recipient), topicId: null }),
+      foreign.unsubscribe({ recipientId: localIdOf(sent.recipient), email: null, topicId: null }),
       `${g.url}/unsubscribe/${own.split('/').at(-1)}${Buffer.from(crypto.randomUUID()).toString('base64url')}`,
       links.open(localIdOf(sent.recipient)).replace('/o/', '/unsubscribe/').replace('.gif', ''),
     ]) {
@@ -209,10 +279,12 @@ test('a link of one kind is none of another', () => {
   const links = createLinkMaker(cipher, 'https://a.example');
   const id = crypto.randomUUID();
   const token = (link: string) => link.split('/').at(-1)?.replace('.gif', '') ?? '';
-  expect(readUnsubscribeToken(cipher, token(links.unsubscribe({ recipientId: id, topicId: null })))).toEqual({
-    recipientId: id,
-    topicId: null,
-  });
+  for (const email of [null, 'ada.o’neil@example.com']) {
+    for (const topicId of [null, crypto.randomUUID()]) {
+      const link = { recipientId: id, email, topicId };
+      expect(readUnsubscribeToken(cipher, token(links.unsubscribe(link)))).toEqual(link);
+    }
+  }
   expect(readUnsubscribeToken(cipher, token(links.open(id)))).toBe(null);
   expect(readClickToken(cipher, token(links.open(id)))).toBe(null);
   expect(readClickToken(cipher, token(links.click({ deliveryId: id, target: 'https://b.example/ü?c' })))).toEqual({

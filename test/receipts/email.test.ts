@@ -42,9 +42,19 @@ describe('a receipt for e-mail in JSON', () => {
 
   test.each([
     ['5.1.1', 'HARD_BOUNCE', true],
-    ['5.0.0', 'HARD_BOUNCE', true],
-    ['5.7.1', 'HARD_BOUNCE', false],
+    ['5.1.2', 'HARD_BOUNCE', true],
+    ['5.1.3', 'HARD_BOUNCE', true],
+    ['5.1.6', 'HARD_BOUNCE', true],
+    ['5.1.10', 'HARD_BOUNCE', true],
+    ['5.2.1', 'HARD_BOUNCE', true],
+    // Any reply without such a code: a policy's, too.
+    ['5.0.0', 'HARD_BOUNCE', false],
+    ['5.1.0', 'HARD_BOUNCE', false],
+    ['5.1.8', 'HARD_BOUNCE', false],
+    ['5.2.0', 'HARD_BOUNCE', false],
     ['5.2.2', 'HARD_BOUNCE', false],
+    ['5.7.1', 'HARD_BOUNCE', false],
+    ['5.9.9', 'HARD_BOUNCE', false],
     ['4.2.2', 'SOFT_BOUNCE', false],
     [undefined, 'SOFT_BOUNCE', false],
   ] as const)('that it bounced with %s is a %s', async (code, reason, isRetired) => {
@@ -84,10 +94,12 @@ describe('a receipt for e-mail in JSON', () => {
   });
 });
 
+const nobodyHere = 'smtp; 550 5.1.1 <ada@example.com>: nobody here';
+
 /** A notification as a mail server writes it (RFC 3464, appendix E), about `id`. */
 const notification = (
   id: string,
-  { action = 'failed', status = '5.1.1', returned = 'message/rfc822', envelopeId = '' } = {},
+  { action = 'failed', status = '5.1.1', returned = 'message/rfc822', envelopeId = '', diagnostic = nobodyHere } = {},
 ) =>
   [
     'From: MAILER-DAEMON@mx.example.net',
@@ -112,7 +124,7 @@ const notification = (
     ' ada@example.com',
     `Action: ${action}`,
     `Status: ${status}`,
-    'Diagnostic-Code: smtp; 550 5.1.1 <ada@example.com>: nobody here',
+    `Diagnostic-Code: ${diagnostic}`,
     '',
     '--b0',
     `Content-Type: ${returned}`,
@@ -147,6 +159,22 @@ describe('a delivery status notification (RFC 3464)', () => {
     expect(await postMail(notification(sent.id, facts))).toBe(204);
     const { recipient, ...story } = await storyOf(g, sent);
     expect(story).toMatchObject({ status, reason });
+    expect(recipient?.retiredAt === null).toBe(!isRetired);
+  });
+
+  test.each([
+    [nobodyHere, '5.1.1', true],
+    ['smtp;550-5.1.1 The account that you tried to reach does not exist.\r\n 550 5.1.1 Bye.', '5.1.1', true],
+    ['smtp; 550 5.7.23 SPF validation failed', '5.7.23', false],
+    ['smtp; 550 SPF check failed for 5.1.1.1', '5.0.0', false],
+    ['smtp; 550 5.1.1.1 is on a list', '5.0.0', false],
+    ['smtp; 450 4.2.2 Mailbox full', '5.0.0', false],
+    ['x-unix; 550 5.1.1 nobody here', '5.0.0', false],
+  ])('of 5.0.0 that quotes %j means %s', async (diagnostic, code, isRetired) => {
+    const sent = await makeSent(g, 'EMAIL');
+    expect(await postMail(notification(sent.id, { status: '5.0.0', diagnostic }))).toBe(204);
+    const { recipient, ...story } = await storyOf(g, sent);
+    expect(story).toMatchObject({ status: 'BOUNCED', reason: 'HARD_BOUNCE', providerCode: code });
     expect(recipient?.retiredAt === null).toBe(!isRetired);
   });
 

@@ -11,6 +11,7 @@ export function makeMessage({
     deliveryId: newId(),
     notificationId: newId(),
     platform: null,
+    bodyLinks: new Map(),
     unsubscribeUrl: null,
     openUrl: null,
     receiptToken: 'receipt-token',
