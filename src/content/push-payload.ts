@@ -32,6 +32,7 @@ const toExample = (content: MessageContent, platform: Platform): Message => ({
   platform,
   address: { kind: 'fcm', token: '' },
   content,
+  bodyLinks: new Map(),
   unsubscribeUrl: null,
   openUrl: null,
   expiresAt: new Date(0),
