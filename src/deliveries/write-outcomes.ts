@@ -1,5 +1,5 @@
 import type { DeliveryReason, DeliveryStatus } from '../generated/prisma/enums.ts';
-import { sql, type Transaction } from '../storage/database.ts';
+import { type Sql, sql, type Transaction } from '../storage/database.ts';
 
 /** How one claimed delivery ended, or that it is to be tried again. */
 export interface Outcome {
@@ -30,6 +30,8 @@ export async function writeOutcomes(
   outcomes: readonly Outcome[],
 ): Promise<void> {
   if (outcomes.length === 0) return;
+  // Most batches put nothing back: what only that needs is not sent, and need not be read.
+  const putsBack = outcomes.some(({ status, isUncounted }) => status === 'QUEUED' || isUncounted);
   await tx.$executeRaw(sql`
     with held as (
       select given.*
@@ -39,11 +41,12 @@ export async function writeOutcomes(
         ${outcomes.map(({ reason }) => reason)}::delivery_reason[],
         ${outcomes.map(({ providerCode }) => providerCode)}::text[],
         ${outcomes.map(({ variation }) => variation ?? null)}::int[],
-        ${outcomes.map(({ delayMs }) => (delayMs ?? 0) / 1000)}::double precision[],
-        ${outcomes.map(({ isUncounted }) => (isUncounted ? 1 : 0))}::int[],
-        ${outcomes.map(({ providerMessageId }) => providerMessageId ?? null)}::text[],
-        ${outcomes.map(({ pauseId }) => pauseId ?? null)}::uuid[]
-      ) as given (id, status, reason, provider_code, variation, delay_seconds, uncounted, provider_message_id, pause_id)
+        ${outcomes.map(({ providerMessageId }) => providerMessageId ?? null)}::text[]
+        ${putsBack ? sql`, ${putBackColumns(outcomes)}` : sql``}
+      ) as given (
+        id, status, reason, provider_code, variation, provider_message_id
+        ${putsBack ? sql`, delay_seconds, uncounted, pause_id` : sql``}
+      )
       join deliveries d on d.id = given.id and d.claim_token = ${token}::uuid
       order by d.id
       for no key update of d
@@ -51,10 +54,21 @@ export async function writeOutcomes(
     update deliveries d set
       status = held.status, reason = held.reason, provider_code = held.provider_code, variation = held.variation,
       status_at = now(),
-      claim_token = null, claim_expires_at = null, attempts = d.attempts - held.uncounted,
+      claim_token = null, claim_expires_at = null,
       provider_message_id = coalesce(held.provider_message_id, d.provider_message_id),
-      next_attempt_at = now() + make_interval(secs => held.delay_seconds), pause_id = held.pause_id
+      ${putsBack ? putBack : sql`pause_id = null`}
     from held
     where d.id = held.id
   `);
 }
+
+const putBackColumns = (outcomes: readonly Outcome[]): Sql => sql`
+  ${outcomes.map(({ delayMs }) => (delayMs ?? 0) / 1000)}::double precision[],
+  ${outcomes.map(({ isUncounted }) => (isUncounted ? 1 : 0))}::int[],
+  ${outcomes.map(({ pauseId }) => pauseId ?? null)}::uuid[]
+`;
+
+const putBack = sql`
+  attempts = d.attempts - held.uncounted, pause_id = held.pause_id,
+  next_attempt_at = now() + make_interval(secs => held.delay_seconds)
+`;

@@ -31,7 +31,7 @@ export async function previewAudience(server: Client, variables: PreviewOfAudien
 export function toLines({ channels, unknownUsers }: Awaited<ReturnType<typeof previewAudience>>): string[] {
   const lines = channels.flatMap(({ channel, reachable, leftOut }) => [
     ...(reachable > 0 ? [`${channel} ${reachable}`] : []),
-    ...leftOut.map(({ reason, count }) => `${channel} ${reason} ${count}`),
+    ...leftOut.map(({ reason, count }) => [channel, reason, count].filter((word) => word !== null).join(' ')),
   ]);
   return [...lines, ...(unknownUsers > 0 ? [`UNKNOWN_USER ${unknownUsers}`] : [])].sort();
 }
