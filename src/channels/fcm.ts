@@ -133,7 +133,7 @@ const byErrorCode = new Map<string, Verdict>([
   ['UNAVAILABLE', { kind: 'retry', retryAfterMs: 10_000 }], // 503: "initial retry timeout 10 seconds"
   ['INTERNAL', { kind: 'retry', retryAfterMs: 10_000 }], // 500: as for 503
   // 401: the project's key for APNs, or for web push, is missing or wrong. Android is served all the same, so that the
-  // channel is not stopped; with eight attempts there is more than an hour to set it right.
+  // channel is not stopped; with twelve attempts there are two hours to set it right.
   ['THIRD_PARTY_AUTH_ERROR', { kind: 'retry', isMessageOnly: true, retryAfterMs: 600_000 }],
   ['UNSPECIFIED_ERROR', retry], // "no more information is available about this error"
 ]);

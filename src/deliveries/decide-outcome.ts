@@ -3,8 +3,8 @@ import type { DeliveryReason, DeliveryStatus } from '../generated/prisma/enums.t
 import type { DueDelivery } from './begin-sends.ts';
 import type { Outcome } from './write-outcomes.ts';
 
-/** Sends begun before a delivery is given up. @default 8 */
-export const attemptsMax = 8;
+/** Sends begun before a delivery is given up, unless its time to live is over before: in about 40 minutes. @default 12 */
+export const attemptsMax = 12;
 /** @default 2_000 // 2 seconds before the second attempt, doubled from there on */
 const firstRetryMs = 2_000;
 /** @default 600_000 // 10 minutes */
@@ -61,7 +61,12 @@ export function decideOutcome(
           isUncounted: true,
         };
       }
-      if (delivery.attempts >= attemptsMax) return { ...base, status: 'FAILED', reason: 'PROVIDER_UNAVAILABLE' };
+      if (delivery.attempts >= attemptsMax) {
+        // Of a push it is not known whether its device or its service puts it off.
+        return outcome.isMessageOnly && delivery.channel !== 'PUSH'
+          ? { ...base, status: 'BOUNCED', reason: 'SOFT_BOUNCE' }
+          : { ...base, status: 'FAILED', reason: 'PROVIDER_UNAVAILABLE' };
+      }
       const backoffMs = Math.min(retryMsMax, firstRetryMs * 2 ** (delivery.attempts - 1)) * (0.5 + random);
       return {
         ...base,

@@ -63,8 +63,11 @@ describe('an address that is gone since a moment', () => {
 });
 
 test('the wait doubles with each attempt, up to ten minutes', () => {
-  const waits = [1, 2, 3, 4, 5, 6, 7].map((attempts) => decide({ kind: 'retry', providerCode }, { attempts }).delayMs);
-  expect(waits).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000]);
+  const waits = Array.from(
+    { length: attemptsMax - 1 },
+    (_, index) => decide({ kind: 'retry', providerCode }, { attempts: index + 1 }).delayMs ?? 0,
+  );
+  expect(waits.map((ms) => ms / 1_000)).toEqual([2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
 });
 
 test('chance spreads the wait from a half to one and a half of it', () => {
@@ -94,6 +97,16 @@ test('attempts end', () => {
     reason: 'PROVIDER_UNAVAILABLE',
     providerCode,
   });
+});
+
+test.each([
+  ['EMAIL', 'BOUNCED', 'SOFT_BOUNCE'],
+  ['SMS', 'BOUNCED', 'SOFT_BOUNCE'],
+  ['PUSH', 'FAILED', 'PROVIDER_UNAVAILABLE'],
+] as const)('attempts that only the recipient of an %s puts off end as %s, %s', (channel, status, reason) => {
+  const greylisted = { kind: 'retry', providerCode, isMessageOnly: true } as const;
+  expect(decide(greylisted, { channel, attempts: attemptsMax - 1 }).status).toBe('QUEUED');
+  expect(decide(greylisted, { channel, attempts: attemptsMax })).toMatchObject({ status, reason, providerCode });
 });
 
 test('a channel that is down costs no attempt and fails nothing, however often', () => {

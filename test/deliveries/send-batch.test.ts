@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { attemptsMax } from '../../src/deliveries/decide-outcome.ts';
 import { sql } from '../../src/storage/database.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
 import { startBrokenServer } from '../support/fakes/broken-server.ts';
@@ -107,7 +108,7 @@ describe('one delivery that cannot be sent', () => {
     expect(deliveries.nodes.find(({ status }) => status === 'FAILED')).toMatchObject({
       reason: 'PROVIDER_UNAVAILABLE',
       providerCode: 'INTERNAL_ERROR',
-      attempts: 8,
+      attempts: attemptsMax,
     });
     expect(deliveries.nodes.find(({ status }) => status === 'SENT')?.attempts).toBe(1);
     await g.pool.query('alter table outbox_messages drop constraint poison');
@@ -116,7 +117,9 @@ describe('one delivery that cannot be sent', () => {
   test('because every worker dies of it is given up in the end', async () => {
     const person = await makePerson(g.server);
     const notification = await makeQueued(toSend({ users: [{ id: person.id }] }, { channels: ['PUSH'] }));
-    await g.pool.query(sql`update deliveries set attempts = 8, next_attempt_at = now() where status = 'QUEUED'`);
+    await g.pool.query(
+      sql`update deliveries set attempts = ${attemptsMax}, next_attempt_at = now() where status = 'QUEUED'`,
+    );
     await g.startWorker();
     const { deliveries } = await settledDeliveries(g.server, notification);
     expect(deliveries.nodes).toMatchObject([
