@@ -111,7 +111,8 @@ async function start(config: Config, closers: Closers, workerOptions: WorkerOpti
   if (config.role !== 'gateway') {
     const isAlone = config.databaseUrl === null;
     const { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond } = config;
-    const settings = { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, arePrivateEndpointsAllowed };
+    const { arePrivateWebhooksAllowed } = config;
+    const settings = { eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, arePrivateWebhooksAllowed };
     const parts = { ...deployment, pool, channels: ofApps, tracing, isAlone, ...settings };
     const worker = await startWorker(parts, workerOptions);
     closers.unshift(worker.stop);
@@ -215,6 +216,7 @@ async function openDoor(
     tracing: observation.tracing,
     isProduction,
     arePrivateEndpointsAllowed: config.arePrivateEndpointsAllowed,
+    arePrivateWebhooksAllowed: config.arePrivateWebhooksAllowed,
   });
   closers.unshift(door.close);
   const twilioAuthTokens = async () => [

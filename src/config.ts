@@ -47,8 +47,10 @@ export interface Config {
   isOutboxAllowed: boolean;
   /** With which Twilio signs its receipts. Null: none are taken. */
   twilioAuthToken: string | null;
-  /** Whether a web push endpoint or a webhook may be loopback, private or plain http. */
+  /** Whether a web push endpoint may be loopback, private or plain http. */
   arePrivateEndpointsAllowed: boolean;
+  /** Whether a webhook may be so. */
+  arePrivateWebhooksAllowed: boolean;
   /** Null: no SMTP server. */
   smtp: { url: string; from: string } | null;
   /** Null: nothing is sent by FCM. */
@@ -142,6 +144,7 @@ function toConfig(settings: Settings): Config {
     isOutboxAllowed: settings.NODE_ENV === 'development' || settings.ALLOW_OUTBOX,
     twilioAuthToken: settings.TWILIO_AUTH_TOKEN ?? null,
     arePrivateEndpointsAllowed: settings.ALLOW_PRIVATE_ENDPOINTS,
+    arePrivateWebhooksAllowed: settings.ALLOW_PRIVATE_WEBHOOKS ?? settings.NODE_ENV === 'development',
     smtp: SMTP_URL && MAIL_FROM ? { url: SMTP_URL, from: MAIL_FROM } : null,
     fcm: settings.FCM_SERVICE_ACCOUNT
       ? { account: settings.FCM_SERVICE_ACCOUNT, baseUrl: settings.FCM_BASE_URL }

@@ -373,7 +373,12 @@ export const settingsSchema = z.object({
     .register(texts, { default: 'carillon', meaning: "The program's name in traces." }),
   ALLOW_PRIVATE_ENDPOINTS: flag().default(false).register(texts, {
     default: '0',
-    meaning: '1: web push endpoints and webhooks may be loopback, private or plain http. For tests only.',
+    meaning: '1: web push endpoints may be loopback, private or plain http. For tests only.',
+  }),
+  ALLOW_PRIVATE_WEBHOOKS: flag().optional().register(texts, {
+    default: 'in development 1, else 0',
+    meaning:
+      '1: webhooks may be loopback, private or plain http: for receivers beside this program, where everybody who has a server key may reach what stands there.',
   }),
 });
 

@@ -60,12 +60,12 @@ export async function startWorker(
     eventRetentionDays: number;
     trackedEventRetentionDays: number;
     ratesPerSecond: Config['ratesPerSecond'];
-    arePrivateEndpointsAllowed: boolean;
+    arePrivateWebhooksAllowed: boolean;
   },
   options: WorkerOptions,
 ): Promise<RunningWorker> {
   const { pool, isAlone, eventRetentionDays, trackedEventRetentionDays, ratesPerSecond, ...rest } = parts;
-  const { arePrivateEndpointsAllowed, ...deployment } = rest;
+  const { arePrivateWebhooksAllowed, ...deployment } = rest;
   const { db, log, channels } = deployment;
   const {
     leaseSeconds = 60,
@@ -125,7 +125,7 @@ export async function startWorker(
     ].map((job) => traced(job, worker.tracing)),
     concurrency,
   });
-  const feed = startWebhookFeed({ ...deployment, arePrivateEndpointsAllowed, leaseSeconds, isAlone });
+  const feed = startWebhookFeed({ ...deployment, arePrivateWebhooksAllowed, leaseSeconds, isAlone });
   const listening = {
     run: () => channels.listen(),
     everyMs: listenMs,

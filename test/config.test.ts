@@ -59,6 +59,7 @@ describe('nothing set', () => {
       appKey: null,
       isOutboxAllowed: true,
       arePrivateEndpointsAllowed: false,
+      arePrivateWebhooksAllowed: true,
       smtp: null,
       fcm: null,
       apns: null,
@@ -78,6 +79,12 @@ describe('nothing set', () => {
   test('in production there is no outbox, unless it is allowed', () => {
     expect(readConfig({ NODE_ENV: 'production' }).isOutboxAllowed).toBe(false);
     expect(readConfig({ NODE_ENV: 'production', ALLOW_OUTBOX: '1' }).isOutboxAllowed).toBe(true);
+  });
+
+  test('in production no webhook goes to a private address, unless it is allowed', () => {
+    expect(readConfig({ NODE_ENV: 'production' }).arePrivateWebhooksAllowed).toBe(false);
+    expect(readConfig({ NODE_ENV: 'production', ALLOW_PRIVATE_WEBHOOKS: '1' }).arePrivateWebhooksAllowed).toBe(true);
+    expect(readConfig({ ALLOW_PRIVATE_WEBHOOKS: '0' }).arePrivateWebhooksAllowed).toBe(false);
   });
 });
 
@@ -174,6 +181,7 @@ describe('everything set', () => {
       appKey: 'an-app-key-of-25-letters-',
       isOutboxAllowed: false,
       arePrivateEndpointsAllowed: true,
+      arePrivateWebhooksAllowed: false,
       smtp: { url: 'smtps://mail.example.com', from: 'Ann <ann@example.com>' },
       fcm: {
         account: {

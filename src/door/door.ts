@@ -59,6 +59,7 @@ type Resources = Pick<
   | 'hub'
   | 'channels'
   | 'arePrivateEndpointsAllowed'
+  | 'arePrivateWebhooksAllowed'
   | 'webPushPublicKey'
   | 'findConfigured'
 >;

@@ -33,6 +33,8 @@ export interface Context extends Deployment {
   channels: Pick<Channels, 'listRoutes'>;
   /** Lets web push endpoints of registrations be plain http, loopback or private. */
   arePrivateEndpointsAllowed: boolean;
+  /** Lets webhooks be so. */
+  arePrivateWebhooksAllowed: boolean;
   /** With which browsers subscribe to web push: the deployment's VAPID public key, base64url. */
   webPushPublicKey: string;
   /** For which addresses there is something that sends, as a fan-out knows it. */

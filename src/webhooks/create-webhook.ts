@@ -29,16 +29,16 @@ const urlCharactersMax = 2_048;
 /**
  * Makes a webhook, which is told of what happens from now on. Its secret is answered once.
  *
- * @param arePrivateEndpointsAllowed lets the address be plain http, loopback or private (tests).
+ * @param arePrivateWebhooksAllowed lets the address be plain http, loopback or private .
  * @throws DomainError `VALUE_INVALID`, `NOT_FOUND` (the app), `LIMIT_EXCEEDED`, `IDEMPOTENCY_KEY_REUSED`.
  */
 export async function createWebhook(
   deployment: Deployment,
   request: NewWebhook,
-  { arePrivateEndpointsAllowed }: { arePrivateEndpointsAllowed: boolean },
+  { arePrivateWebhooksAllowed }: { arePrivateWebhooksAllowed: boolean },
 ): Promise<Issued<{ webhookId: string }>> {
   const { principal, idempotencyKey, ...input } = request;
-  const url = parseUrl(request.url, arePrivateEndpointsAllowed);
+  const url = parseUrl(request.url, arePrivateWebhooksAllowed);
   const events = parseEvents(request.events);
   // Before it is there: what happens meanwhile is told.
   const { epoch, position, tag } = await readLogHead(deployment.db.pool);
@@ -58,10 +58,10 @@ export async function createWebhook(
   });
 }
 
-function parseUrl(text: string, arePrivateEndpointsAllowed: boolean): string {
+function parseUrl(text: string, arePrivateWebhooksAllowed: boolean): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   const isSound = url !== null && text.length <= urlCharactersMax && url.username === '' && url.password === '';
-  if (!isSound || !isEndpointAllowed(url, arePrivateEndpointsAllowed)) {
+  if (!isSound || !isEndpointAllowed(url, arePrivateWebhooksAllowed)) {
     throw new DomainError('VALUE_INVALID', 'The address is not an https URL of a public host, without a user.', [
       'url',
     ]);

@@ -12,7 +12,7 @@ import { beginMessage, type ClaimedWebhook, moveOn, recordFailure } from './webh
 /** What telling needs. */
 export interface Teller extends Pick<Deployment, 'db' | 'cipher' | 'log'> {
   client: EndpointClient;
-  arePrivateEndpointsAllowed: boolean;
+  arePrivateWebhooksAllowed: boolean;
   /** One attempt, from resolving the host to the end of the reply. */
   timeoutMs: number;
   /** Aborts when the process stops. */
@@ -51,13 +51,13 @@ export async function tellWebhook(teller: Teller, webhook: ClaimedWebhook): Prom
 }
 
 async function post(
-  { client, cipher, arePrivateEndpointsAllowed, timeoutMs, signal }: Teller,
+  { client, cipher, arePrivateWebhooksAllowed, timeoutMs, signal }: Teller,
   { url: address, secretCipher }: ClaimedWebhook,
   { id, body }: { id: string; body: string },
 ): Promise<AttemptEnd> {
   const url = new URL(address);
   // Settings may have changed since it was made.
-  if (!isEndpointAllowed(url, arePrivateEndpointsAllowed)) return { failure: endpointNotPublic };
+  if (!isEndpointAllowed(url, arePrivateWebhooksAllowed)) return { failure: endpointNotPublic };
   const timestamp = Math.floor(Date.now() / 1_000);
   const bytes = Buffer.from(body);
   try {

@@ -13,8 +13,8 @@ const pollMs = 1_000;
 const timeoutMsMax = 15_000;
 
 interface FeedOptions extends Pick<Deployment, 'db' | 'bus' | 'cipher' | 'log'> {
-  /** Also tells plain http, loopback and private addresses. For tests. */
-  arePrivateEndpointsAllowed: boolean;
+  /** Also tells plain http, loopback and private addresses. */
+  arePrivateWebhooksAllowed: boolean;
   leaseSeconds: number;
   /** No other process can be alive: what an earlier one held is taken back at once. */
   isAlone: boolean;
@@ -32,7 +32,7 @@ export interface WebhookFeed {
  */
 export function startWebhookFeed({ leaseSeconds, isAlone, bus, ...options }: FeedOptions): WebhookFeed {
   const stopping = new AbortController();
-  const client = createEndpointClient(options);
+  const client = createEndpointClient({ arePrivateEndpointsAllowed: options.arePrivateWebhooksAllowed });
   const timeoutMs = Math.min(timeoutMsMax, leaseSeconds * 250);
   const teller: Teller = { ...options, client, timeoutMs, signal: stopping.signal };
   const token = newId();

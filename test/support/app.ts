@@ -37,6 +37,7 @@ export function testConfig(databaseUrl: string, settings: Partial<Config> = {}):
     isOutboxAllowed: true,
     twilioAuthToken: null,
     arePrivateEndpointsAllowed: true,
+    arePrivateWebhooksAllowed: true,
     smtp: null,
     fcm: null,
     apns: null,

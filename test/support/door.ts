@@ -47,6 +47,7 @@ async function openDoor(databaseUrl: string, { stalledMs, ...settings }: DoorSet
     hub,
     channels: { listRoutes: () => [] },
     arePrivateEndpointsAllowed: true,
+    arePrivateWebhooksAllowed: true,
     webPushPublicKey: 'a',
     findConfigured: () => Promise.resolve({ channels: [], pushKinds: [], ownPushKinds: [] }),
   };

@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
 import { createWebhook, findWebhook, makeWebhook } from '../support/webhooks.ts';
 
 // As it is in production: nobody's webhook reaches what stands behind the gateway.
-const g = useApp({ arePrivateEndpointsAllowed: false });
+const g = useApp({ arePrivateWebhooksAllowed: false });
 
 test.each([
   'http://a.example/',
