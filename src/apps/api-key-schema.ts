@@ -24,7 +24,10 @@ const ApiKeyKindEnum = builder.enumType('ApiKeyKind', {
     [ApiKeyKind.SERVER]: { description: 'A back end: may do everything.' },
     [ApiKeyKind.APP]: { description: "An app's clients, before they have registered: may be published." },
     [ApiKeyKind.PARTNER]: { description: 'A partner: may run the operations that are registered for it.' },
-    [ApiKeyKind.DASHBOARD]: { description: 'A dashboard: may read everything but keys, the audit log and exports.' },
+    [ApiKeyKind.DASHBOARD]: {
+      description:
+        'A dashboard: may read everything but keys, webhooks, the audit log, exports, and messages as they are rendered.',
+    },
   },
 });
 

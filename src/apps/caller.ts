@@ -12,7 +12,7 @@ interface Credential {
  * Who calls.
  *
  * - `SERVER`: a back end, with a server key. May do everything.
- * - `DASHBOARD`: may read everything but keys, the audit log and exports.
+ * - `DASHBOARD`: may read everything but keys, webhooks, the audit log, exports, and messages as they are rendered.
  * - `PARTNER`: may run the operations that are registered for it.
  * - `APP`: an app's client before it has registered, with the publishable key.
  * - `INSTALLATION`: one installation, with its token. `isExpired`: the token only serves to register again.

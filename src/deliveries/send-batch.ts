@@ -35,8 +35,8 @@ interface BatchToSend extends Batch {
 /**
  * Sends what a claim holds, a slice of {@link concurrency} at a time, or of what goes within a second: each slice is read (and its
  * right to be sent checked) right before, and its outcomes are written right after. Stops between slices when the worker stops, or
- * where {@link batchMs} are over; what has not begun then goes back to the queue. While the database is away it waits, for as long as a claim holds: what was sent is to be
- * known, and not sent again. After that the sweeper takes the claim back.
+ * where {@link batchMs} are over; what has not begun then goes back to the queue. While the database is away it waits, for as long as
+ * a claim holds: what was sent is to be known, and not sent again. After that the sweeper takes the claim back.
  */
 export async function sendBatch(worker: Worker, { claim, notification, isRated }: BatchToSend): Promise<void> {
   const renewal = setInterval(
