@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { parseText } from '../../src/content/liquid.ts';
 import { installationNames, userNames } from '../../src/content/names.ts';
 import { parseContent } from '../../src/content/parse-content.ts';
 import { DomainError } from '../../src/errors.ts';
@@ -188,6 +189,19 @@ test('a condition of many comparisons ends within the time too', () => {
   const data = { deep, other: Array(8_000).fill(1) };
   expect(renderBody(`{% if ${condition} %}y{% endif %}x`, { data })).toBe('TEMPLATE_LIMIT');
   expect(readCount).toBeLessThan(2_000);
+});
+
+test('the longest texts are read in a moment, however many values they name, and however these stand in each other', () => {
+  const began = performance.now();
+  const named = [
+    '{{ data.a }}'.repeat(5_000),
+    `{{ data.a | append: data.a${',data.a'.repeat(9_000)} }}`,
+    `{% if data.a${' or data.a'.repeat(6_000)} %}x{% endif %}`,
+    `{{ data.a${'[data.a'.repeat(1_000)}${']'.repeat(1_000)} }}`.repeat(7),
+  ].map((text) => new Set(parseText(text).paths.map((path) => path.slice(0, 2).join('.'))));
+  expect(named).toEqual(Array(4).fill(new Set(['data.a'])));
+  // They took twenty times as long when each value was looked up from the beginning of its text.
+  expect(performance.now() - began).toBeLessThan(2_000);
 });
 
 test('what is captured is said as it would be at once', () => {
