@@ -133,7 +133,7 @@ const placeholders = [
   `\`user\` has ${userNames.join(', ')}; a custom attribute is \`user.customAttributes.plan\` or \`user.customAttributes["loyalty points"]\`, its number exact, its day as "2020-11-30".`,
   `\`installation\` (of a push) has ${installationNames.join(', ')}.`,
   "`data.x` is of the send's `data`, else of the content's; `event.x` a property of the send's event; `label.x` the value of a label.",
-  'Another name, a tag or filter that reads templates, or a mistake is VALUE_INVALID. A text that fails, takes too long or becomes too long when it is sent, and a URL that comes out as no http or https URL, end that delivery as RENDER_FAILED, and no other.',
+  'Another name, a tag or filter that reads templates, or a mistake is VALUE_INVALID; a text that takes too long or becomes too long whoever reads it, with the `data` and `event` of the send, is LIMIT_EXCEEDED. One that fails, takes too long or becomes too long for its reader, and a URL that comes out as no http or https URL, end that delivery as RENDER_FAILED, and no other.',
   'Texts are escaped where a channel needs it; put `url_encode` on what becomes a part of a URL.',
 ].join(' ');
 

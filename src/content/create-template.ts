@@ -4,6 +4,7 @@ import { newId } from '../ids.ts';
 import { sql } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { type ContentInput, parseContent } from './parse-content.ts';
+import { refuseEndlessTexts } from './refuse-endless-texts.ts';
 import { settleContent } from './settle-content.ts';
 import { parseContentName } from './template.ts';
 
@@ -23,6 +24,7 @@ export async function createTemplate(deployment: Deployment, request: NewTemplat
   const { principal, idempotencyKey, ...input } = request;
   const name = parseContentName(request.name);
   const content = parseContent(request.content);
+  refuseEndlessTexts(content, null, ['content']);
   return write(deployment, { principal, mutation: 'createTemplate', idempotencyKey, input }, async (tx) => {
     const templateId = newId();
     // Labels are read anew at each send: what a template keeps is their names.

@@ -1,4 +1,4 @@
-import { Context, defaultOperators, type Emitter, Liquid, type Template, toValueSync } from 'liquidjs';
+import { Context, defaultOperators, type Emitter, Liquid, type Template, Token, toValueSync } from 'liquidjs';
 
 // Placeholders are Liquid: `{{ user.firstName | default: "friend" }}`. Of the library only what is named here is there: nothing that
 // reads another template, changes what it was given, or computes keys and hashes.
@@ -92,10 +92,24 @@ export interface ParsedText {
 export function parseText(text: string): ParsedText {
   if (!hasPlaceholders(text)) return { constant: text, templates: [], paths: [] };
   const templates = engine.parse(text);
-  const paths = engine
-    .globalVariableSegmentsSync(templates)
-    .map((path) => path.map((part) => (Array.isArray(part) ? null : part)));
-  return { constant: null, templates, paths };
+  return { constant: null, templates, paths: pathsIn(templates) };
+}
+
+/**
+ * The values that are named, each once. In a time that grows as the text does: liquidjs would count lines from the beginning of the
+ * text for each value, to tell where it stands, which nobody asks; and what stands within brackets within brackets is a value of its
+ * own, and is not to be spelled out again for each that it stands in.
+ */
+function pathsIn(templates: Template[]): ValuePath[] {
+  const { getPosition } = Token.prototype;
+  Token.prototype.getPosition = () => [0, 0];
+  try {
+    const named = Object.values(engine.analyzeSync(templates).globals).flat();
+    const paths = named.map(({ segments }) => segments.map((part) => (typeof part === 'object' ? null : part)));
+    return [...new Map(paths.map((path) => [JSON.stringify(path), path])).values()];
+  } finally {
+    Token.prototype.getPosition = getPosition;
+  }
 }
 
 /** Whether a text is not the same for everybody. */

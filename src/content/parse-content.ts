@@ -3,11 +3,10 @@ import { findWhatsAppMistake } from '../channels/whatsapp-template.ts';
 import { DomainError } from '../errors.ts';
 import { isUuid } from '../ids.ts';
 import { isHttpUrl, toLanguage } from '../users/user-attributes.ts';
-import { compileContent, listTexts } from './compile-content.ts';
+import { listTexts } from './compile-content.ts';
 import { type Content, contentSchema, otherFieldsSchema, type Variation } from './content.ts';
 import { hasPlaceholders, type ParsedText, parseText } from './liquid.ts';
 import { findPathMistake } from './names.ts';
-import { renderContent } from './render-content.ts';
 
 /** A button as a caller writes it. */
 export interface ButtonInput {
@@ -48,14 +47,11 @@ const buttonCountMax = 10;
 /** @default 100 */
 export const variationCountMax = 100;
 
-/** For a content with all of its variations. @default 1_000 // milliseconds */
-const dryRunMs = 1_000;
-
 const nothing = { title: null, subtitle: null, icon: null, image: null, url: null, data: null };
 
 /**
  * A content in the form in which it is kept, held against nothing but itself: its placeholders can be read and name what there is
- * to name. Segments and labels are held against what there is by `settleContent`.
+ * to name. Segments and labels are held against what there is by `settleContent`, the time that it takes by `refuseEndlessTexts`.
  *
  * @throws DomainError `VALUE_INVALID`, `LIMIT_EXCEEDED`
  */
@@ -74,7 +70,6 @@ export function parseContent(input: ContentInput, path: readonly string[] = ['co
     throw new DomainError('LIMIT_EXCEEDED', `The content has more than ${contentBytesMax} bytes.`, path);
   }
   refuseUnreadableTexts(content, path);
-  refuseEndlessTexts(content, path);
   return content;
 }
 
@@ -150,20 +145,5 @@ function readText(text: string, path: readonly string[]): ParsedText {
   } catch (error) {
     const mistake = error instanceof Error ? error.message : 'it cannot be read';
     throw new DomainError('VALUE_INVALID', `The placeholders of this text are not right: ${mistake}.`, path);
-  }
-}
-
-/** What comes to no end for a reader of whom nothing is known comes to none for others. */
-function refuseEndlessTexts(content: Content, path: readonly string[]): void {
-  const compiled = compileContent(content);
-  if (compiled.isConstant) return;
-  const endsAt = performance.now() + dryRunMs;
-  const nobody = { user: null, installation: null, event: null, data: null, labels: {} };
-  for (const variation of [null, ...content.variations.keys()]) {
-    const rendering = renderContent(compiled, { ...nobody, variation });
-    const isEndless = rendering.kind === 'failed' && rendering.code === 'TEMPLATE_LIMIT';
-    if (!isEndless && performance.now() < endsAt) continue;
-    const at = variation === null ? path : [...path, 'variations', String(variation)];
-    throw new DomainError('LIMIT_EXCEEDED', 'This takes too long to render, or becomes too long.', at);
   }
 }

@@ -4,7 +4,7 @@ import { renderPush } from '../channels/render-push.ts';
 import { renderSms } from '../channels/render-sms.ts';
 import { renderWhatsApp } from '../channels/render-whatsapp.ts';
 import { DomainError } from '../errors.ts';
-import { parseProperties } from '../events/parse-event.ts';
+import { type EventInput, parseEvent } from '../events/parse-event.ts';
 import { Channel, Platform } from '../generated/prisma/enums.ts';
 import { findUserId, type UserReferenceInput } from '../identity/user-reference.ts';
 import type { Database } from '../storage/database.ts';
@@ -25,7 +25,7 @@ export interface PreviewRequest extends SaidInput {
   /** Of pushes. Absent: every platform. */
   platform?: Platform | null | undefined;
   data?: Record<string, unknown> | null | undefined;
-  event?: Record<string, unknown> | null | undefined;
+  event?: EventInput | null | undefined;
 }
 
 /** A message as one client would get it. */
@@ -58,10 +58,10 @@ export interface NotificationPreview {
  * `PHONE_INVALID`.
  */
 export async function previewNotification(db: Database, request: PreviewRequest): Promise<NotificationPreview> {
-  const { channels, platform, data = null, event = null } = request;
+  const { channels, platform, data = null } = request;
   const said = parseSaid(request);
   parseSendData(data);
-  parseProperties(event ?? {}, ['event']);
+  const event = request.event ? parseEvent(request.event, ['event']).properties : null;
   const userId = await findUserId(db, request.user, ['user']);
   if (userId === null) throw new DomainError('NOT_FOUND', 'There is no such user.', ['user']);
   const compiled = compileContent(await freezeContent(db, said));

@@ -1,3 +1,4 @@
+import { NotificationEventInput } from '../events/notification-event-schema.ts';
 import { builder } from '../graphql/builder.ts';
 import { PlatformEnum } from '../installations/schema.ts';
 import { ChannelEnum, toUserReferenceInput, UserRefInput } from '../users/schema.ts';
@@ -102,8 +103,8 @@ builder.queryField('previewNotification', (t) =>
       platform: t.arg({ type: PlatformEnum, description: 'Of pushes, to which clients. Default: all.' }),
       data: t.arg({ type: 'JSONObject', description: 'What texts may name: `{{ data.x }}`. At most 64 KiB.' }),
       event: t.arg({
-        type: 'JSONObject',
-        description: 'Properties of an event, as texts name them: `{{ event.x }}`. At most 8,192 bytes as JSON.',
+        type: NotificationEventInput,
+        description: 'The event of the send: `{{ event.x }}` in the text is a property of it. It is not tracked.',
       }),
     },
     resolve: (_, { content, template, user, ...rest }, { db }) =>

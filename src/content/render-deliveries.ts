@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from '../logger.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -24,10 +25,14 @@ function compileOnce({ id, content }: ContentToRender): CompiledContent {
   return compiled;
 }
 
+/** How long it is rendered before other work has its turn. @default 20 // milliseconds */
+const turnMs = 20;
+
 /**
  * Renders what deliveries say, each for whoever reads it; the answer is by delivery. What says the same to everybody costs nothing
- * more; else what the texts name, and only that, is read for all deliveries at once. A delivery that cannot be rendered is a
- * failure of its own. Throws only when the database is lost.
+ * more; else what the texts name, and only that, is read for all deliveries at once. Texts that take long to render leave time for
+ * the process's other work in between. A delivery that cannot be rendered is a failure of its own. Throws only when the database
+ * is lost.
  */
 export async function renderDeliveries(
   { db, log }: { db: Pick<Transaction, '$queryRaw'>; log: Logger },
@@ -50,5 +55,15 @@ export async function renderDeliveries(
   const asksReader = named.user || named.installation || labels.length > 0 || content.variations.length > 0;
   const readers = asksReader && deliveryIds.length > 0 ? await readReaders(db, compiled, deliveryIds) : new Map();
   const { event, data } = notification;
-  return (deliveryId) => renderContent(compiled, { ...(readers.get(deliveryId) ?? nobody(compiled)), event, data });
+  const render = (id: string) => renderContent(compiled, { ...(readers.get(id) ?? nobody(compiled)), event, data });
+  const renderings = new Map<string, Rendering>();
+  let turnEndsAt = performance.now() + turnMs;
+  for (const id of deliveryIds) {
+    if (performance.now() >= turnEndsAt) {
+      await setImmediate();
+      turnEndsAt = performance.now() + turnMs;
+    }
+    renderings.set(id, render(id));
+  }
+  return (deliveryId) => renderings.get(deliveryId) ?? render(deliveryId);
 }

@@ -3,6 +3,7 @@ import { DomainError } from '../errors.ts';
 import { sql, type Transaction } from '../storage/database.ts';
 import { write } from '../storage/write.ts';
 import { type ContentInput, parseContent } from './parse-content.ts';
+import { refuseEndlessTexts } from './refuse-endless-texts.ts';
 import { settleContent } from './settle-content.ts';
 import { findTemplate, parseContentName, type TemplateReference } from './template.ts';
 
@@ -26,6 +27,7 @@ export async function updateTemplate(deployment: Deployment, request: TemplateUp
   const { principal, idempotencyKey, ...input } = request;
   const name = typeof request.name === 'string' ? parseContentName(request.name) : null;
   const content = request.content ? parseContent(request.content) : null;
+  if (content) refuseEndlessTexts(content, null, ['content']);
   return write(deployment, { principal, mutation: 'updateTemplate', idempotencyKey, input }, async (tx) => {
     const template = await findTemplate(tx, request.template, { isLocked: true });
     if (!template) throw new DomainError('NOT_FOUND', 'There is no such template.', ['template']);

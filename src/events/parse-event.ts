@@ -26,19 +26,15 @@ export function toEventName(text: string): string | null {
 }
 
 /** @throws DomainError `VALUE_INVALID` (the name), `LIMIT_EXCEEDED` (the properties), below `path`. */
-export function parseEvent({ name: text, properties }: EventInput, path: readonly string[]): SentEvent {
+export function parseEvent({ name: text, properties: given }: EventInput, path: readonly string[]): SentEvent {
   const name = toEventName(text);
   if (name === null) {
     throw new DomainError('VALUE_INVALID', `A name has 1 to ${eventNameCharactersMax} characters.`, [...path, 'name']);
   }
-  return { name, properties: parseProperties(properties ?? {}, [...path, 'properties']) };
-}
-
-/** @throws DomainError `LIMIT_EXCEEDED` at `path` */
-export function parseProperties<Properties extends object>(
-  properties: Properties,
-  path: readonly string[],
-): Properties {
-  if (Buffer.byteLength(JSON.stringify(properties)) <= propertiesBytesMax) return properties;
-  throw new DomainError('LIMIT_EXCEEDED', `The properties have more than ${propertiesBytesMax} bytes as JSON.`, path);
+  const properties = given ?? {};
+  if (Buffer.byteLength(JSON.stringify(properties)) <= propertiesBytesMax) return { name, properties };
+  throw new DomainError('LIMIT_EXCEEDED', `The properties have more than ${propertiesBytesMax} bytes as JSON.`, [
+    ...path,
+    'properties',
+  ]);
 }

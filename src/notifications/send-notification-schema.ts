@@ -3,7 +3,7 @@ import { ContentInput, toLocalSaid } from '../content/content-schema.ts';
 import { findContentWarnings, warningsMax } from '../content/find-warnings.ts';
 import { WarningObject } from '../content/warning-schema.ts';
 import type { Configured } from '../deliveries/app-channels.ts';
-import { eventNameDescription, eventPropertiesDescription } from '../events/events-schema.ts';
+import { NotificationEventInput } from '../events/notification-event-schema.ts';
 import type { Notification } from '../generated/prisma/client.ts';
 import type { Channel } from '../generated/prisma/enums.ts';
 import { builder } from '../graphql/builder.ts';
@@ -42,14 +42,6 @@ const FrequencyCapInput = builder.inputType('FrequencyCapInput', {
   fields: (t) => ({
     max: t.int({ required: true, description: 'So many, counting this one: 1 to 1,000.' }),
     within: t.field(toField({ type: durationArgument, isRequired: true, description: 'At most 90 days.' })),
-  }),
-});
-
-const NotificationEventInput = builder.inputType('NotificationEventInput', {
-  description: 'What people did, because of which they are written to.',
-  fields: (t) => ({
-    name: t.string({ required: true, description: eventNameDescription }),
-    properties: t.field({ type: 'JSONObject', description: eventPropertiesDescription }),
   }),
 });
 

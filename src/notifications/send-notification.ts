@@ -1,3 +1,4 @@
+import { refuseEndlessTexts } from '../content/refuse-endless-texts.ts';
 import { parseSendData } from '../content/send-data.ts';
 import { freezeContent, parseSaid, type SaidInput } from '../content/settle-content.ts';
 import type { Deployment } from '../deployment.ts';
@@ -69,6 +70,8 @@ export async function sendNotification(
   return write(deployment, about, async (tx) => {
     const target = await freezeTarget(tx, named, request.target.filter);
     const content = await freezeContent(tx, said);
+    const given = { data: request.data ?? null, event: event?.properties ?? null };
+    refuseEndlessTexts(content, given, 'content' in said ? ['content'] : ['template']);
     const { topicId = null } = request;
     if (topicId !== null) await refuseUnknownTopic(tx, topicId, ['topic']);
     const purpose = request.purpose ?? (topicId === null ? 'TRANSACTIONAL' : 'MARKETING');

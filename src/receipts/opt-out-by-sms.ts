@@ -39,11 +39,12 @@ export function decideConsent(text: string): boolean | null {
 }
 
 /**
- * Opts a phone out, or in again, when its person has written so; anything else is left alone. For SMS and WhatsApp, which are
- * sent to the same recipient. An opt-out of a phone that nobody has is remembered for whoever brings it.
+ * Opts a phone out, or in again, when its person has written so; anything else is left alone. Where the provider has understood
+ * the message, its word counts before the text. For SMS and WhatsApp, which are sent to the same recipient. An opt-out of a phone
+ * that nobody has is remembered for whoever brings it.
  */
-export async function obeyMessage(deployment: Deployment, { phone: given, text }: InboundMessage): Promise<void> {
-  const isSubscribed = decideConsent(text);
+export async function obeyMessage(deployment: Deployment, message: InboundMessage): Promise<void> {
+  const { phone: given, text, wantsMore: isSubscribed = decideConsent(text) } = message;
   const phone = toPhone(given);
   if (isSubscribed === null || phone === null) return;
   await sayConsentOfAddress(deployment, { channel: 'SMS', address: phone, isSubscribed, by: 'person:sms' });

@@ -25,6 +25,11 @@ export interface InboundMessage {
   /** The person's number, as the provider writes it. */
   phone: string;
   text: string;
+  /**
+   * What the provider has understood it to say of wanting more, as `decideConsent` does: null: nothing. Absent: it does not tell,
+   * and the text says it.
+   */
+  wantsMore?: boolean | null | undefined;
 }
 
 /** A person who has called a message spam. */

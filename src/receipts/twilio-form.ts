@@ -7,6 +7,16 @@ import { type ProviderReceipt, type Told, toldNothing, UnreadableReceiptError } 
 const messageSid = /^[SM]M[0-9a-f]{32}$/i;
 
 /**
+ * What Twilio has understood by the keywords of its Advanced Opt-Out, which are the account's own, in any language
+ * (https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out). Null: it says nothing of wanting more.
+ */
+const optOutTypes = new Map([
+  ['STOP', false],
+  ['START', true],
+  ['HELP', null],
+]);
+
+/**
  * What Twilio tells in one call: the status of a message
  * (https://www.twilio.com/docs/messaging/guides/track-outbound-message-status), or a message that a person has written
  * (https://www.twilio.com/docs/messaging/guides/webhook-request).
@@ -21,7 +31,10 @@ export function parseTwilioForm(form: URLSearchParams, deliveryId: string | null
   if (status === 'received') {
     // A number of WhatsApp is written `whatsapp:+38516419710`.
     const phone = (form.get('From') ?? '').replace(/^whatsapp:/, '');
-    return { ...toldNothing, messages: [{ phone, text: form.get('Body') ?? '' }] };
+    return {
+      ...toldNothing,
+      messages: [{ phone, text: form.get('Body') ?? '', wantsMore: optOutTypes.get(form.get('OptOutType') ?? '') }],
+    };
   }
   const errorCode = /^\d{1,6}$/.exec(form.get('ErrorCode') ?? '')?.[0] ?? null;
   const meaning = classifyTwilioStatus(status, errorCode);

@@ -26,7 +26,7 @@ describe('a preview', () => {
       content,
       user: { id },
       data: { subtitle: 'S' },
-      event: { product: 'Book' },
+      event: { name: 'purchase', properties: { product: 'Book' } },
     });
     const bodies = preview.messages.map(({ channel, platform, content: said }) => [
       channel,
@@ -133,15 +133,35 @@ describe('a preview', () => {
     ],
     [
       'an event that no send takes',
-      { content: { body: 'x' }, user: { externalUserId: 'nobody' }, event: { x: 'x'.repeat(8_192) } },
+      {
+        content: { body: 'x' },
+        user: { externalUserId: 'nobody' },
+        event: { name: 'a', properties: { x: 'x'.repeat(8_192) } },
+      },
       'LIMIT_EXCEEDED',
-      ['event'],
+      ['event', 'properties'],
     ],
   ])('of %s is refused', async (_, variables, reason, inputPath) => {
-    const query = `query($content: NotificationContentInput, $user: UserRef!, $data: JSONObject, $event: JSONObject) {
+    const query = `query($content: NotificationContentInput, $user: UserRef!, $data: JSONObject, $event: NotificationEventInput) {
       previewNotification(content: $content, user: $user, data: $data, event: $event) { messages { channel } }
     }`;
     const { body } = await g.server.send(query, variables);
     expect(body.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason, inputPath } }]);
+  });
+
+  test('takes an event in the form in which the send takes it, and in no other', async () => {
+    const query = `query($user: UserRef!, $event: NotificationEventInput) {
+      previewNotification(content: { body: "{{ event.sku }}" }, user: $user, channels: [EMAIL], event: $event) {
+        messages { content { body } }
+      }
+    }`;
+    const { id } = await makeReader();
+    const { body: taken } = await g.server.send(query, {
+      user: { id },
+      event: { name: 'purchase', properties: { sku: 'A-7' } },
+    });
+    expect(taken.data).toMatchObject({ previewNotification: { messages: [{ content: { body: 'A-7' } }] } });
+    const { body: refused } = await g.server.send(query, { user: { id }, event: { sku: 'A-7' } });
+    expect(refused.errors?.[0]).toMatchObject({ extensions: { code: 'BAD_USER_INPUT' } });
   });
 });

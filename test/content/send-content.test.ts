@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { describe, expect, test } from 'vitest';
 import type { NotificationContentInput, NotificationTargetInput, SendNotificationInput } from '../generated/graphql.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
@@ -144,6 +145,20 @@ describe('placeholders are filled in for whoever reads a delivery (rule M4)', ()
       { status: 'FAILED', reason: 'RENDER_FAILED', providerCode: 'TEMPLATE_FAILED' },
     ]);
   });
+});
+
+test('while many deliveries take long to render, the worker has time for other things', async () => {
+  const endless = '{% for a in user.tags %}'.repeat(6) + '{% endfor %}'.repeat(6);
+  const tags = Array.from({ length: 20 }, (_, index) => `tag${index}`);
+  const readers = [];
+  for (let count = 0; count < 16; count += 1) readers.push(await makeReader({ tags }));
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  const { deliveries } = await mailTo(readers, { body: `${endless}x` });
+  delay.disable();
+  expect(deliveries.map(({ providerCode }) => providerCode)).toEqual(Array(16).fill('TEMPLATE_LIMIT'));
+  // Each takes a tenth of a second before it is given up.
+  expect(delay.max / 1e6).toBeLessThan(1_000);
 });
 
 describe('variations: the first that fits is said instead (rule M4)', () => {
@@ -299,6 +314,27 @@ describe('a send by template', () => {
     const target = { users: [{ externalUserId: 'anybody' }] };
     expect(await sendNotification(g.server, { target, ...said })).toMatchObject({ code, path });
     expect(await g.db.notification.count()).toBe(before);
+  });
+
+  test.each<[string, Rest]>([
+    ['data', { data: { n: 9_999 } }],
+    ['event', { event: { name: 'purchase', properties: { n: 9_999 } } }],
+  ])('that comes to no end with the %s of the send is refused at the call, as content is', async (from, given) => {
+    const name = crypto.randomUUID();
+    const loop = `{% for i in (1..${from}.n) %}{% for j in (1..${from}.n) %}{% endfor %}{% endfor %}x`;
+    const content = { body: 'x', variations: [{ language: 'de', body: loop }] };
+    await createTemplate(g.server, name, content);
+    const target = { users: [{ externalUserId: 'anybody' }] };
+    const at = ['variations', '0'];
+    const refused = { code: 'LIMIT_EXCEEDED' };
+    expect(await sendNotification(g.server, { target, template: name, ...given })).toMatchObject({
+      ...refused,
+      path: ['template', ...at],
+    });
+    expect(await sendNotification(g.server, { target, content, ...given })).toMatchObject({
+      ...refused,
+      path: ['content', ...at],
+    });
   });
 
   test('is the same send again under its idempotency key, with the same warnings, though the template has changed', async () => {

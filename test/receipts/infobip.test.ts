@@ -95,6 +95,16 @@ describe('a report of Infobip', () => {
       expect(await storyOf(g, message)).toMatchObject({ story: ['QUEUED', 'SENT', 'DELIVERED'] });
   });
 
+  test('of the largest batch that Infobip posts is recorded whole', async () => {
+    const sent = await makeSent(g, 'SMS');
+    const others = Array.from({ length: 1_999 }, () => {
+      const description = 'The message has been delivered to the handset, as its operator says. '.repeat(4);
+      return infobipReport(crypto.randomUUID(), { ...delivered, description });
+    });
+    expect(await postInfobip(g, [...others, infobipReport(sent.id, delivered)])).toBe(204);
+    expect(await storyOf(g, sent)).toMatchObject({ status: 'DELIVERED' });
+  });
+
   test('that comes again, late, or after another end never moves a delivery backwards', async () => {
     const sent = await makeSent(g, 'SMS');
     await reportDelivery(g.server, { delivery: sent.delivery, status: 'CLICKED' });
@@ -166,9 +176,9 @@ describe('what is in no documented form', () => {
     expect(await postReceipt(g, 'sms', { body, headers })).toBe(400);
   });
 
-  test('or is longer than a mebibyte, is refused', async () => {
+  test('or is longer than 4 MiB, is refused', async () => {
     const authorization = `Bearer ${await receiptSecretOf(g, 'sms')}`;
     const headers = { 'content-type': 'application/json', authorization };
-    expect(await postReceipt(g, 'sms', { body: ' '.repeat(1_048_577), headers })).toBe(413);
+    expect(await postReceipt(g, 'sms', { body: ' '.repeat(4_194_305), headers })).toBe(413);
   });
 });

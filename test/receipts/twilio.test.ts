@@ -124,3 +124,37 @@ describe('a status callback of Twilio', () => {
     expect(await post({ MessageStatus: 'delivered' })).toBe(400);
   });
 });
+
+describe('a message from a person, by Twilio', () => {
+  const inbound = (phone: string, body: string, optOutType?: string) => ({
+    From: phone,
+    To: '+15017250604',
+    Body: body,
+    MessageSid: newSid(),
+    SmsStatus: 'received',
+    ...(optOutType !== undefined && { OptOutType: optOutType }),
+  });
+  const consentOf = async (sent: Awaited<ReturnType<typeof makeSent>>) =>
+    (await storyOf(g, sent)).recipient?.isSubscribed;
+
+  test('opts out and in again by the word that Twilio has understood, in whatever language it is', async () => {
+    const sent = await makeSent(g, 'SMS');
+    expect(await post(inbound(sent.phone, 'PARAR', 'STOP'))).toBe(204);
+    expect(await consentOf(sent)).toBe(false);
+    expect(await post(inbound(sent.phone, 'VOLVER', 'START'))).toBe(204);
+    expect(await consentOf(sent)).toBe(true);
+  });
+
+  test('that Twilio has understood as a call for help changes nothing, though it is a word that opts out elsewhere', async () => {
+    const sent = await makeSent(g, 'SMS');
+    expect(await post(inbound(sent.phone, 'END', 'HELP'))).toBe(204);
+    expect(await consentOf(sent)).toBe(true);
+  });
+
+  test('of which Twilio says nothing, or nothing that is known, is understood by its word', async () => {
+    const [sent, other] = [await makeSent(g, 'SMS'), await makeSent(g, 'SMS')];
+    expect(await post(inbound(sent.phone, 'STOP'))).toBe(204);
+    expect(await post(inbound(other.phone, 'STOP', 'ANOTHER'))).toBe(204);
+    expect([await consentOf(sent), await consentOf(other)]).toEqual([false, false]);
+  });
+});

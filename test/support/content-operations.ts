@@ -83,7 +83,7 @@ const Rendered = graphql(`
 const Preview = graphql(`
   query PreviewNotificationForTests(
     $content: NotificationContentInput, $template: ID, $user: UserRef!, $channels: [Channel!], $platform: Platform,
-    $data: JSONObject, $event: JSONObject
+    $data: JSONObject, $event: NotificationEventInput
   ) {
     previewNotification(
       content: $content, template: $template, user: $user, channels: $channels, platform: $platform, data: $data, event: $event

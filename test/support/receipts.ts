@@ -95,7 +95,7 @@ export async function postInfobip(g: FileApp, results: object[], channel: 'sms' 
 /** A delivery report in the form of Infobip's documentation. */
 export const infobipReport = (
   messageId: string,
-  status: { groupName: string; name: string },
+  status: { groupName: string; name: string; description?: string },
   error: { name: string; permanent?: boolean } = { name: 'NO_ERROR' },
 ) => ({
   bulkId: 'BULK-ID-123-xyz',
