@@ -27,10 +27,7 @@ const idReferencesOf = (userId: string) => sql`
   select jsonb_build_object('by', 'pushRegistrationId', 'id', id) from installations where user_id = ${userId}::uuid
 `;
 
-/** How many a notification `n` names one by one. */
-const namedCount = sql`(jsonb_array_length(n.target -> 'users') + jsonb_array_length(n.target -> 'installations'))`;
-
-/** Notifications that name a user by an identifier, or tell what the only one that they name has done. */
+/** Notifications that name a user by an identifier, or tell what the one user that they name has done. */
 const mentioning = (userId: string) => sql`
   select distinct n.id
   from (${referencesOf(userId)}) known
@@ -39,12 +36,7 @@ const mentioning = (userId: string) => sql`
   select n.id
   from (${idReferencesOf(userId)}) known
   join notifications n on n.target -> 'users' @> jsonb_build_array(known.reference)
-  where n.event is not null and ${namedCount} = 1
-  union
-  select n.id
-  from installations i
-  join notifications n on n.target -> 'installations' @> jsonb_build_array(i.id)
-  where i.user_id = ${userId}::uuid and n.event is not null and ${namedCount} = 1
+  where n.event is not null and jsonb_array_length(n.target -> 'users') = 1
 `;
 
 /** A list of identifiers without those that the query calls `known`. */
@@ -72,14 +64,14 @@ export async function withdrawMentions(tx: Transaction, { userId, family, notifi
   if (rows.some(({ id }) => !notificationIds.includes(id))) throw new StaleReadError();
   await tx.$executeRaw(sql`
     update notifications n set target = jsonb_set(n.target, '{users}', (
-      select coalesce(jsonb_agg(
+      select jsonb_agg(
         case when mentioned.reference in (${referencesOf(userId)})
           then jsonb_build_object('by', 'id', 'id', ${userId}::text) else mentioned.reference end
         order by mentioned.place
-      ), '[]')
+      )
       from jsonb_array_elements(n.target -> 'users') with ordinality as mentioned (reference, place)
     )),
-    event = case when ${namedCount} > 1 then n.event end
+    event = case when jsonb_array_length(n.target -> 'users') > 1 then n.event end
     where n.id = any(${[...notificationIds]}::uuid[])
   `);
   await tx.$executeRaw(sql`
