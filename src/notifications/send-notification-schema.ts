@@ -99,7 +99,7 @@ builder.relayMutationField(
       event: t.field({
         type: NotificationEventInput,
         description:
-          'What those have just done whom the target names one by one, in `users` or as who has one of the `installations`: it is tracked for each of them once, as by `trackEvents`, if and only if this is accepted. `{{ event.x }}` in the text is a property of it. Refused where nobody is named so: of an audience nobody knows yet who that will be.',
+          'What the users that the target names in `users` have just done: it is tracked for each of them, as by `trackEvents`, if and only if this is accepted. Refused where there are none.',
       }),
       trackLinks: t.boolean({
         required: true,

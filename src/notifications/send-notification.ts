@@ -27,7 +27,7 @@ export interface SendRequest extends SaidInput, NarrowingInput, ScheduleInput, O
   topicId?: string | null | undefined;
   /** @default `MARKETING` with a topic, which one can decline; else `TRANSACTIONAL` */
   purpose?: Purpose | null | undefined;
-  /** What those have done whom the target names one by one, as users or by an installation. */
+  /** What the users that the target names one by one have done. */
   event?: EventInput | null | undefined;
   /** @default false */
   trackLinks?: boolean | null | undefined;
@@ -56,14 +56,8 @@ export async function sendNotification(
   const schedule = parseSchedule(request);
   const { channels, orchestration, fallbackAfterSeconds } = parseOrchestration(request, named.installations.length > 0);
   const event = request.event ? parseEvent(request.event, ['event']) : null;
-  const owners = named.installations.map((id) => ({ by: 'pushRegistrationId' as const, id }));
-  const doers = [...named.users, ...owners];
-  if (event && doers.length === 0) {
-    throw new DomainError(
-      'VALUE_INVALID',
-      'An event is tracked for whom the target names one by one: name users or installations.',
-      ['event'],
-    );
+  if (event && named.users.length === 0) {
+    throw new DomainError('VALUE_INVALID', 'An event is tracked for the users of the target: name them.', ['event']);
   }
   parseTracking(deployment, request);
   const about = { principal, mutation: 'sendNotification', idempotencyKey, input, keptHours: idempotencyKeptHours };
@@ -78,7 +72,7 @@ export async function sendNotification(
     const { startsAt, expiresAt } = await setTimes(tx, schedule);
     const { sendAt, localTime, quietHours, frequencyCap, ttlSeconds } = schedule;
     const id = newId();
-    if (event) await trackForUsers(tx, event, doers);
+    if (event) await trackForUsers(tx, event, named.users);
     await tx.$executeRaw(sql`
       insert into notifications (
         id, content, data, target, purpose, topic_id, event, created_by,

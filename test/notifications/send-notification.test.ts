@@ -9,7 +9,7 @@ import {
   sendNotification,
   settledDeliveries,
 } from '../support/operations.ts';
-import { localIdOf, makePerson, makeSegment, toSend } from '../support/send-operations.ts';
+import { makePerson, makeSegment, toSend } from '../support/send-operations.ts';
 
 const g = useApp();
 
@@ -324,17 +324,4 @@ test('what an event tells stands in the text, and is tracked (rule M5)', async (
   });
   expect(JSON.stringify(body.data)).toContain(`Order ${order} is on its way`);
   expect(await g.db.trackedEvent.findMany({ where: { name } })).toMatchObject([{ properties: { order } }]);
-});
-
-test('what an event tells is tracked also of who has an installation that is sent to, once each', async () => {
-  const [one, both] = [await makePerson(g.server), await makePerson(g.server)];
-  const name = crypto.randomUUID();
-  const target = {
-    users: [{ id: both.id }],
-    installations: [one.installation.pushRegistrationId, both.installation.pushRegistrationId],
-  };
-  const content = { body: 'Order {{ event.order }}' };
-  await makeNotification(g.server, toSend(target, { content, event: { name, properties: { order: 17 } } }));
-  const tracked = await g.db.trackedEvent.findMany({ where: { name } });
-  expect(tracked.map(({ userId }) => userId).sort()).toEqual([localIdOf(one.id), localIdOf(both.id)].sort());
 });
