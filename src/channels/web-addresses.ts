@@ -8,10 +8,25 @@ const webAddress = new RegExp(
   String.raw`https?:\/\/[a-z0-9_][\-.a-z0-9_]*(?::[0-9]+)?(?:[\/?#](?:[\-.~%:\/?#\[\]@!$&'\(\)*+,;=]|${letter})*)?`,
   'giv',
 );
-/** What ends a sentence is no part of an address. */
-const sentenceEnd = /[.,;:!?')\]]+$/;
 /** A host of which what was found is only the beginning, or no host but a name: a part leads elsewhere. */
-const goesOn = new RegExp(String.raw`^(?:[@:]\w|\.[^\x00-\x7f]|${letter})`, 'v');
+const goesOn = new RegExp(String.raw`^(?:[@:]\w|\.[^\x00-\x7f]|[\{\|\^\\]|${letter})`, 'v');
+/** After which another word of any script belongs to it. */
+const isOpen = /[/=&?#_-]$/;
+
+/** How long an address is without what ends a sentence, or closes a bracket that was opened before it. */
+function lengthOfAddress(found: string): number {
+  const brackets = { ')': countOf(found, ')') - countOf(found, '('), ']': countOf(found, ']') - countOf(found, '[') };
+  for (let length = found.length; length > 0; length -= 1) {
+    const last = found.charAt(length - 1);
+    if (last === ')' || last === ']') {
+      if (brackets[last] <= 0) return length;
+      brackets[last] -= 1;
+    } else if (!".,;:!?'".includes(last)) return length;
+  }
+  return 0;
+}
+
+const countOf = (text: string, character: string): number => text.split(character).length - 1;
 
 /** A piece of a text. */
 export interface TextPiece {
@@ -25,8 +40,9 @@ export function cutAtWebAddresses(text: string): TextPiece[] {
   const pieces: TextPiece[] = [];
   let end = 0;
   for (const { 0: found, index } of text.matchAll(webAddress)) {
-    const address = found.replace(sentenceEnd, '');
-    if (goesOn.test(text.slice(index + address.length, index + address.length + 3))) continue;
+    const address = found.slice(0, lengthOfAddress(found));
+    const behind = text.slice(index + address.length, index + address.length + 3);
+    if (goesOn.test(behind) || (isOpen.test(address) && /^\p{L}/u.test(behind))) continue;
     pieces.push({ text: text.slice(end, index), isAddress: false }, { text: address, isAddress: true });
     end = index + address.length;
   }
@@ -43,6 +59,6 @@ const writtenHosts = [
 /** Hosts of the web addresses in `written`, JSON, as URLs have them. */
 export function hostsIn(written: string): ReadonlySet<string> {
   const found = writtenHosts.flatMap((pattern) => [...written.matchAll(pattern)]);
-  const hosts = found.map(([, host = '']) => host.replace(/[.,;:!?)\]]+$/, ''));
+  const hosts = found.map(([, host = '']) => host.slice(0, lengthOfAddress(host)));
   return new Set(hosts.flatMap((host) => URL.parse(`https://${host}`)?.host ?? []));
 }

@@ -25,8 +25,8 @@ export const deliverKey = (notificationId: string): string => `sweep ${notificat
 /**
  * Sends one batch of a notification's due deliveries: a large notification never keeps a small one waiting for longer than a
  * batch. Where more are due, the next job is there before the batch is sent, for whoever has time: several jobs and workers
- * share one notification, as each claims what the others have not. Where a rate holds them back, the next job may have found the
- * channel busy, and is there once more when the batch ends. What is to be tried again later brings the job back at that time.
+ * share one notification, as each claims what the others have not. What a batch gives back, as it has taken its time, may have been
+ * missed by the next job, which is there once more when the batch ends. What is to be tried again later brings the job back then.
  */
 export const deliverJob: Job<Worker, { notificationId: string }> = {
   name: 'deliver',
@@ -41,14 +41,13 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
     if (notification.cancelledAt !== null || isBlocked({ channels: notification.channels, blocked })) {
       return comeBackWhenDue(worker, notification);
     }
-    const { claim, isRated } = await claimBatch(worker, { notificationId, pausedChannels: [...blocked.keys()] });
+    const claim = await claimBatch(worker, { notificationId, pausedChannels: [...blocked.keys()] });
     const { data = null, event } = sendValuesSchema.parse(notification);
     const { expiresAt, purpose, trackLinks, trackOpens } = notification;
     const wishes = { purpose, trackedHosts: trackLinks ? hostsWrittenIn([content, data]) : null, trackOpens };
     const values = { data, event: event?.properties ?? null };
     await sendBatch(worker, {
       claim,
-      isRated,
       notification: {
         id: notificationId,
         content,
@@ -63,7 +62,7 @@ export const deliverJob: Job<Worker, { notificationId: string }> = {
       await addJob(worker.db, fallBackTask, { notificationId }, { key: fallBackKey(notificationId) });
     }
     if (claim.rest === 'NONE') await comeBackWhenDue(worker, notification);
-    else if (isRated) await addJob(worker.db, deliverJob, { notificationId }, { key: againKey(notificationId) });
+    else await addJob(worker.db, deliverJob, { notificationId }, { key: againKey(notificationId) });
   },
 };
 
@@ -77,7 +76,7 @@ const againKey = (notificationId: string): string => `deliver again ${notificati
 async function claimBatch(
   worker: Worker,
   { notificationId, pausedChannels }: { notificationId: string; pausedChannels: readonly Channel[] },
-): Promise<{ claim: Claim; isRated: boolean }> {
+): Promise<Claim> {
   const token = newId();
   const { leaseSeconds } = worker;
   const channelLimits = worker.rates.countWithin(batchMs);
@@ -85,9 +84,8 @@ async function claimBatch(
   try {
     return await inTransaction(worker.db, async (tx) => {
       const claim = await claimDue(tx, wish);
-      const isRated = [...claim.channelOf.values()].some((channel) => channelLimits.has(channel));
-      if (claim.rest !== 'NONE') await addNext(tx, { notificationId, claim, isRated });
-      return { claim, isRated };
+      if (claim.rest !== 'NONE') await addNext(tx, { notificationId, claim });
+      return claim;
     });
   } catch (error) {
     await persist(worker, () => releaseClaim(worker.db, token, 'ALL'));
@@ -95,15 +93,11 @@ async function claimBatch(
   }
 }
 
-/**
- * Adds the next job, which works beside this one. Where a rate holds them back that is the one that is there again at the end: if it
- * were another, there would be more and more of them.
- */
+/** Adds the next job, which works beside this one. It is the one that is there again at the end: no more than one of them waits. */
 async function addNext(
   tx: Transaction,
-  { notificationId, claim, isRated }: { notificationId: string; claim: Claim; isRated: boolean },
+  { notificationId, claim }: { notificationId: string; claim: Claim },
 ): Promise<void> {
-  if (!isRated) return addJob(tx, deliverJob, { notificationId });
   // One job keeps up with so low a rate, unless its provider is slow: then none of its sends waits, and the next one joins in.
   const runAt = claim.rest === 'LIMITED' ? { runAt: new Date(Date.now() + busySeconds * 1_000) } : {};
   await addJob(tx, deliverJob, { notificationId }, { key: againKey(notificationId), ...runAt });

@@ -16,8 +16,8 @@ import type { Outcome } from './write-outcomes.ts';
 const concurrency = 32;
 
 /**
- * How long a batch goes on that has a rate to keep to: it would hold its job for minutes, and others' messages wait for one.
- * @default 5_000 // 5 seconds
+ * How long a batch goes on: with a rate to keep to, or a slow provider, it would hold its job for minutes, and others' messages wait
+ * for one. @default 5_000 // 5 seconds
  */
 export const batchMs = 5_000;
 
@@ -27,18 +27,13 @@ export interface Batch {
   notification: NotificationToSend;
 }
 
-interface BatchToSend extends Batch {
-  /** Whether some of it goes by a channel that has a rate. */
-  isRated: boolean;
-}
-
 /**
  * Sends what a claim holds, a slice of {@link concurrency} at a time, or of what goes within a second: each slice is read (and its
  * right to be sent checked) right before, and its outcomes are written right after. Stops between slices when the worker stops, or
  * where {@link batchMs} are over; what has not begun then goes back to the queue. While the database is away it waits, for as long as
  * a claim holds: what was sent is to be known, and not sent again. After that the sweeper takes the claim back.
  */
-export async function sendBatch(worker: Worker, { claim, notification, isRated }: BatchToSend): Promise<void> {
+export async function sendBatch(worker: Worker, { claim, notification }: Batch): Promise<void> {
   const renewal = setInterval(
     () => {
       renewClaim(worker.db, claim, worker.leaseSeconds).catch((err: unknown) => {
@@ -47,7 +42,7 @@ export async function sendBatch(worker: Worker, { claim, notification, isRated }
     },
     (worker.leaseSeconds * 1000) / 3,
   );
-  const endAt = isRated ? performance.now() + batchMs : Number.POSITIVE_INFINITY;
+  const endAt = performance.now() + batchMs;
   let rest = claim.deliveryIds;
   try {
     while (rest.length > 0 && !worker.signal.aborted && performance.now() < endAt) {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { renderEmail } from '../../src/channels/render-email.ts';
+import { cutAtWebAddresses } from '../../src/channels/web-addresses.ts';
 import { hostsWrittenIn, linkContent } from '../../src/deliveries/message-links.ts';
 import { readClickToken } from '../../src/deliveries/signed-links.ts';
 import { createCipher } from '../../src/storage/cipher.ts';
@@ -71,6 +72,8 @@ test.each([
   ['«https://shop.example/a(b)?c=%20&d=[e]#f…»', '«*…»', '/a(b)?c=%20&d=[e]#f'],
   ['https://shop.example/straße/продажа。', '*。', '/straße/продажа'],
   ['https://shop.example: https://shop.example/?', '*: *?', '/'],
+  ['(https://shop.example/a_(b)).', '(*).', '/a_(b)'],
+  ['https://shop.example/[a]]', '*]', '/[a]'],
 ])('of %s only the web address is a tracked link', (body, said, path) => {
   const tracked = link('SMS', { body }).content.body;
   expect(tracked.replace(/https:\/\/carillon\.example\.com\/l\/[\w-]+/g, '*')).toBe(said);
@@ -82,10 +85,21 @@ test.each([
   'https://münchen.example/x',
   'https://shop.例え.example/x',
   'https://user:secret@shop.example/x',
+  'https://shop.example/日本語',
+  'https://shop.example/?q=日本',
+  'https://shop.example/?q={x}',
+  'https://shop.example/a|b',
 ])('%s, which is more than its beginning, stays as it is', (address) => {
   const body = `See ${address} and https://shop.example.`;
   const tracked = link('SMS', { body }).content.body;
   expect(tracked.startsWith(`See ${address} and https://carillon.example.com/l/`)).toBe(true);
+});
+
+test('a text is cut in a time that grows as it does, whatever stands behind its addresses', () => {
+  const marks = '!'.repeat(1_000_000);
+  expect(cutAtWebAddresses(`https://shop.example/${marks}a`)).toHaveLength(3);
+  expect(cutAtWebAddresses(`https://shop.example/${marks}`)[1]?.text).toBe('https://shop.example/');
+  expect(hostsWrittenIn(`https://shop.example${'.'.repeat(1_000_000)}`)).toEqual(new Set(['shop.example']));
 });
 
 test('the text of an e-mail shows what was written, and leads through us; what only a placeholder brings does not', () => {
