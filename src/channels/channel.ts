@@ -68,7 +68,8 @@ export type RejectionReason = 'PROVIDER_REJECTED' | 'HARD_BOUNCE' | 'RENDER_FAIL
  *   puts off this message or its recipient alone; many others in a row mean that it is down. With `isUnsent` nothing was handed
  *   to the provider, as the send waited for its turn until it was given up: that is no attempt, and says nothing of the provider.
  *   With `isThrottled` the provider works, and wants fewer messages at a time from all of us: that is no attempt either, neither a
- *   failure of the provider nor a success, and others are held back meanwhile. Never where each address names its own service.
+ *   failure of the provider nor a success, and others are held back meanwhile, for `othersWaitMs` where it may be this recipient's
+ *   alone. Never where each address names its own service.
  * - `rejected`: this message will never be accepted; the address may be good. With `isSuspect` it is what each message would get if
  *   the credentials were another app's: many in a row mean that nothing can be sent.
  * - `gone`: the address is no longer anybody's; retire it, unless the installation has registered it later than `since`
@@ -92,6 +93,7 @@ export type SendOutcome =
       isMessageOnly?: true;
       isUnsent?: true;
       isThrottled?: true;
+      othersWaitMs?: number;
     }
   | { kind: 'rejected'; providerCode: string | null; reason: RejectionReason; isSuspect?: true }
   | { kind: 'gone'; providerCode: string | null; since?: Date }

@@ -122,6 +122,8 @@ const unsendable: Verdict = { kind: 'rejected', reason: 'RENDER_FAILED' };
 const channelDown: Verdict = { kind: 'channelDown' };
 const retry: Verdict = { kind: 'retry' };
 const overQuota: Verdict = { kind: 'retry', isThrottled: true, retryAfterMs: 60_000 };
+/** The project's quota, or the one of this device. */
+const overSomeQuota: Verdict = { ...overQuota, othersWaitMs: 1_000 };
 
 /** FCM's error codes (https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode). */
 const byErrorCode = new Map<string, Verdict>([
@@ -129,7 +131,7 @@ const byErrorCode = new Map<string, Verdict>([
   // 403: the token is another project's. Of the wrong service account all of them are, so that none is retired.
   ['SENDER_ID_MISMATCH', suspect],
   ['INVALID_ARGUMENT', unsendable], // 400: but see classifyFcmReply for one about the token
-  ['QUOTA_EXCEEDED', overQuota], // 429: "retry with a minimum initial delay of 1 minute"
+  ['QUOTA_EXCEEDED', overSomeQuota], // 429: "retry with a minimum initial delay of 1 minute"
   ['UNAVAILABLE', { kind: 'retry', retryAfterMs: 10_000 }], // 503: "initial retry timeout 10 seconds"
   ['INTERNAL', { kind: 'retry', retryAfterMs: 10_000 }], // 500: as for 503
   // 401: the project's key for APNs, or for web push, is missing or wrong. Android is served all the same, so that the

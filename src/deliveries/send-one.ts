@@ -21,6 +21,12 @@ export interface NotificationToSend extends ContentToRender {
   frequencyCap: FrequencyCap | null;
 }
 
+/**
+ * How long it holds what was found when the send was begun: that it is not called off, in its time, to who wants it. After a longer
+ * wait for a connection that is found out anew. @default 5_000 // 5 seconds
+ */
+const freshMs = 5_000;
+
 /** How a delivery's turn ended, and who was to send it, where that is known. */
 export type SentOne = TurnEnd & { provider?: Provider };
 
@@ -72,8 +78,11 @@ export async function sendOne(
       wait: async () =>
         (await worker.rates.take(service, worker.sendSignal, notification.id)) && worker.rates.heldMs(provider) === 0,
       send: async (mayBegin) => {
-        const outcome = await via.send(message, worker.sendSignal, mayBegin);
-        if (outcome.kind === 'retry' && outcome.isThrottled) worker.rates.hold(provider, toHoldMs(outcome));
+        const staleAt = performance.now() + freshMs;
+        const outcome = await via.send(message, worker.sendSignal, () => mayBegin() && performance.now() < staleAt);
+        if (outcome.kind === 'retry' && outcome.isThrottled) {
+          worker.rates.hold(provider, outcome.othersWaitMs ?? toHoldMs(outcome));
+        }
         return outcome;
       },
       counts: via.hasManyServices !== true,

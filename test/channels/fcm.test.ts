@@ -274,22 +274,22 @@ describe('FCM’s answer', () => {
     [
       'QUOTA_EXCEEDED',
       about(429, 'QUOTA_EXCEEDED'),
-      { kind: 'retry', isThrottled: true, retryAfterMs: 60_000, providerCode: 'QUOTA_EXCEEDED' },
+      { kind: 'retry', isThrottled: true, othersWaitMs: 1_000, retryAfterMs: 60_000, providerCode: 'QUOTA_EXCEEDED' },
     ],
     [
       'QUOTA_EXCEEDED with Retry-After',
       { ...about(429, 'QUOTA_EXCEEDED'), headers: { 'retry-after': '7' } },
-      { kind: 'retry', isThrottled: true, retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
+      { kind: 'retry', isThrottled: true, othersWaitMs: 1_000, retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
     ],
     [
       'QUOTA_EXCEEDED with RetryInfo',
       about(429, 'QUOTA_EXCEEDED', { retryDelay: '53s' }),
-      { kind: 'retry', isThrottled: true, retryAfterMs: 53_000, providerCode: 'QUOTA_EXCEEDED' },
+      { kind: 'retry', isThrottled: true, othersWaitMs: 1_000, retryAfterMs: 53_000, providerCode: 'QUOTA_EXCEEDED' },
     ],
     [
       'QUOTA_EXCEEDED with both',
       { ...about(429, 'QUOTA_EXCEEDED', { retryDelay: '53s' }), headers: { 'retry-after': '7' } },
-      { kind: 'retry', isThrottled: true, retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
+      { kind: 'retry', isThrottled: true, othersWaitMs: 1_000, retryAfterMs: 7_000, providerCode: 'QUOTA_EXCEEDED' },
     ],
     ['UNAVAILABLE', about(503, 'UNAVAILABLE'), { kind: 'retry', retryAfterMs: 10_000, providerCode: 'UNAVAILABLE' }],
     [
@@ -322,7 +322,13 @@ describe('FCM’s answer', () => {
     [
       'a project’s quota',
       toFcmError(429, { status: 'RESOURCE_EXHAUSTED' }),
-      { kind: 'retry', isThrottled: true, retryAfterMs: 60_000, providerCode: 'RESOURCE_EXHAUSTED' },
+      {
+        kind: 'retry',
+        isThrottled: true,
+        othersWaitMs: 1_000,
+        retryAfterMs: 60_000,
+        providerCode: 'RESOURCE_EXHAUSTED',
+      },
     ],
     ['no FCM', { status: 404, body: '<html>' }, { kind: 'channelDown', providerCode: '404' }],
     ['no method', { status: 405 }, { kind: 'channelDown', providerCode: '405' }],

@@ -51,13 +51,13 @@ test('a push goes out beside large notifications of two channels that have a rat
   expect((await settledDeliveries(g.server, push)).progress).toMatchObject({ total: 1, sent: 1 });
 });
 
-test('a small notification goes out beside a large one of the same channel, within seconds', async () => {
+test('a small notification goes out beside a large one of the same channel, long before that is sent', async () => {
   const [people, person] = [await makePeople(300), await makePeople(1)];
   await g.startWorker({ ratesPerSecond: { SMS: 1 } }, withoutSweeper);
-  await underWay(await send(people, 'SMS'));
-  const sentAt = performance.now();
+  const large = await send(people, 'SMS');
+  await underWay(large);
   expect((await settledDeliveries(g.server, await send(person, 'SMS'))).progress).toMatchObject({ total: 1, sent: 1 });
-  expect(performance.now() - sentAt).toBeLessThan(20_000);
+  expect(await countOf(large, 'QUEUED')).toBeGreaterThan(200);
 });
 
 test('a large notification holds no more than goes within seconds, and is sent at its rate', async () => {
@@ -65,11 +65,8 @@ test('a large notification holds no more than goes within seconds, and is sent a
   await g.startWorker({ ratesPerSecond: { SMS: 6 } }, withoutSweeper);
   const notification = await send(people, 'SMS');
   await underWay(notification);
-  const startedAt = performance.now();
   expect(await countOf(notification, 'SENDING')).toBeLessThanOrEqual(30);
   expect((await settledDeliveries(g.server, notification)).progress).toMatchObject({ total: 60, sent: 60 });
-  // 54 of them go at 6 a second.
-  expect(performance.now() - startedAt).toBeLessThan(18_000);
 });
 
 test('what a batch gives back goes out soon, also where nothing else was due', async () => {

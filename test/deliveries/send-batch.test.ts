@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { attemptsMax } from '../../src/deliveries/decide-outcome.ts';
 import { sql } from '../../src/storage/database.ts';
 import { newEmail, newPhone } from '../support/addresses.ts';
+import { cancelNotification } from '../support/cancel-operations.ts';
 import { startBrokenServer } from '../support/fakes/broken-server.ts';
 import { startFakeInfobip } from '../support/fakes/fake-infobip.ts';
 import { startFakeSmtp } from '../support/fakes/fake-smtp.ts';
@@ -364,6 +365,23 @@ describe('a worker that is asked to stop', () => {
     const { rows } = await g.pool.query(sql`
       select bool_and(next_attempt_at <= now()) as is_due from deliveries where notification_id = ${localIdOf(notification)}::uuid`);
     expect(rows).toEqual([{ is_due: true }]);
+  });
+
+  test('is not kept from calling off what waits long for a connection', async () => {
+    const slow = closeAfterTest(await startFakeSmtp({ answerMs: 2_000 }));
+    const smtp = { url: slow.url, from: 'carillon@example.com' };
+    const person = await makePerson(g.server, { emails: Array.from({ length: 32 }, () => newEmail()) });
+    const notification = await makeNotification(
+      g.server,
+      toSend({ users: [{ id: person.id }] }, { channels: ['EMAIL'] }),
+    );
+    await g.startWorker({ smtp });
+    await slow.received(1);
+    await cancelNotification(g.server, notification);
+    const { progress } = await settledDeliveries(g.server, notification);
+    expect(progress.cancelled).toBeGreaterThan(0);
+    expect(progress.sent + progress.cancelled).toBe(32);
+    expect(slow.mails).toHaveLength(progress.sent);
   });
 
   test('counts no attempt of mails that waited for a connection', async () => {

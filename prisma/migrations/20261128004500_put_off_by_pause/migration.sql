@@ -3,5 +3,3 @@ alter table channel_pauses add column id uuid not null default gen_random_uuid()
 alter table channel_pauses add constraint channel_pauses_id_key unique (id);
 
 alter table deliveries add column pause_id uuid;
--- Few at a time: what nobody has begun while its channel is paused is not put off.
-create index deliveries_put_off on deliveries (pause_id, id) where status = 'QUEUED' and pause_id is not null;

@@ -1,4 +1,2 @@
--- Tells which provider an address is of without opening it: 'webPush', 'fcm' or 'apns'.
+-- Tells which provider an address is of without opening it: 'webPush', 'fcm' or 'apns'. Null: it is known once it is registered again.
 alter table installations add column address_kind text check (address_kind in ('webPush', 'fcm', 'apns'));
--- Of the others it is known once they register again.
-update installations set address_kind = 'fcm' where platform = 'ANDROID' and address_cipher is not null;

@@ -40,6 +40,7 @@ function ineligibilityFor({ targetOnlyPrimaryDevices, purpose, topicId, configur
  */
 const isUnserved = ({ channels, pushKinds, ownPushKinds }: Configured, channel: Sql): Sql => sql`
   case
+    when ${channel} = 'PUSH' and i.address_kind is null then false
     when ${channel} <> 'PUSH' then ${channel} <> all(${channels}::channel[])
     else i.address_kind <> all(${pushKinds}::text[]) and not exists (
       select from unnest(${ownPushKinds.map(({ appId }) => appId)}::uuid[], ${ownPushKinds.map(({ kind }) => kind)}::text[])
