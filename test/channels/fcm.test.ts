@@ -325,7 +325,7 @@ describe('FCM’s answer', () => {
       {
         kind: 'retry',
         isThrottled: true,
-        othersWaitMs: 1_000,
+
         retryAfterMs: 60_000,
         providerCode: 'RESOURCE_EXHAUSTED',
       },
