@@ -34,8 +34,8 @@ test('two that wait for each other both get done', async () => {
       await tx.$queryRaw(sql`select id from segments where name = ${second} for update`);
     });
   await Promise.all([lockBoth(a, b), lockBoth(b, a)]);
-  // One of them was the victim, and came again.
-  expect(holders).toBe(3);
+  // One of them was the victim, and came again: more than once where it was there before the other one had woken.
+  expect(holders).toBeGreaterThanOrEqual(3);
 });
 
 test('what meets another one’s unique key is done again, and nothing of the first attempt stays', async () => {
