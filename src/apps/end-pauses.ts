@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { idSchema } from '../ids.ts';
 import { addJobs, type JobOptions } from '../queue/job.ts';
 import { type Sql, sql, type Transaction } from '../storage/database.ts';
 
@@ -6,7 +7,7 @@ import { type Sql, sql, type Transaction } from '../storage/database.ts';
  * What is enqueued when the deliveries that a pause has put off are to be looked at, for whoever makes them due
  * (`notifications/resume-put-off.job.ts`).
  */
-export const resumePutOffTask = { name: 'resume-put-off', payload: z.object({ pauseId: z.uuid() }) };
+export const resumePutOffTask = { name: 'resume-put-off', payload: z.object({ pauseId: idSchema }) };
 
 /** When: absent, at once. */
 type When = Pick<JobOptions, 'runAt'>;

@@ -21,7 +21,7 @@ interface PutOff {
 interface Turn {
   /** Waits until it may be sent, at the channel's rate. False: it was given up before. */
   wait(): Promise<boolean>;
-  /** `mayBegin` is asked after a wait of the channel's own: false when the provider has been paused meanwhile. */
+  /** `mayBegin` is asked after a wait of the channel's own, if it has one: false when the provider has been paused meanwhile. */
   send(mayBegin: () => boolean): Promise<SendOutcome>;
   /** Whether failures in a row mean that the provider is down. */
   counts: boolean;

@@ -20,7 +20,7 @@ import type { Worker } from './worker.ts';
 const deliveriesPerBatch = 256;
 
 /** At most one such job waits of a notification that is due, whoever has found that. */
-export const deliverKey = (notificationId: string): string => `sweep ${notificationId}`;
+export const deliverKey = (notificationId: string): string => `deliver ${notificationId}`;
 
 /**
  * Sends one batch of a notification's due deliveries: a large notification never keeps a small one waiting for longer than a

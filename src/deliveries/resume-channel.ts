@@ -15,8 +15,9 @@ export interface ResumeRequest {
 }
 
 /**
- * Ends the pauses of an app's channel, whatever its provider, the common ones too where they send for it; there need be none. What they have kept
- * waiting is due at once: workers are woken, and hear of it with their next batch. A provider that is still down is paused again.
+ * Ends the pauses of an app's channel, whatever its provider, the common ones too where they send for it; there need be none. What
+ * they have kept waiting is due at once: workers are woken, and hear of it with their next batch. A provider that is still down is
+ * paused again.
  *
  * @throws DomainError `NOT_FOUND` (the app), `IDEMPOTENCY_KEY_REUSED`
  */

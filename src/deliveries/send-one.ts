@@ -31,10 +31,9 @@ const freshMs = 5_000;
 export type SentOne = TurnEnd & { provider?: Provider };
 
 /**
- * Sends one delivery when its channel is neither paused nor held back, and at its rate, and answers how that ended; null when nothing is
- * configured for its address. Never throws, so that
- * one delivery cannot take others down with it: an address that cannot be read fails for good, and what a channel throws
- * is tried again as often as anything else.
+ * Sends one delivery when its channel is neither paused nor held back, and at its rate, and answers how that ended; null when
+ * nothing is configured for its address. Never throws, so that one delivery cannot take others down with it: an address that cannot be
+ * read fails for good, and what a channel throws is tried again as often as anything else.
  */
 export async function sendOne(
   worker: Worker,

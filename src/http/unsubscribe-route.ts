@@ -27,10 +27,10 @@ const everything = { label: 'Unsubscribe from everything', choice: 'everything',
 
 /**
  * Answers `/unsubscribe/<signed>`, where a person wants no more of the messages of which one brought the link: of those about its topic,
- * by that channel, or, if it was about none, or that is gone, of all to that address, whoever has it now; if nobody has, that is remembered. GET, which mail scanners follow too, shows a page
- * with a button for the topic and one for all, and changes nothing; POST does it at once, from that page or from the mail program's
- * own button, without a cookie, a redirect, or another question: RFC 8058, where the link names the recipient and the list, which is the
- * topic (section 3.1).
+ * by that channel, or, if it was about none, or that is gone, of all to that address, whoever has it now; if nobody has, that is
+ * remembered. GET, which mail scanners follow too, shows a page with a button for the topic and one for all, and changes nothing; POST
+ * does it at once, from that page or from the mail program's own button, without a cookie, a redirect, or another question: RFC 8058,
+ * where the link names the recipient and the list, which is the topic (section 3.1).
  */
 export function createUnsubscribeRoute(deployment: Deployment, throttle: Throttle): HttpRoute {
   async function unsubscribe(request: IncomingMessage, response: ServerResponse, link: UnsubscribeLink) {

@@ -36,7 +36,7 @@ const countDue = (notificationId: string) =>
 /** Jobs that are to send it. */
 async function countJobs(notificationId: string): Promise<number> {
   const { rows } = await database.pool.query(sql`
-    select from graphile_worker.jobs where task_identifier = 'deliver' and key = ${`sweep ${notificationId}`}`);
+    select from graphile_worker.jobs where task_identifier = 'deliver' and key = ${`deliver ${notificationId}`}`);
   return rows.length;
 }
 
